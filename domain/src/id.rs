@@ -1,0 +1,222 @@
+//! Identifiers, each with a type of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Timestamp;
+
+/// Names a key; the text form is a lower-case hyphenated UUID.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(Uuid);
+
+impl KeyId {
+    /// The namespace of ids that follow from an idempotency key (UUIDv5, RFC 9562).
+    const IDEMPOTENT: Uuid = Uuid::from_u128(0x2d3f_64f9_6a0c_5c55_9c5e_0b9d_5a55_77e1);
+
+    const STREAM_PREFIX: &str = "apikey-";
+
+    /// A new id: UUIDv7 (RFC 9562), so that ids made later sort later.
+    #[must_use]
+    pub fn generate<R: Rng + ?Sized>(now: Timestamp, random: &mut R) -> Self {
+        let millis = u64::try_from(now.unix_micros().div_euclid(1_000)).unwrap_or(0);
+        let mut bytes = [0; 10];
+        random.fill_bytes(&mut bytes);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
+    }
+
+    /// The id that this owner's idempotency key always leads to, so that the journal itself
+    /// refuses a second creation.
+    #[must_use]
+    pub fn for_idempotency_key(owner: &UserId, idempotency_key: &str) -> Self {
+        // A user id holds no control character, so the separator cannot occur in it.
+        let name = format!("{owner}\0{idempotency_key}");
+        Self(Uuid::new_v5(&Self::IDEMPOTENT, name.as_bytes()))
+    }
+
+    /// The name of the stream that holds the key's events: `apikey-<key id>`.
+    #[must_use]
+    pub fn stream(self) -> String {
+        format!("{}{}", Self::STREAM_PREFIX, self.0)
+    }
+
+    /// The key whose events this stream holds, if it is the stream of a key.
+    #[must_use]
+    pub fn from_stream(name: &str) -> Option<Self> {
+        name.strip_prefix(Self::STREAM_PREFIX)?.parse().ok()
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::from_str(text).map(Self)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Names one attempt at one command. No two attempts share an id, not even two attempts at the
+/// same idempotent request: each carries a secret of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandId(Uuid);
+
+impl CommandId {
+    /// A new random id.
+    #[must_use]
+    pub fn generate<R: Rng + ?Sized>(random: &mut R) -> Self {
+        let mut bytes = [0; 16];
+        random.fill_bytes(&mut bytes);
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    /// The id of the event with this index among those that the command leads to: UUIDv5
+    /// (RFC 9562) of both, so that a resent append carries the same ids.
+    #[must_use]
+    pub fn event_id(self, index: usize) -> EventId {
+        EventId(Uuid::new_v5(&self.0, index.to_string().as_bytes()))
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub fn as_uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+/// Names an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// The id that a journal gives back.
+    #[must_use]
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub fn as_uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Names a user, as the identity provider does: 1 to 255 characters, none of them a control
+/// character.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UserId(String);
+
+/// Why a text is not a [`UserId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UserIdError {
+    /// The text is empty.
+    #[error("a user id is empty")]
+    Empty,
+    /// The text has more than 255 characters.
+    #[error("a user id has more than 255 characters")]
+    TooLong,
+    /// The text holds a control character.
+    #[error("a user id holds a control character")]
+    ControlCharacter,
+}
+
+impl UserId {
+    /// Parses a user id from outside.
+    ///
+    /// # Errors
+    /// Every variant of [`UserIdError`].
+    pub fn parse(text: &str) -> Result<Self, UserIdError> {
+        if text.is_empty() {
+            return Err(UserIdError::Empty);
+        }
+        if text.chars().count() > 255 {
+            return Err(UserIdError::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(UserIdError::ControlCharacter);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id that a table or a journal of ours gives back; it was parsed when it came in.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_leads_to_one_id_per_owner() {
+        let (ann, bob) = (UserId::parse("ann").unwrap(), UserId::parse("bob").unwrap());
+        let id = KeyId::for_idempotency_key(&ann, "k1");
+        assert_eq!(id, KeyId::for_idempotency_key(&ann, "k1"));
+        assert_ne!(id, KeyId::for_idempotency_key(&ann, "k2"));
+        assert_ne!(id, KeyId::for_idempotency_key(&bob, "k1"));
+    }
+
+    #[test]
+    fn ids_made_later_sort_later() {
+        let mut random = StdRng::seed_from_u64(1);
+        let early = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        let late = early.plus_seconds(1).unwrap();
+        assert!(KeyId::generate(early, &mut random) < KeyId::generate(late, &mut random));
+    }
+
+    #[test]
+    fn the_events_of_a_command_have_ids_of_their_own_that_do_not_change() {
+        let command = CommandId::generate(&mut StdRng::seed_from_u64(1));
+        assert_eq!(command.event_id(0), command.event_id(0));
+        assert_ne!(command.event_id(0), command.event_id(1));
+    }
+
+    #[test]
+    fn a_user_id_is_bounded_and_printable() {
+        assert_eq!(UserId::parse(""), Err(UserIdError::Empty));
+        assert_eq!(UserId::parse(&"x".repeat(256)), Err(UserIdError::TooLong));
+        assert_eq!(UserId::parse("a\nb"), Err(UserIdError::ControlCharacter));
+        assert_eq!(UserId::parse(&"ü".repeat(255)).unwrap().as_str().chars().count(), 255);
+    }
+}

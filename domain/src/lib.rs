@@ -1,0 +1,23 @@
+//! The rules of keyledger: what a key is, which commands it accepts, and which events follow.
+//!
+//! Everything here is pure and synchronous. There is no I/O, no clock and no global random
+//! number generator: time and randomness are parameters, so that every rule can be tested by
+//! itself and replayed at any later day with the same outcome.
+
+#![deny(missing_docs)]
+
+mod id;
+pub mod key;
+mod name;
+mod recorded;
+mod secret;
+mod stored;
+mod timestamp;
+
+pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
+pub use name::{Email, KeyName, KeyNameError, Reason, ReasonError};
+pub use recorded::{Metadata, Position, PositionError, RecordedEvent, Revision};
+pub use secret::{DisplayPrefix, KeyHash, KeyHashError, KeyPrefix, KeyPrefixError, Secret};
+pub use secret::{UnrecognisedSecret, hash_presented};
+pub use stored::{DecodeError, StoredForm, decode, encode};
+pub use timestamp::{Timestamp, TimestampError};

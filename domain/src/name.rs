@@ -1,0 +1,190 @@
+//! Texts that people give: a key's name, a reason, an e-mail address.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a person calls a key: 1 to 100 characters (Unicode scalar values) after trimming, none
+/// of them a control character.
+///
+/// Reading a stored name does not apply these rules again: a rule that is tightened later must
+/// not make history unreadable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyName(String);
+
+/// Why a text is not a [`KeyName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyNameError {
+    /// The text is empty, or blank.
+    #[error("Name is required")]
+    Required,
+    /// The text has more than 100 characters.
+    #[error("Name must be 100 characters or less")]
+    TooLong,
+    /// The text holds a control character.
+    #[error("Name must not contain control characters")]
+    ControlCharacter,
+}
+
+impl KeyName {
+    /// The most characters that a name may have.
+    pub const MAX_CHARS: usize = 100;
+
+    /// Parses a name from outside, trimmed of white space at both ends.
+    ///
+    /// # Errors
+    /// Every variant of [`KeyNameError`].
+    pub fn parse(text: &str) -> Result<Self, KeyNameError> {
+        let name = text.trim();
+        if name.is_empty() {
+            return Err(KeyNameError::Required);
+        }
+        if name.chars().any(char::is_control) {
+            return Err(KeyNameError::ControlCharacter);
+        }
+        if name.chars().count() > Self::MAX_CHARS {
+            return Err(KeyNameError::TooLong);
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name that a table of ours gives back; it was parsed when it came in.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// Why a key was revoked or deleted: 1 to 500 characters after trimming, none of them a control
+/// character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reason(String);
+
+/// Why a text is not a [`Reason`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReasonError {
+    /// The text has more than 500 characters.
+    #[error("Reason must be 500 characters or less")]
+    TooLong,
+    /// The text holds a control character.
+    #[error("Reason must not contain control characters")]
+    ControlCharacter,
+}
+
+impl Reason {
+    /// The most characters that a reason may have.
+    pub const MAX_CHARS: usize = 500;
+
+    /// Parses a reason from outside; a blank one is none.
+    ///
+    /// # Errors
+    /// Every variant of [`ReasonError`].
+    pub fn parse(text: &str) -> Result<Option<Self>, ReasonError> {
+        let reason = text.trim();
+        if reason.is_empty() {
+            return Ok(None);
+        }
+        if reason.chars().any(char::is_control) {
+            return Err(ReasonError::ControlCharacter);
+        }
+        if reason.chars().count() > Self::MAX_CHARS {
+            return Err(ReasonError::TooLong);
+        }
+        Ok(Some(Self(reason.to_owned())))
+    }
+
+    /// The reason as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An owner's e-mail address, as the identity provider vouched for it; it is passed on, never
+/// sent to. Hidden from `Debug`, since it must not reach a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// Takes an address of 1 to 320 characters (RFC 3696, erratum 1690: 64 + 1 + 255) without
+    /// control characters; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=320).contains(&text.chars().count());
+        (fits && !text.chars().any(char::is_control)).then(|| Self(text.to_owned()))
+    }
+
+    /// The address as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address that a table of ours gives back.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_trimmed() {
+        assert_eq!(KeyName::parse("  ci bot\n").unwrap().as_str(), "ci bot");
+    }
+
+    #[test]
+    fn a_blank_name_is_no_name() {
+        for text in ["", " ", "\t\n", "\u{3000}"] {
+            assert_eq!(KeyName::parse(text), Err(KeyNameError::Required), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_counted_in_characters_after_trimming() {
+        let longest = "é".repeat(100);
+        assert!(KeyName::parse(&format!("  {longest}  ")).is_ok());
+        assert_eq!(KeyName::parse(&format!("{longest}x")), Err(KeyNameError::TooLong));
+    }
+
+    #[test]
+    fn a_name_holds_no_control_characters() {
+        for text in ["a\0b", "a\nb", "a\u{85}b", "a\u{1b}[31mb"] {
+            assert_eq!(KeyName::parse(text), Err(KeyNameError::ControlCharacter), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_blank_reason_is_none() {
+        assert_eq!(Reason::parse("  "), Ok(None));
+        assert_eq!(Reason::parse(" left ").unwrap().unwrap().as_str(), "left");
+        assert_eq!(Reason::parse(&"x".repeat(501)), Err(ReasonError::TooLong));
+        assert_eq!(Reason::parse("a\0"), Err(ReasonError::ControlCharacter));
+    }
+
+    #[test]
+    fn an_address_is_hidden_from_debug() {
+        let email = Email::parse("ann@example.com").unwrap();
+        assert_eq!(format!("{email:?}"), "Email(..)");
+        assert_eq!(Email::parse(""), None);
+        assert_eq!(Email::parse("a\0"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Events as the journal holds them: with their place, and who did what on whose behalf.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::key::KeyEvent;
+use crate::{EventId, UserId};
+
+/// A place in the journal's total order, from 0 ("before the first event") to 2^63 - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(i64);
+
+/// The number is not a [`Position`]: it is negative, or above 2^63 - 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a position is a whole number from 0 to 9223372036854775807")]
+pub struct PositionError;
+
+impl Position {
+    /// Before the first event.
+    pub const START: Self = Self(0);
+
+    /// The position as databases hold it; never negative.
+    #[must_use]
+    pub fn as_i64(self) -> i64 {
+        self.0
+    }
+
+    /// The position as a number.
+    #[must_use]
+    pub fn as_u64(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
+    /// The position this many places later.
+    ///
+    /// # Errors
+    /// [`PositionError`] past 2^63 - 1.
+    pub fn plus(self, places: usize) -> Result<Self, PositionError> {
+        let places = i64::try_from(places).map_err(|_| PositionError)?;
+        self.0.checked_add(places).map(Self).ok_or(PositionError)
+    }
+}
+
+impl TryFrom<i64> for Position {
+    type Error = PositionError;
+
+    fn try_from(value: i64) -> Result<Self, Self::Error> {
+        if value < 0 { Err(PositionError) } else { Ok(Self(value)) }
+    }
+}
+
+impl TryFrom<u64> for Position {
+    type Error = PositionError;
+
+    fn try_from(value: u64) -> Result<Self, Self::Error> {
+        i64::try_from(value).map(Self).map_err(|_| PositionError)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// An event's place in its stream: 0 for the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(u32);
+
+impl Revision {
+    /// The revision of a stream's first event.
+    pub const FIRST: Self = Self(0);
+
+    /// The revision with this number.
+    #[must_use]
+    pub fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The revision of the next event; `None` when the stream is full.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+
+    /// The revision as a number.
+    #[must_use]
+    pub fn as_u32(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for Revision {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(value: i64) -> Result<Self, Self::Error> {
+        u32::try_from(value).map(Self)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What is known of an event beside the fact itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Who did it.
+    pub actor: UserId,
+    /// The request that it was part of.
+    pub correlation_id: String,
+    /// What led to it: the command, or the identity that an idempotent request keeps across its
+    /// attempts.
+    pub causation_id: Uuid,
+    /// The trace that it was part of (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What the caller said it was: its `User-Agent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+/// An event read from the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Its place among all events.
+    pub position: Position,
+    /// Its place in the key's stream.
+    pub revision: Revision,
+    /// Its id.
+    pub id: EventId,
+    /// The fact.
+    pub event: KeyEvent,
+    /// Who, and why.
+    pub metadata: Metadata,
+}
