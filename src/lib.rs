@@ -1,1 +1,18 @@
+//! keyledger: API keys for a product's public API, kept as a ledger of events.
+//!
+//! This crate holds the write side and the edges; the rules are in `keyledger-domain`, the read
+//! side is in `keyledger-projections`. ARCHITECTURE.md shows how they fit together.
 
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod development;
+pub mod http;
+pub mod identity;
+pub mod journal;
+pub mod readiness;
+pub mod service;
+pub mod shutdown;
+pub mod telemetry;
+pub mod upkeep;

@@ -38,6 +38,18 @@ impl KeyId {
         Self(Uuid::new_v5(&Self::IDEMPOTENT, name.as_bytes()))
     }
 
+    /// The id that a caller or a table gives back.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn as_uuid(self) -> Uuid {
+        self.0
+    }
+
     /// The name of the stream that holds the key's events: `apikey-<key id>`.
     #[must_use]
     pub fn stream(self) -> String {
@@ -107,7 +119,7 @@ pub struct EventId(Uuid);
 impl EventId {
     /// The id that a journal gives back.
     #[must_use]
-    pub fn from_uuid(uuid: Uuid) -> Self {
+    pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
     }
 

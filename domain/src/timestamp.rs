@@ -28,6 +28,10 @@ pub enum TimestampError {
 }
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(0);
+    /// 9999-12-31T23:59:59.999999Z.
+    pub const MAX: Self = Self(Self::MAX_MICROS);
     /// 0001-01-01T00:00:00Z.
     const MIN_MICROS: i64 = -62_135_596_800 * MICROS_PER_SECOND;
     /// 9999-12-31T23:59:59.999999Z.

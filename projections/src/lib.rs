@@ -1,1 +1,33 @@
+//! The read side of keyledger: what follows from the events.
+//!
+//! This crate has no client of the journal and cannot append: whoever runs it hands it a stream of
+//! recorded events. It keeps tables that queries read, and remembers in the same transaction how
+//! far it has come, so that each event takes effect exactly once.
 
+#![deny(missing_docs)]
+
+mod checkpoint;
+mod keys;
+mod position;
+mod projector;
+mod rebuild;
+mod statement;
+mod tables;
+pub mod usage;
+
+use keyledger_domain::{Position, RecordedEvent};
+
+pub use keys::{BadRow, Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
+pub use position::{Lagging, Progress};
+pub use projector::{ProjectionError, Projector};
+pub use rebuild::{Rebuild, Rebuilt};
+pub use tables::{OpenTablesError, ReadTables, WriteError};
+
+/// What a subscription to the journal delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The next event.
+    Event(RecordedEvent),
+    /// All events up to this position, which was the journal's head, have been delivered.
+    CaughtUp(Position),
+}

@@ -1,0 +1,204 @@
+//! What queries show of keys.
+
+use keyledger_domain::{DisplayPrefix, KeyId, KeyName, Revision, Timestamp, UserId};
+use uuid::Uuid;
+
+use super::row::{BadRow, Row};
+use crate::ReadTables;
+
+/// A key that is not deleted, as queries show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// Its id.
+    pub key_id: KeyId,
+    /// Who it belongs to.
+    pub owner: UserId,
+    /// What the owner calls it.
+    pub name: KeyName,
+    /// What people recognise it by.
+    pub prefix: DisplayPrefix,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// From when on it does not verify, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+    /// When it last verified, if it ever did; within the interval at which uses are recorded.
+    pub last_used_at: Option<Timestamp>,
+    /// The revision of the last event that this includes.
+    pub revision: Revision,
+}
+
+/// Which of an owner's keys to list. An expired key that was not revoked counts as active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Those that are not revoked.
+    Active,
+    /// Those that are revoked.
+    Revoked,
+    /// Both.
+    All,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The most keys that it has.
+    pub limit: u32,
+    /// Where the page before ended; `None` for the first.
+    pub after: Option<Cursor>,
+}
+
+/// A place in a list: just after this key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// When the key was created.
+    pub created_at: Timestamp,
+    /// The key.
+    pub key_id: KeyId,
+}
+
+impl Cursor {
+    /// Before every key.
+    const START: Self =
+        Self { created_at: Timestamp::MAX, key_id: KeyId::from_uuid(Uuid::max()) };
+}
+
+/// An owner's keys, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The keys.
+    pub keys: Vec<KeyView>,
+    /// Where the next page begins; `None` when there is none.
+    pub next: Option<Cursor>,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The database does not answer.
+    #[error("the read tables cannot be read")]
+    Unavailable(#[from] sqlx::Error),
+    /// A row is not what it can be: the tables were changed by someone else.
+    #[error(transparent)]
+    BadRow(#[from] BadRow),
+}
+
+impl QueryError {
+    /// Whether it may be different in a moment.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// `$1` owner, `$2` status, `$3` and `$4` where to begin, `$5` how many.
+pub(super) const LIST: &str = "
+    SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
+           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
+    FROM keys
+    LEFT JOIN key_usage ON key_usage.key_id = keys.key_id
+    WHERE keys.generation = (SELECT live_generation FROM projection WHERE name = 'keys')
+      AND keys.user_id = $1
+      AND keys.deleted_at IS NULL
+      AND ($2 = 'all' OR ($2 = 'active') = (keys.revoked_at IS NULL))
+      AND (keys.created_at, keys.key_id) < ($3, $4)
+    ORDER BY keys.created_at DESC, keys.key_id DESC
+    LIMIT $5";
+
+/// `$1` key.
+pub(super) const GET: &str = "
+    SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
+           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
+    FROM keys
+    LEFT JOIN key_usage ON key_usage.key_id = keys.key_id
+    WHERE keys.generation = (SELECT live_generation FROM projection WHERE name = 'keys')
+      AND keys.key_id = $1
+      AND keys.deleted_at IS NULL";
+
+impl ReadTables {
+    /// An owner's keys that are not deleted, newest first: all of them, or a page.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn list(
+        &self,
+        owner: &UserId,
+        filter: StatusFilter,
+        page: Option<Page>,
+    ) -> Result<Listing, QueryError> {
+        let status = match filter {
+            StatusFilter::Active => "active",
+            StatusFilter::Revoked => "revoked",
+            StatusFilter::All => "all",
+        };
+        let after = page.and_then(|page| page.after).unwrap_or(Cursor::START);
+        // One more than asked for tells whether there is a next page.
+        let limit = page.map(|page| i64::from(page.limit));
+        let rows: Vec<Row> = sqlx::query_as(LIST)
+            .bind(owner.as_str())
+            .bind(status)
+            .bind(after.created_at.unix_micros())
+            .bind(after.key_id.as_uuid())
+            .bind(limit.map_or(i64::MAX, |limit| limit + 1))
+            .fetch_all(&self.reads)
+            .await?;
+        let mut keys: Vec<KeyView> =
+            rows.into_iter().map(KeyView::try_from).collect::<Result<_, _>>()?;
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let has_next = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys.last().filter(|_| has_next);
+        let next = next.map(|key| Cursor { created_at: key.created_at, key_id: key.key_id });
+        Ok(Listing { keys, next })
+    }
+
+    /// A key that is not deleted; `None` when there is none.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn get(&self, key_id: KeyId) -> Result<Option<KeyView>, QueryError> {
+        let row: Option<Row> =
+            sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(&self.reads).await?;
+        Ok(row.map(KeyView::try_from).transpose()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+
+    async fn plan(text: &'static str, arguments: usize) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/read.db", folder.path().display());
+        let tables = ReadTables::open(&url).await.unwrap();
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
+        for _ in 0..arguments {
+            query = query.bind("");
+        }
+        let steps = query.fetch_all(&tables.reads).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
+        let plan = plan(LIST, 5).await;
+        assert!(
+            plan.contains(
+                "SEARCH keys USING INDEX keys_of_owner (generation=? AND user_id=? AND (created_at"
+            ),
+            "{plan}"
+        );
+        assert!(!plan.contains("SCAN"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn one_key_is_looked_up() {
+        let plan = plan(GET, 1).await;
+        assert!(plan.contains("SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)"), "{plan}");
+        assert!(!plan.contains("SCAN"), "{plan}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Rows of the key table, and what they mean.
+
+use keyledger_domain::{DisplayPrefix, KeyId, KeyName, Revision, Timestamp, UserId};
+use uuid::Uuid;
+
+use super::query::KeyView;
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    key_id: Uuid,
+    user_id: String,
+    name: String,
+    key_prefix: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
+    revision: i64,
+}
+
+/// A row holds what the program never writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row of key {key_id} in {table} has a {column} out of range")]
+pub struct BadRow {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// Which row.
+    pub key_id: KeyId,
+}
+
+impl TryFrom<Row> for KeyView {
+    type Error = BadRow;
+
+    fn try_from(row: Row) -> Result<Self, BadRow> {
+        let key_id = KeyId::from_uuid(row.key_id);
+        let bad = |column| BadRow { table: "keys", column, key_id };
+        let time = |column, micros: i64| {
+            Timestamp::from_unix_micros(micros).map_err(|_| bad(column))
+        };
+        let maybe = |column, micros: Option<i64>| {
+            micros.map(|micros| time(column, micros)).transpose()
+        };
+        Ok(Self {
+            key_id,
+            owner: UserId::from_stored(row.user_id),
+            name: KeyName::from_stored(row.name),
+            prefix: DisplayPrefix::from_stored(row.key_prefix),
+            created_at: time("created_at", row.created_at)?,
+            expires_at: maybe("expires_at", row.expires_at)?,
+            revoked_at: maybe("revoked_at", row.revoked_at)?,
+            last_used_at: maybe("last_used_at", row.last_used_at)
+                .map_err(|bad| BadRow { table: "key_usage", ..bad })?,
+            revision: Revision::try_from(row.revision).map_err(|_| bad("revision"))?,
+        })
+    }
+}

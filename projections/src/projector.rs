@@ -1,0 +1,128 @@
+//! Applies events to the key table, as they come.
+//!
+//! Delivery: the rows and the checkpoint change in one transaction, and the checkpoint only moves
+//! from where this projector left it. So each event takes effect exactly once, whatever crashes
+//! and however many projectors run: all but one of them find that they were superseded.
+
+use futures::{Stream, StreamExt};
+use keyledger_domain::{Position, RecordedEvent};
+
+use crate::checkpoint::Checkpoint;
+use crate::keys::apply;
+use crate::tables::Transaction;
+use crate::{Delivery, Progress, ReadTables, WriteError};
+
+/// The most events that share a transaction. Fewer do when fewer are waiting.
+pub(crate) const BATCH: usize = 500;
+
+/// Keeps the build of the key table that queries read level with the events it is given.
+#[derive(Debug)]
+pub struct Projector {
+    tables: ReadTables,
+    progress: Progress,
+    checkpoint: Checkpoint,
+}
+
+/// Why a projector or a rebuild stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError<E: std::error::Error + 'static> {
+    /// The events cannot be read.
+    #[error("the events cannot be read")]
+    Source(#[source] E),
+    /// The events ended before their purpose was reached.
+    #[error("the events ended")]
+    SourceEnded,
+    /// They cannot be applied.
+    #[error("the events cannot be applied")]
+    Write(#[from] WriteError),
+}
+
+impl<E: std::error::Error + 'static> From<sqlx::Error> for ProjectionError<E> {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+impl Projector {
+    /// Begins where the table stands; what is told to `progress` is what queries include.
+    ///
+    /// # Errors
+    /// [`WriteError::Database`].
+    pub async fn load(tables: &ReadTables, progress: &Progress) -> Result<Self, WriteError> {
+        let mut transaction = tables.begin().await?;
+        let checkpoint = Checkpoint::live(&mut transaction).await?;
+        transaction.rollback().await?;
+        progress.set_level(false);
+        progress.advance(checkpoint.position);
+        Ok(Self { tables: tables.clone(), progress: progress.clone(), checkpoint })
+    }
+
+    /// The position after which the events are to begin.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.checkpoint.position
+    }
+
+    /// Applies events until their stream ends.
+    ///
+    /// # Errors
+    /// Every variant of [`ProjectionError`] but [`ProjectionError::SourceEnded`].
+    pub async fn run<S, E>(mut self, events: S) -> Result<(), ProjectionError<E>>
+    where
+        S: Stream<Item = Result<Delivery, E>>,
+        E: std::error::Error + 'static,
+    {
+        let mut batches = std::pin::pin!(events.ready_chunks(BATCH));
+        while let Some(deliveries) = batches.next().await {
+            let batch = Batch::gather(deliveries);
+            if !batch.events.is_empty() {
+                let mut transaction = self.tables.begin().await?;
+                let moved = write(&mut transaction, self.checkpoint, &batch.events).await?;
+                transaction.commit().await?;
+                self.checkpoint = moved;
+                self.progress.advance(moved.position);
+            }
+            if let Some(level) = batch.caught_up {
+                self.progress.advance(level);
+                self.progress.set_level(true);
+            }
+            if let Some(error) = batch.failure {
+                return Err(ProjectionError::Source(error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Deliveries that came together.
+pub(crate) struct Batch<E> {
+    pub(crate) events: Vec<RecordedEvent>,
+    pub(crate) caught_up: Option<Position>,
+    pub(crate) failure: Option<E>,
+}
+
+impl<E> Batch<E> {
+    pub(crate) fn gather(deliveries: Vec<Result<Delivery, E>>) -> Self {
+        let mut batch =
+            Self { events: Vec::with_capacity(deliveries.len()), caught_up: None, failure: None };
+        for delivery in deliveries {
+            match delivery {
+                Ok(Delivery::Event(event)) => batch.events.push(event),
+                Ok(Delivery::CaughtUp(position)) => batch.caught_up = Some(position),
+                Err(error) => batch.failure = Some(error),
+            }
+        }
+        batch
+    }
+}
+
+/// Writes events and the checkpoint after them, in the caller's transaction.
+pub(crate) async fn write(
+    transaction: &mut Transaction,
+    checkpoint: Checkpoint,
+    events: &[RecordedEvent],
+) -> Result<Checkpoint, WriteError> {
+    let Some(last) = events.last() else { return Ok(checkpoint) };
+    apply(transaction, checkpoint.generation, events).await?;
+    checkpoint.advance(transaction, last.position).await
+}

@@ -1,0 +1,125 @@
+//! The database that holds the read tables.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use keyledger_domain::KeyId;
+use sqlx::Sqlite;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+/// How long a statement waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The read tables, for queries, projectors and rebuilds; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ReadTables {
+    /// For queries. They never wait for the one that writes.
+    pub(crate) reads: SqlitePool,
+    /// For changes: one connection, since SQLite has one writer at a time.
+    writes: SqlitePool,
+}
+
+/// Why the read tables cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenTablesError {
+    /// The URL cannot be understood.
+    #[error("the URL of the read tables {url:?} cannot be used")]
+    BadUrl {
+        /// The URL.
+        url: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The folder of the file cannot be made.
+    #[error("the folder of the read tables {path} cannot be made")]
+    Folder {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database does not open.
+    #[error("the read tables cannot be opened")]
+    Failed(#[source] sqlx::Error),
+    /// The tables cannot be brought to this version's form.
+    #[error("the read tables cannot be migrated")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+/// Why the read tables cannot be changed; nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// An event does not follow on what came before it in its key's stream.
+    #[error("an event of key {key_id} does not follow on the key's last one")]
+    EventOutOfStep {
+        /// The key.
+        key_id: KeyId,
+    },
+    /// Rows are not at the revision just before the events that are to change them.
+    #[error("{rows} rows of the read tables do not fit the events that are to change them")]
+    RowsOutOfStep {
+        /// How many.
+        rows: u64,
+    },
+    /// Another projector or a rebuild has taken over.
+    #[error("another projector or a rebuild has taken over")]
+    Superseded,
+    /// The database does not work.
+    #[error("the read tables cannot be written")]
+    Database(#[from] sqlx::Error),
+}
+
+impl ReadTables {
+    /// Opens the tables at a URL such as `sqlite://data/read.db`; makes them where they are
+    /// missing, and brings them to this version's form.
+    ///
+    /// What is lost with an unsynced commit can be built anew from the journal, so commits do not
+    /// wait for the disk (`synchronous=NORMAL`): a power cut may take the last ones back, whole.
+    ///
+    /// # Errors
+    /// Every variant of [`OpenTablesError`].
+    pub async fn open(url: &str) -> Result<Self, OpenTablesError> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|source| OpenTablesError::BadUrl { url: url.to_owned(), source })?
+            .busy_timeout(BUSY);
+        let path = options.get_filename();
+        if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+            std::fs::create_dir_all(folder).map_err(|source| OpenTablesError::Folder {
+                path: path.display().to_string(),
+                source,
+            })?;
+        }
+        let writing = options
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal);
+        let writes = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(writing)
+            .await
+            .map_err(OpenTablesError::Failed)?;
+        sqlx::migrate!("../migrations/read/sqlite")
+            .run(&writes)
+            .await
+            .map_err(OpenTablesError::Migration)?;
+        let reads = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(OpenTablesError::Failed)?;
+        Ok(Self { reads, writes })
+    }
+
+    /// Begins a transaction that will write, alone.
+    pub(crate) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        self.writes.begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+pub(crate) type Transaction = sqlx::Transaction<'static, Sqlite>;

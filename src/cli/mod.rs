@@ -1,0 +1,99 @@
+//! The command line.
+
+mod rebuild;
+mod token;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use anyhow::Context;
+use clap::{Arg, ArgAction, Command};
+use keyledger_projections::ReadTables;
+
+use crate::config::{Config, Group, Logging, Stores, args};
+use crate::{http, journal, service, telemetry};
+
+/// Runs the command that the arguments ask for.
+///
+/// # Errors
+/// What went wrong, for people.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+    let matches = commands().get_matches_from(arguments);
+    match matches.subcommand() {
+        Some(("serve", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            let config = Config::from_matches(matches)?;
+            block_on(async { Ok(service::serve(config).await?) })
+        }
+        Some(("migrate", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            let stores = Stores::from_matches(matches)?;
+            block_on(async {
+                journal::open(&stores.journal_url).await?;
+                ReadTables::open(&stores.read_url).await?;
+                say("The journal and the read tables are up to date.")
+            })
+        }
+        Some(("rebuild", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            let stores = Stores::from_matches(matches)?;
+            block_on(rebuild::run(&stores))
+        }
+        Some(("token", matches)) => say(&token::mint(matches)?),
+        Some(("openapi", _)) => {
+            let document = http::openapi_document().to_pretty_json();
+            say(&document.context("the document has no JSON form")?)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn commands() -> Command {
+    let dev = Arg::new("dev")
+        .long("dev")
+        .env("KEYLEDGER_DEV")
+        .action(ArgAction::SetTrue)
+        .help("Make a signing key that lasts as long as the process, and a token to try with");
+    Command::new("keyledger")
+        .about("API keys for a product's public API, kept as a ledger of events")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("serve")
+                .about("Serve the API")
+                .arg(dev)
+                .args(args(&[Group::Serve, Group::Stores, Group::Logging])),
+        )
+        .subcommand(
+            Command::new("migrate")
+                .about("Bring the journal and the read tables to this version's form")
+                .args(args(&[Group::Stores, Group::Logging])),
+        )
+        .subcommand(
+            Command::new("rebuild")
+                .about("Build the read tables anew from the journal, while the service runs")
+                .args(args(&[Group::Stores, Group::Logging])),
+        )
+        .subcommand(token::command())
+        .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?
+        .block_on(work)
+}
+
+/// Says something on standard output.
+fn say(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("standard output cannot be written")
+}
+
+/// For tests of what a command line means.
+#[cfg(test)]
+pub(crate) fn matches_of(arguments: &[&str]) -> clap::ArgMatches {
+    commands().get_matches_from(arguments)
+}

@@ -1,0 +1,23 @@
+//! `keyledger rebuild`: the read tables anew, beside the old ones, while the service runs.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use keyledger_domain::Position;
+use keyledger_projections::{ReadTables, Rebuild};
+
+use super::say;
+use crate::config::Stores;
+use crate::journal;
+
+pub(super) async fn run(stores: &Stores) -> anyhow::Result<()> {
+    let journal = journal::open_reader(&stores.journal_url).await?;
+    let tables = ReadTables::open(&stores.read_url).await?;
+    let head = journal.barrier().await?;
+    let bar = ProgressBar::new(head.as_u64()).with_style(ProgressStyle::with_template(
+        "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
+    )?);
+    let rebuild = Rebuild::begin(&tables).await?;
+    let events = journal.subscribe(Position::START);
+    let rebuilt = rebuild.run(events, |position| bar.set_position(position.as_u64())).await?;
+    bar.finish();
+    say(&format!("The read tables are rebuilt from {} events.", rebuilt.events))
+}

@@ -1,0 +1,57 @@
+//! `keyledger token`: a sign-in token, for scripts and for trying things out.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::clock::{Clock, SystemClock};
+use crate::identity::{Claims, SharedSecret, SigningKey, mint as sign};
+
+pub(super) fn command() -> Command {
+    let value = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).value_name("VALUE").action(ArgAction::Set)
+    };
+    Command::new("token")
+        .about("Mint a sign-in token with a given private key")
+        .arg(value("key", "File of the private key: PEM, PKCS#8 (RSA, EC P-256, Ed25519)"))
+        .arg(
+            value("hs256-secret", "Shared secret, 32 bytes or more, instead of --key")
+                .env("KEYLEDGER_JWT_HS256_SECRET")
+                .hide_env_values(true),
+        )
+        .arg(value("user", "The user's id").required(true))
+        .arg(value("email", "The user's e-mail address"))
+        .arg(value("role", "A role; may be given again").action(ArgAction::Append))
+        .arg(value("audience", "The audience"))
+        .arg(value("issuer", "The issuer"))
+        .arg(value("key-id", "The `kid` that names the key in a key set"))
+        .arg(value("expires-in", "How long the token is good for").default_value("1h"))
+}
+
+pub(super) fn mint(matches: &ArgMatches) -> anyhow::Result<String> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let key = match (text("key"), text("hs256-secret")) {
+        (Some(file), _) => {
+            let pem = std::fs::read_to_string(&file)
+                .with_context(|| format!("the key file {file:?} cannot be read"))?;
+            SigningKey::from_pem(&pem)?
+        }
+        (None, Some(secret)) => SigningKey::hs256(&SharedSecret::new(secret)?),
+        (None, None) => bail!("give a private key with --key, or a secret with --hs256-secret"),
+    };
+    let expires_in = text("expires-in").unwrap_or_default();
+    let expires_in: Duration = humantime::parse_duration(&expires_in)
+        .with_context(|| format!("{expires_in:?} is no duration with a unit, such as 1h"))?;
+    let now = SystemClock.now().unix_seconds();
+    let claims = Claims {
+        user_id: text("user").unwrap_or_default(),
+        email: text("email"),
+        roles: matches.get_many::<String>("role").unwrap_or_default().cloned().collect(),
+        audience: text("audience"),
+        issuer: text("issuer"),
+        issued_at: now,
+        expires_at: now.saturating_add(i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX)),
+    };
+    Ok(sign(&key, &claims, text("key-id"))?)
+}

@@ -1,0 +1,194 @@
+//! The configuration: environment variables, or the same as flags; one table for all of it.
+//!
+//! All mistakes are reported together. Durations are written with their unit (`10s`).
+
+mod parse;
+mod table;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use clap::ArgMatches;
+use keyledger_domain::KeyPrefix;
+
+use crate::identity::{KeySource, TokenRules};
+pub use table::{Group, SETTINGS, Setting, args};
+
+/// What `keyledger serve` runs with.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the public API listens.
+    pub listen: SocketAddr,
+    /// Where the events are.
+    pub journal_url: String,
+    /// Where the read tables are.
+    pub read_url: String,
+    /// What this process does.
+    pub roles: Roles,
+    /// What new keys begin with.
+    pub key_prefix: KeyPrefix,
+    /// Who is let in.
+    pub identity: Identity,
+    /// The origins whose pages may use the API.
+    pub allowed_origins: Vec<HeaderValue>,
+    /// How long running requests may take when the service stops.
+    pub shutdown_grace: Duration,
+}
+
+/// Where tokens come from.
+#[derive(Debug)]
+pub enum Identity {
+    /// From an identity provider.
+    Provider(TokenRules),
+    /// From this process itself, which makes a key to sign with and throws it away at its end.
+    Development {
+        /// The role that makes an auditor.
+        audit_role: String,
+    },
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Serves the public API.
+    pub api: bool,
+    /// Keeps the read tables.
+    pub projector: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, for programs otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration cannot be used:\n{}", .0.join("\n"))]
+pub struct Mistakes(Vec<String>);
+
+impl Config {
+    /// Reads the configuration of `keyledger serve`.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] together.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, Mistakes> {
+        let mut read = parse::Reader::new(matches);
+        let development = read.flag("dev");
+        let listen = read.required("listen", parse::address);
+        let journal_url = read.required("journal-url", parse::journal_url);
+        let read_url = read.required("read-url", parse::read_url);
+        let roles = read.required("roles", parse::roles);
+        let key_prefix = read.required("key-prefix", parse::key_prefix);
+        let public_key = read.optional("jwt-public-key", parse::public_key);
+        let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
+        let secret = read.optional("jwt-hs256-secret", parse::shared_secret);
+        let audiences = read.optional("jwt-audience", parse::list).unwrap_or_default();
+        let issuer = read.optional("jwt-issuer", parse::text);
+        let audit_role = read.required("audit-role", parse::text);
+        let origins = read.optional("allowed-origins", parse::origins).unwrap_or_default();
+        let shutdown_grace = read.required("shutdown-grace", parse::duration);
+
+        let mut sources: Vec<KeySource> =
+            [public_key, jwks_url, secret].into_iter().flatten().collect();
+        let source = sources.pop();
+        if !sources.is_empty() {
+            read.mistake("give one of KEYLEDGER_JWT_PUBLIC_KEY, _JWKS_URL and _HS256_SECRET");
+        }
+        if development && source.is_some() {
+            read.mistake("--dev makes a signing key of its own: give no KEYLEDGER_JWT_ key");
+        }
+        if development && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+            read.mistake("--dev hands out tokens: KEYLEDGER_LISTEN must be a loopback address");
+        }
+        let identity = match (source, development, audit_role) {
+            (Some(source), false, Some(audit_role)) => {
+                Some(Identity::Provider(TokenRules { source, audiences, issuer, audit_role }))
+            }
+            (None, true, Some(audit_role)) => Some(Identity::Development { audit_role }),
+            _ => None,
+        };
+        // A public key that was given and is wrong has been reported already.
+        if identity.is_none() && read.is_clean() {
+            read.mistake(
+                "tell where sign-in tokens come from: set KEYLEDGER_JWT_PUBLIC_KEY, \
+                 KEYLEDGER_JWT_JWKS_URL or KEYLEDGER_JWT_HS256_SECRET, or start with --dev",
+            );
+        }
+        read.finish()?;
+        let whole = || {
+            Some(Self {
+                listen: listen?,
+                journal_url: journal_url?,
+                read_url: read_url?,
+                roles: roles?,
+                key_prefix: key_prefix?,
+                identity: identity?,
+                allowed_origins: origins,
+                shutdown_grace: shutdown_grace?,
+            })
+        };
+        whole().ok_or_else(|| Mistakes(vec!["a value is missing".to_owned()]))
+    }
+}
+
+/// Where the events and the read tables are, for commands that need no more.
+#[derive(Debug)]
+pub struct Stores {
+    /// Where the events are.
+    pub journal_url: String,
+    /// Where the read tables are.
+    pub read_url: String,
+}
+
+impl Stores {
+    /// Reads the two addresses.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] together.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, Mistakes> {
+        let mut read = parse::Reader::new(matches);
+        let journal_url = read.required("journal-url", parse::journal_url);
+        let read_url = read.required("read-url", parse::read_url);
+        read.finish()?;
+        Ok(Self {
+            journal_url: journal_url.unwrap_or_default(),
+            read_url: read_url.unwrap_or_default(),
+        })
+    }
+}
+
+/// How much is logged, and how.
+#[derive(Debug)]
+pub struct Logging {
+    /// A filter of `tracing-subscriber`, such as `info` or `keyledger=debug`.
+    pub filter: String,
+    /// The form.
+    pub format: LogFormat,
+}
+
+impl Logging {
+    /// Reads how to log.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] together.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, Mistakes> {
+        let mut read = parse::Reader::new(matches);
+        let filter = read.required("log", parse::log_filter);
+        let format = read.required("log-format", parse::log_format);
+        read.finish()?;
+        Ok(Self {
+            filter: filter.unwrap_or_default(),
+            format: format.unwrap_or(LogFormat::Auto),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

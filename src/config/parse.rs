@@ -1,0 +1,172 @@
+//! Values of settings, and the mistakes in them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, Uri};
+use clap::ArgMatches;
+use keyledger_domain::KeyPrefix;
+
+use super::{LogFormat, Mistakes, Roles, SETTINGS};
+use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
+use crate::journal;
+
+/// Reads settings and gathers mistakes.
+pub(super) struct Reader<'a> {
+    matches: &'a ArgMatches,
+    mistakes: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(matches: &'a ArgMatches) -> Self {
+        Self { matches, mistakes: Vec::new() }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.matches.get_flag(name)
+    }
+
+    /// A setting that has a default; `None` after a mistake.
+    pub(super) fn required<T>(
+        &mut self,
+        flag: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.optional(flag, parse);
+        if value.is_none() && self.raw(flag).is_none() {
+            self.mistakes.push(format!("  {}: must not be empty", env(flag)));
+        }
+        value
+    }
+
+    /// A setting that may be left out; an empty value is as good as none.
+    pub(super) fn optional<T>(
+        &mut self,
+        flag: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let parsed = parse(self.raw(flag)?);
+        parsed.map_err(|why| self.mistakes.push(format!("  {}: {why}", env(flag)))).ok()
+    }
+
+    fn raw(&self, flag: &str) -> Option<&'a str> {
+        let value = self.matches.get_one::<String>(flag);
+        value.map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn mistake(&mut self, text: &str) {
+        self.mistakes.push(format!("  {text}"));
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
+    pub(super) fn finish(self) -> Result<(), Mistakes> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
+    }
+}
+
+fn env(flag: &str) -> &'static str {
+    SETTINGS.iter().find(|setting| setting.flag == flag).map_or("setting", |setting| setting.env)
+}
+
+pub(super) fn text(value: &str) -> Result<String, String> {
+    Ok(value.to_owned())
+}
+
+pub(super) fn list(value: &str) -> Result<Vec<String>, String> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    Ok(parts.map(ToOwned::to_owned).collect())
+}
+
+pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
+    value.parse().map_err(|_| format!("{value:?} is no address and port, such as 127.0.0.1:8080"))
+}
+
+pub(super) fn duration(value: &str) -> Result<Duration, String> {
+    humantime::parse_duration(value)
+        .map_err(|_| format!("{value:?} is no duration with a unit, such as 10s or 500ms"))
+}
+
+pub(super) fn journal_url(value: &str) -> Result<String, String> {
+    journal::check_scheme(value).map_err(|error| error.to_string())?;
+    Ok(value.to_owned())
+}
+
+pub(super) fn read_url(value: &str) -> Result<String, String> {
+    match value.split_once("://") {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(value.to_owned()),
+        _ => Err("a URL of the read tables begins with sqlite://".to_owned()),
+    }
+}
+
+pub(super) fn roles(value: &str) -> Result<Roles, String> {
+    let mut roles = Roles { api: false, projector: false };
+    for role in list(value)? {
+        match role.as_str() {
+            "api" => roles.api = true,
+            "projector" => roles.projector = true,
+            unknown => return Err(format!("{unknown:?} is no role; there are api and projector")),
+        }
+    }
+    if !roles.api && !roles.projector {
+        return Err("name one role at least: api, projector".to_owned());
+    }
+    Ok(roles)
+}
+
+pub(super) fn key_prefix(value: &str) -> Result<KeyPrefix, String> {
+    KeyPrefix::parse(value).map_err(|error| error.to_string())
+}
+
+pub(super) fn public_key(value: &str) -> Result<KeySource, String> {
+    let pem = if value.starts_with("-----BEGIN") {
+        value.to_owned()
+    } else {
+        std::fs::read_to_string(value)
+            .map_err(|error| format!("the file {value:?} cannot be read: {error}"))?
+    };
+    VerifyingKey::from_pem(&pem).map(KeySource::PublicKey).map_err(|error| error.to_string())
+}
+
+pub(super) fn jwks_url(value: &str) -> Result<KeySource, String> {
+    JwksUrl::parse(value).map(KeySource::Jwks).map_err(|error| error.to_string())
+}
+
+pub(super) fn shared_secret(value: &str) -> Result<KeySource, String> {
+    let secret = SharedSecret::new(value.to_owned()).map_err(|error| error.to_string())?;
+    Ok(KeySource::Hs256(secret))
+}
+
+/// Origins as browsers send them: scheme, host and, unless it is the scheme's own, port.
+pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
+    list(value)?
+        .iter()
+        .map(|origin| {
+            let wrong = || format!("{origin:?} is no origin, such as https://app.example.com");
+            let uri: Uri = origin.parse().map_err(|_| wrong())?;
+            let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+            let bare = uri.path() == "/" && uri.query().is_none() && !origin.ends_with('/');
+            if !is_web || !bare {
+                return Err(wrong());
+            }
+            HeaderValue::from_str(&origin.to_ascii_lowercase()).map_err(|_| wrong())
+        })
+        .collect()
+}
+
+pub(super) fn log_filter(value: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(value)
+        .map(|_| value.to_owned())
+        .map_err(|error| format!("no log filter: {error}"))
+}
+
+pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
+    match value {
+        "auto" => Ok(LogFormat::Auto),
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{value:?} is none of auto, human and json")),
+    }
+}

@@ -1,0 +1,87 @@
+//! What configurations mean, and which mistakes are told.
+
+use super::*;
+use crate::cli::matches_of;
+
+const SECRET: &str = "--jwt-hs256-secret=a secret of the tests, 32 bytes or more";
+
+fn read(arguments: &[&str]) -> Result<Config, String> {
+    let arguments = [&["keyledger", "serve"], arguments].concat();
+    let matches = matches_of(&arguments);
+    let (_, matches) = matches.subcommand().unwrap();
+    Config::from_matches(matches).map_err(|mistakes| mistakes.to_string())
+}
+
+#[test]
+fn the_defaults_are_the_embedded_stores_on_loopback() {
+    let config = read(&[SECRET]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.journal_url, "sqlite://data/journal.db");
+    assert_eq!(config.read_url, "sqlite://data/read.db");
+    assert_eq!(config.roles, Roles { api: true, projector: true });
+    assert_eq!(config.shutdown_grace, Duration::from_secs(8));
+    assert!(config.allowed_origins.is_empty());
+}
+
+#[test]
+fn all_mistakes_are_told_together() {
+    let mistakes = read(&[
+        "--listen=8080", "--journal-url=mysql://x", "--read-url=read.db", "--roles=api,cook",
+        "--key-prefix=A", "--shutdown-grace=8", "--allowed-origins=https://a.example.com/",
+        "--jwt-jwks-url=http://id.example.com", "--jwt-hs256-secret=short",
+        "--jwt-public-key=/no/such/file",
+    ])
+    .unwrap_err();
+    for variable in [
+        "LISTEN", "JOURNAL_URL", "READ_URL", "ROLES", "KEY_PREFIX", "SHUTDOWN_GRACE",
+        "ALLOWED_ORIGINS", "JWT_JWKS_URL", "JWT_HS256_SECRET", "JWT_PUBLIC_KEY",
+    ] {
+        assert!(mistakes.contains(&format!("  KEYLEDGER_{variable}: ")), "{variable}: {mistakes}");
+    }
+    assert!(!mistakes.contains("short"), "a secret is not repeated: {mistakes}");
+}
+
+#[test]
+fn tokens_come_from_one_source() {
+    let none = read(&[]).unwrap_err();
+    assert!(none.contains("tell where sign-in tokens come from"), "{none}");
+    let two = read(&[SECRET, "--jwt-jwks-url=https://id.example.com/keys"]).unwrap_err();
+    assert!(two.contains("give one of"), "{two}");
+    let dev = read(&[SECRET, "--dev"]).unwrap_err();
+    assert!(dev.contains("--dev makes a signing key of its own"), "{dev}");
+    assert!(matches!(read(&["--dev"]).unwrap().identity, Identity::Development { .. }));
+}
+
+#[test]
+fn development_is_for_this_machine() {
+    let open = read(&["--dev", "--listen=0.0.0.0:8080"]).unwrap_err();
+    assert!(open.contains("must be a loopback address"), "{open}");
+    assert!(read(&["--dev", "--listen=[::1]:8080"]).is_ok());
+    assert!(read(&[SECRET, "--listen=0.0.0.0:8080"]).is_ok());
+}
+
+#[test]
+fn durations_have_a_unit() {
+    let millis = read(&[SECRET, "--shutdown-grace=1500ms"]).unwrap().shutdown_grace;
+    assert_eq!(millis, Duration::from_millis(1500));
+    let bare = read(&[SECRET, "--shutdown-grace=10"]).unwrap_err();
+    assert!(bare.contains("no duration with a unit"), "{bare}");
+}
+
+#[test]
+fn an_empty_value_is_as_good_as_none_where_none_will_do() {
+    let config = read(&[SECRET, "--jwt-issuer=", "--allowed-origins= , "]).unwrap();
+    assert!(config.allowed_origins.is_empty());
+    let empty = read(&[SECRET, "--listen="]).unwrap_err();
+    assert!(empty.contains("KEYLEDGER_LISTEN: must not be empty"), "{empty}");
+    let nobody = read(&[SECRET, "--roles=,"]).unwrap_err();
+    assert!(nobody.contains("KEYLEDGER_ROLES"), "{nobody}");
+}
+
+#[test]
+fn each_setting_has_one_name_in_two_forms() {
+    for setting in SETTINGS {
+        let variable = format!("KEYLEDGER_{}", setting.flag.to_uppercase().replace('-', "_"));
+        assert_eq!(setting.env, variable);
+    }
+}

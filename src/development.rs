@@ -1,0 +1,54 @@
+//! `keyledger serve --dev`: a signing key that lasts as long as the process, and a token.
+
+use std::net::SocketAddr;
+
+use crate::clock::Clock;
+use crate::identity::{Claims, KeySource, SigningError, SigningKey, TokenRules, mint};
+
+const USER: &str = "dev";
+const TOKEN_HOURS: i64 = 12;
+
+/// Makes a key: the rules by which its tokens are good, and one of them.
+///
+/// # Errors
+/// [`SigningError`] when no key or token can be made.
+pub fn sign_in(audit_role: String, clock: &dyn Clock) -> Result<(TokenRules, String), SigningError> {
+    let (signing, verifying) = SigningKey::generate()?;
+    let now = clock.now().unix_seconds();
+    let claims = Claims {
+        user_id: USER.to_owned(),
+        email: Some("dev@example.com".to_owned()),
+        roles: vec![audit_role.clone()],
+        audience: None,
+        issuer: None,
+        issued_at: now,
+        expires_at: now + TOKEN_HOURS * 3600,
+    };
+    let token = mint(&signing, &claims, None)?;
+    let source = KeySource::PublicKey(verifying);
+    Ok((TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }, token))
+}
+
+/// What to paste into a shell.
+#[must_use]
+pub fn banner(address: SocketAddr, token: &str) -> String {
+    format!(
+        r#"keyledger runs for development on http://{address}: tokens are signed with a key that lasts
+as long as this process. API documentation: http://{address}/docs
+
+Paste this into another shell. It signs you in as the user "{USER}" for {TOKEN_HOURS} hours:
+
+export KEYLEDGER=http://{address}
+export TOKEN={token}
+
+Create a key, which is shown this once; list your keys; revoke it; see its history; delete it:
+
+curl -s $KEYLEDGER/keys -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"name":"my first key"}}'
+curl -s $KEYLEDGER/keys -H "Authorization: Bearer $TOKEN"
+KEY_ID=$(curl -s $KEYLEDGER/keys -H "Authorization: Bearer $TOKEN" | sed -n 's/.*"key_id":"\([^"]*\)".*/\1/p')
+curl -s -X DELETE $KEYLEDGER/keys/$KEY_ID -H "Authorization: Bearer $TOKEN"
+curl -s $KEYLEDGER/keys/$KEY_ID/history -H "Authorization: Bearer $TOKEN"
+curl -s -X DELETE $KEYLEDGER/keys/$KEY_ID/permanent -H "Authorization: Bearer $TOKEN"
+"#
+    )
+}

@@ -1,0 +1,204 @@
+//! Bodies from outside, taken apart field by field, so that each mistake has a sentence.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use keyledger_domain::{KeyName, KeyNameError, Reason, Timestamp};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::problem::ApiError;
+use crate::commands::Expiry;
+
+/// The most bytes that a body may have.
+const MAX_BODY: usize = 16 * 1024;
+/// 100 years.
+const MAX_EXPIRES_IN_SECONDS: u32 = 3_155_760_000;
+
+/// A key that is wanted.
+#[derive(Debug, ToSchema)]
+pub(super) struct CreateKeyBody {
+    /// What to call it; trimmed of white space at both ends.
+    #[schema(
+        value_type = String,
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+    )]
+    pub(super) name: KeyName,
+    /// From when on the key shall not verify.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// After how many seconds the key shall not verify, instead of `expires_at`.
+    #[schema(minimum = 1, maximum = 3_155_760_000_u32)]
+    expires_in_seconds: Option<u32>,
+}
+
+impl CreateKeyBody {
+    pub(super) fn expires(&self) -> Option<Expiry> {
+        self.expires_at.map(Expiry::At).or(self.expires_in_seconds.map(Expiry::InSeconds))
+    }
+}
+
+/// Why a key is to be revoked or deleted. The body may be left out.
+#[derive(Debug, ToSchema)]
+pub(super) struct ReasonBody {
+    /// Why, for the history; trimmed of white space at both ends.
+    #[schema(
+        value_type = Option<String>,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$"
+    )]
+    pub(super) reason: Option<Reason>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for CreateKeyBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (is_json, bytes) = read(request).await?;
+        if !is_json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let mut fields = Fields::parse(&bytes)?;
+        let name = fields.string("name")?;
+        let expires_at = fields.string("expires_at")?;
+        let expires_in_seconds = fields.seconds("expires_in_seconds")?;
+        fields.finish()?;
+        if expires_at.is_some() && expires_in_seconds.is_some() {
+            return Err(ApiError::TwoExpiries);
+        }
+        let expires_at = expires_at.as_deref().map(|text| time("expires_at", text)).transpose()?;
+        let name = KeyName::parse(&name.ok_or(KeyNameError::Required)?)?;
+        Ok(Self { name, expires_at, expires_in_seconds })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for ReasonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (is_json, bytes) = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(Self { reason: None });
+        }
+        if !is_json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let mut fields = Fields::parse(&bytes)?;
+        let reason = fields.string("reason")?;
+        fields.finish()?;
+        let reason = reason.as_deref().map(Reason::parse).transpose()?.flatten();
+        Ok(Self { reason })
+    }
+}
+
+/// The body, and whether the caller says that it is JSON.
+async fn read(request: Request) -> Result<(bool, Bytes), ApiError> {
+    let (parts, body) = request.into_parts();
+    let too_large = |length: u64| length > u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
+    if declared_length(&parts.headers).is_some_and(too_large) {
+        return Err(ApiError::BodyTooLarge);
+    }
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok((says_json(&parts.headers), collected.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
+        Err(_) => Err(ApiError::BodyIncomplete),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
+    Timestamp::parse(text).map_err(|_| ApiError::WrongType {
+        field,
+        expected: "a date and time of RFC 3339, such as 2030-01-31T12:00:00Z",
+    })
+}
+
+/// The fields of a JSON object, each named once.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => ApiError::NotAnObject,
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => ApiError::MalformedJson,
+        })
+    }
+
+    /// Takes a text; `null` is as good as absent.
+    fn string(&mut self, field: &'static str) -> Result<Option<String>, ApiError> {
+        match self.0.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                Err(ApiError::WrongType { field, expected: "a string" })
+            }
+        }
+    }
+
+    /// Takes a number of seconds; `null` is as good as absent.
+    fn seconds(&mut self, field: &'static str) -> Result<Option<u32>, ApiError> {
+        let value = match self.0.remove(field) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(value) => value,
+        };
+        // A float without a fraction, such as 60.0, is an integer to JSON Schema, not to us.
+        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        match seconds {
+            Some(seconds @ 1..=MAX_EXPIRES_IN_SECONDS) => Ok(Some(seconds)),
+            _ => Err(ApiError::WrongType {
+                field,
+                expected: "a whole number of seconds from 1 to 3155760000",
+            }),
+        }
+    }
+
+    fn finish(self) -> Result<(), ApiError> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::UnknownField(name)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+
+        impl<'de> Visitor<'de> for Once {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+                    if fields.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a field is named twice"));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Once)
+    }
+}

@@ -1,0 +1,156 @@
+//! The public HTTP API: what a browser, a script or a proxy may ask.
+//!
+//! A handler extracts, makes one call and maps the outcome. Commands and queries have states of
+//! their own; none holds both the journal and the read tables, so that no command can decide from
+//! a table that lags behind.
+
+mod body;
+mod caller;
+mod commands;
+mod cursor;
+mod health;
+mod history;
+mod observe;
+mod openapi;
+mod position;
+mod problem;
+mod queries;
+mod server;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use keyledger_projections::{Progress, ReadTables};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::commands::Commands;
+use crate::journal::JournalReader;
+use crate::readiness::Readiness;
+pub use caller::Gate;
+pub use commands::CommandState;
+pub use history::HistoryState;
+pub use queries::QueryState;
+pub use server::serve;
+
+use problem::ApiError;
+
+/// What the public API is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Who may come in.
+    pub gate: Arc<Gate>,
+    /// The write side.
+    pub commands: Arc<Commands>,
+    /// The journal, for histories.
+    pub journal: Arc<dyn JournalReader>,
+    /// The read side.
+    pub tables: ReadTables,
+    /// How far the read side has come.
+    pub progress: Progress,
+    /// Whether the service can do its work.
+    pub readiness: Readiness,
+}
+
+/// The public API.
+pub fn router(parts: Parts) -> Router {
+    let cors = cors(parts.gate.allowed_origins());
+    let (router, api) = routes(parts).split_for_parts();
+    finished(router.merge(SwaggerUi::new("/docs").url("/openapi.json", api)), cors)
+}
+
+/// Adds what every answer has.
+fn finished(router: Router, cors: Option<CorsLayer>) -> Router {
+    let router = router
+        .fallback(async || ApiError::PathNotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(axum::middleware::from_fn(observe::time_limit))
+        .layer(axum::middleware::from_fn(observe::security_headers))
+        .layer(axum::middleware::from_fn(observe::request))
+}
+
+/// What a process without the public API serves.
+pub fn health_router(readiness: Readiness) -> Router {
+    let (router, _) = health_routes().with_state(readiness).split_for_parts();
+    finished(router, None)
+}
+
+fn routes(parts: Parts) -> OpenApiRouter {
+    let Parts { gate, commands, journal, tables, progress, readiness } = parts;
+    let commands = CommandState { gate: gate.clone(), commands, progress: progress.clone() };
+    let queries = QueryState { gate: gate.clone(), tables, progress };
+    OpenApiRouter::with_openapi(openapi::head())
+        .merge(command_routes().with_state(commands))
+        .merge(query_routes().with_state(queries))
+        .merge(history_routes().with_state(HistoryState { gate, journal }))
+        .merge(health_routes().with_state(readiness))
+}
+
+fn command_routes() -> OpenApiRouter<CommandState> {
+    OpenApiRouter::new()
+        .routes(routes!(commands::create))
+        .routes(routes!(commands::revoke))
+        .routes(routes!(commands::delete))
+}
+
+fn query_routes() -> OpenApiRouter<QueryState> {
+    OpenApiRouter::new().routes(routes!(queries::list)).routes(routes!(queries::get))
+}
+
+fn history_routes() -> OpenApiRouter<HistoryState> {
+    OpenApiRouter::new().routes(routes!(history::history))
+}
+
+fn health_routes() -> OpenApiRouter<Readiness> {
+    OpenApiRouter::new().routes(routes!(health::alive)).routes(routes!(health::ready))
+}
+
+/// The API's OpenAPI document.
+#[must_use]
+pub fn openapi_document() -> OpenApi {
+    let mut document = openapi::head();
+    document.merge(command_routes().into_openapi());
+    document.merge(query_routes().into_openapi());
+    document.merge(history_routes().into_openapi());
+    document.merge(health_routes().into_openapi());
+    document
+}
+
+/// Cross-origin use by the configured origins; none without any.
+fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+            .allow_credentials(true)
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers([
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                header::IF_NONE_MATCH,
+                wire::IDEMPOTENCY_KEY,
+                wire::MIN_POSITION,
+                wire::REQUEST_ID,
+                HeaderName::from_static("traceparent"),
+            ])
+            .expose_headers([
+                header::ETAG,
+                header::RETRY_AFTER,
+                wire::LAGGING,
+                wire::POSITION,
+                wire::REQUEST_ID,
+            ])
+            .max_age(std::time::Duration::from_secs(600))
+    })
+}

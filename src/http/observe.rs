@@ -1,0 +1,100 @@
+//! What happens around every request: its id, its log line, its time limit, its headers.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use rand::Rng;
+use rand::rngs::SysRng;
+use tracing::Instrument;
+
+use super::problem::ApiError;
+use super::wire;
+
+/// The most that one request may take.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Names a request: the caller's `X-Request-Id`, if it is 1 to 64 characters of
+/// `A-Za-z0-9._-`, else a random one.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(String);
+
+impl RequestId {
+    fn of(request: &Request) -> Self {
+        let given = request.headers().get(wire::REQUEST_ID).and_then(|id| id.to_str().ok());
+        let fits = |id: &&str| {
+            (1..=64).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        match given.filter(fits) {
+            Some(id) => Self(id.to_owned()),
+            None => {
+                let mut bytes = [0; 16];
+                rand::rand_core::UnwrapErr(SysRng).fill_bytes(&mut bytes);
+                Self(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+            }
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names the request, and logs what became of it. Paths are logged as their pattern: a mistyped
+/// path could hold anything.
+pub(super) async fn request(mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = RequestId::of(&request);
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let path = path.as_ref().map_or("unknown", MatchedPath::as_str);
+    let span = tracing::info_span!("request", request.id = %id);
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    let duration_ms = begun.elapsed().as_micros() / 1_000;
+    tracing::info!(parent: &span, %method, path, status, duration_ms, "request done");
+    if let Ok(value) = HeaderValue::try_from(id.0) {
+        response.headers_mut().insert(wire::REQUEST_ID, value);
+    }
+    response
+}
+
+/// Ends a request that takes too long.
+pub(super) async fn time_limit(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::TimedOut.into_response(),
+    }
+}
+
+/// Swagger UI has its styles inline and its pictures as data; everything else is an API that a
+/// browser has nothing to load for.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Adds the headers that keep a browser from doing what an API does not need.
+pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+    let is_docs = request.uri().path().starts_with("/docs");
+    let mut response = next.run(request).await;
+    let policy = if is_docs { DOCS_POLICY } else { API_POLICY };
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

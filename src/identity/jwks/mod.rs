@@ -1,0 +1,234 @@
+//! A key set (RFC 7517) of the identity provider: fetched, kept, and fetched again when it is old
+//! or a token names a key that it does not have.
+//!
+//! Anyone can send tokens that name keys which nobody has, so fetches are limited in rate, and one
+//! runs at a time. A provider that is away does not end the service: keys stay good for a day.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::jwk::Jwk;
+use reqwest::{Client, Url};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::{Rejection, TokenError, VerifyingKey};
+
+/// After which a set is fetched again when it is next needed.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+/// How long a set is used when no newer one can be had.
+const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least time from a fetch that succeeded, and from one that failed, to the next.
+const PAUSE_AFTER_SUCCESS: Duration = Duration::from_secs(10);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// What a fetch may take, and what it may bring.
+const FETCH_TIME: Duration = Duration::from_secs(5);
+const MAX_SET_BYTES: usize = 256 * 1024;
+
+/// The address of a key set: `https`, or `http` on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksUrl(Url);
+
+/// The text is no address that keys may be fetched from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key set is fetched from an https:// URL, or from http:// on the loopback interface")]
+pub struct JwksUrlError;
+
+impl JwksUrl {
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// [`JwksUrlError`].
+    pub fn parse(text: &str) -> Result<Self, JwksUrlError> {
+        let url = Url::parse(text).map_err(|_| JwksUrlError)?;
+        let host = url.host_str().unwrap_or_default();
+        let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        match url.scheme() {
+            "https" => Ok(Self(url)),
+            "http" if is_local => Ok(Self(url)),
+            _ => Err(JwksUrlError),
+        }
+    }
+}
+
+/// Why a key set cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FetchError {
+    /// The provider does not answer as it should.
+    #[error("the identity provider does not answer")]
+    Http(#[source] Arc<reqwest::Error>),
+    /// The answer is larger than any key set.
+    #[error("the key set has more than {MAX_SET_BYTES} bytes")]
+    TooLarge,
+    /// The answer is not a key set.
+    #[error("the answer is not a key set")]
+    NotASet(#[source] Arc<serde_json::Error>),
+    /// No key in it is one that we can use.
+    #[error("the key set has no key that verifies RS256, PS256, ES256 or EdDSA")]
+    NoUsableKey,
+    /// It could not be fetched a moment ago.
+    #[error("the key set could not be fetched a moment ago")]
+    Lately(#[source] Box<FetchError>),
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        // The URL may hold a token.
+        Self::Http(Arc::new(error.without_url()))
+    }
+}
+
+/// Where keys are fetched from.
+pub(super) trait Source {
+    async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError>;
+
+    /// The time, to tell how old a set is.
+    fn now(&self) -> Instant;
+}
+
+/// Fetches a set over HTTP.
+#[derive(Debug)]
+pub(super) struct HttpSource {
+    url: JwksUrl,
+    client: Client,
+}
+
+impl HttpSource {
+    pub(super) fn new(url: JwksUrl) -> Self {
+        Self { url, client: Client::new() }
+    }
+}
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<serde_json::Value>,
+}
+
+impl Source for HttpSource {
+    async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError> {
+        let request = self.client.get(self.url.0.clone()).timeout(FETCH_TIME);
+        let mut response = request.send().await?.error_for_status()?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MAX_SET_BYTES {
+                return Err(FetchError::TooLarge);
+            }
+        }
+        usable_keys(&bytes)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// The keys of a set that we can use. One that cannot be understood does not spoil the others.
+fn usable_keys(set: &[u8]) -> Result<Vec<VerifyingKey>, FetchError> {
+    let set: Set =
+        serde_json::from_slice(set).map_err(|error| FetchError::NotASet(Arc::new(error)))?;
+    let jwks = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+    let keys: Vec<_> = jwks.filter_map(|jwk| VerifyingKey::from_jwk(&jwk)).collect();
+    if keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(keys) }
+}
+
+/// The keys, as last fetched.
+#[derive(Debug)]
+pub(super) struct KeySet<S> {
+    source: S,
+    known: RwLock<Option<Known>>,
+    /// How the last fetch ended, and when. Held while a fetch runs.
+    last: Mutex<Option<(Instant, Result<(), FetchError>)>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    keys: Arc<[Arc<VerifyingKey>]>,
+    fetched: Instant,
+}
+
+impl<S: Source> KeySet<S> {
+    pub(super) fn new(source: S) -> Self {
+        Self { source, known: RwLock::default(), last: Mutex::default() }
+    }
+
+    /// Sees to it that there are keys.
+    pub(super) async fn prepare(&self) -> Result<(), FetchError> {
+        match self.known() {
+            Some(_) => Ok(()),
+            None => self.refresh().await,
+        }
+    }
+
+    /// The keys that a token with this header could have been signed with.
+    pub(super) async fn candidates(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Vec<Arc<VerifyingKey>>, TokenError> {
+        let known = self.known();
+        let fitting = known.as_ref().map(|known| known.fitting(kid, algorithm));
+        match (known, fitting) {
+            (Some(known), Some(keys)) if !keys.is_empty() => {
+                // Whoever comes while an old set is being replaced uses the old one.
+                if self.age(known.fetched) >= FRESH && self.last.try_lock().is_ok() {
+                    if let Err(error) = self.refresh().await {
+                        tracing::warn!(cause = %error, "key set is old and cannot be fetched");
+                    }
+                    return Ok(self.fitting(kid, algorithm));
+                }
+                Ok(keys)
+            }
+            _ => {
+                self.refresh().await.map_err(TokenError::KeysUnavailable)?;
+                match self.fitting(kid, algorithm) {
+                    keys if keys.is_empty() => Err(Rejection::UnknownKey.into()),
+                    keys => Ok(keys),
+                }
+            }
+        }
+    }
+
+    fn known(&self) -> Option<Known> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        known.filter(|known| self.age(known.fetched) < USABLE)
+    }
+
+    fn age(&self, since: Instant) -> Duration {
+        self.source.now().saturating_duration_since(since)
+    }
+
+    fn fitting(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<Arc<VerifyingKey>> {
+        self.known().map(|known| known.fitting(kid, algorithm)).unwrap_or_default()
+    }
+
+    /// Fetches the set, unless that was done a moment ago; one fetch at a time.
+    async fn refresh(&self) -> Result<(), FetchError> {
+        let mut last = self.last.lock().await;
+        match &*last {
+            Some((at, Ok(()))) if self.age(*at) < PAUSE_AFTER_SUCCESS => return Ok(()),
+            Some((at, Err(error))) if self.age(*at) < PAUSE_AFTER_FAILURE => {
+                return Err(FetchError::Lately(Box::new(error.clone())));
+            }
+            _ => {}
+        }
+        let fetched = self.source.fetch().await;
+        let outcome = fetched.map(|keys| {
+            let keys = keys.into_iter().map(Arc::new).collect();
+            let known = Known { keys, fetched: self.source.now() };
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        });
+        *last = Some((self.source.now(), outcome.clone()));
+        outcome
+    }
+}
+
+impl Known {
+    fn fitting(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<Arc<VerifyingKey>> {
+        self.keys.iter().filter(|key| key.fits(kid, algorithm)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! A secret that the identity provider shares with us.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// The fewest bytes of a secret for HS256 (RFC 7518 § 3.2).
+const MIN_BYTES: usize = 32;
+
+/// A secret for HS256, of 32 bytes or more; wiped on drop, hidden from `Debug`.
+pub struct SharedSecret(Zeroizing<String>);
+
+/// The secret is too short to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a shared secret has 32 bytes or more")]
+pub struct WeakSecret;
+
+impl SharedSecret {
+    /// Takes a secret.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] for fewer than 32 bytes.
+    pub fn new(text: String) -> Result<Self, WeakSecret> {
+        let text = Zeroizing::new(text);
+        if text.len() < MIN_BYTES { Err(WeakSecret) } else { Ok(Self(text)) }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret(..)")
+    }
+}

@@ -1,0 +1,123 @@
+//! The journal in a SQLite file (WAL, `synchronous=FULL`), for one writing process.
+//!
+//! All appends go through one task that commits whatever is waiting in one transaction, so that
+//! many callers share one sync of the disk. What it commits it also hands to the subscriptions of
+//! this process, which need no polling. The file beside the journal, `<file>.lock`, is locked as
+//! long as the process lives.
+
+mod reader;
+mod subscription;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use keyledger_domain::{KeyId, Position, RecordedEvent};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::{
+    Append, AppendError, Appended, Journal, JournalReader, OpenError, ReadError, Subscription,
+};
+pub(super) use reader::SqliteReader;
+use writer::Writer;
+
+/// The journal in a SQLite file, opened for reading and appending.
+#[derive(Debug)]
+pub(super) struct SqliteJournal {
+    reader: SqliteReader,
+    writer: Writer,
+    /// Held open for the lock on it, which ends with the process, however that ends.
+    _lock: File,
+}
+
+impl SqliteJournal {
+    pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
+        let location = Location::parse(url)?;
+        let lock = location.lock()?;
+        let writer = Writer::start(location.options()).await.map_err(|e| location.failed(e))?;
+        let reader = SqliteReader::open(url).await?.fed_by(writer.committed());
+        Ok(Self { reader, writer, _lock: lock })
+    }
+}
+
+#[async_trait]
+impl JournalReader for SqliteJournal {
+    async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.reader.read(key_id).await
+    }
+
+    fn subscribe(&self, after: Position) -> Subscription {
+        self.reader.subscribe(after)
+    }
+
+    async fn barrier(&self) -> Result<Position, ReadError> {
+        self.reader.barrier().await
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.writer.append(append).await
+    }
+}
+
+/// Where the file lies and how it is opened.
+struct Location {
+    options: SqliteConnectOptions,
+    path: PathBuf,
+}
+
+impl Location {
+    fn parse(url: &str) -> Result<Self, OpenError> {
+        let bad = |source| OpenError::BadUrl { url: url.to_owned(), source };
+        let options = SqliteConnectOptions::from_str(url).map_err(|e| bad(e.into()))?;
+        let path = options.get_filename().to_owned();
+        if path.as_os_str().is_empty() || url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(bad("a journal is kept in a file".into()));
+        }
+        Ok(Self { options, path })
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        self.options
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(std::time::Duration::from_secs(10))
+    }
+
+    fn read_only(&self) -> SqliteConnectOptions {
+        self.options.clone().read_only(true).busy_timeout(std::time::Duration::from_secs(10))
+    }
+
+    fn lock(&self) -> Result<File, OpenError> {
+        if let Some(folder) = self.path.parent().filter(|folder| *folder != Path::new("")) {
+            std::fs::create_dir_all(folder).map_err(|e| self.failed(e))?;
+        }
+        let mut path = self.path.clone().into_os_string();
+        path.push(".lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(|e| self.failed(e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(self.name())),
+            Err(TryLockError::Error(error)) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&self, source: impl Into<super::Cause>) -> OpenError {
+        OpenError::Failed { place: self.name(), source: source.into() }
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+}

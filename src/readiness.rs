@@ -1,0 +1,78 @@
+//! Whether the service can do its work, as the parts of it tell.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A part of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The journal can be read.
+    Journal,
+    /// The read tables follow the journal.
+    ReadTables,
+    /// There are keys to verify sign-in tokens with.
+    SignIn,
+}
+
+impl Part {
+    /// The name that users see.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::ReadTables => "read_tables",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
+/// What one part of the service can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has not come so far yet.
+    Starting,
+    /// It works.
+    Ready,
+    /// It does not work now, and keeps trying.
+    Failing,
+    /// It does not work, and will not before someone has looked at it.
+    Stopped,
+}
+
+impl State {
+    /// The name that users see.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Failing => "failing",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The states of all parts; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<Part, State>>>);
+
+impl Readiness {
+    /// Sets a part's state; logs it when it changes.
+    pub fn set(&self, part: Part, state: State) {
+        let before = self.lock().insert(part, state);
+        if before != Some(state) {
+            tracing::info!(part = part.name(), state = state.name(), "readiness changed");
+        }
+    }
+
+    /// The states of all parts.
+    #[must_use]
+    pub fn parts(&self) -> BTreeMap<Part, State> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Part, State>> {
+        // A map is never left half-way by a panic elsewhere.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

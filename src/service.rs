@@ -1,0 +1,129 @@
+//! Puts the parts together and runs them: the journal, the read side, the public API.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use keyledger_projections::{OpenTablesError, Progress, ReadTables};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::clock::SystemClock;
+use crate::commands::Commands;
+use crate::config::{Config, Identity};
+use crate::identity::{SigningError, TokenVerifier};
+use crate::journal::{self, JournalReader, OpenError};
+use crate::readiness::Readiness;
+use crate::shutdown::StopSignals;
+use crate::{development, http, upkeep};
+
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The system does not deliver signals.
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The read tables.
+    #[error(transparent)]
+    Tables(#[from] OpenTablesError),
+    /// The signing key of development.
+    #[error(transparent)]
+    Development(#[from] SigningError),
+    /// The address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A part of the service panicked: its state is unknown, and only a new process is sound.
+    #[error("a part of the service failed")]
+    Defect(#[source] tokio::task::JoinError),
+}
+
+/// Serves until a signal asks to stop.
+///
+/// # Errors
+/// Every variant of [`ServeError`].
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let mut signals = StopSignals::listen().map_err(ServeError::Signals)?;
+    let (rules, dev_token) = match config.identity {
+        Identity::Provider(rules) => (rules, None),
+        Identity::Development { audit_role } => {
+            let (rules, token) = development::sign_in(audit_role, &SystemClock)?;
+            (rules, Some(token))
+        }
+    };
+    let listen_error = |source| ServeError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+
+    let readiness = Readiness::default();
+    let progress = Progress::default();
+    let mut tasks = JoinSet::new();
+    // Whoever appends holds the journal for itself; all others read beside it.
+    let (journal, commands): (Arc<dyn JournalReader>, _) = if config.roles.api {
+        let journal = journal::open(&config.journal_url).await?;
+        let random = Box::new(UnwrapErr(SysRng));
+        let clock = Arc::new(SystemClock);
+        let commands = Commands::new(journal.clone(), clock, random, config.key_prefix);
+        (journal, Some(Arc::new(commands)))
+    } else {
+        (journal::open_reader(&config.journal_url).await?, None)
+    };
+    let tables = ReadTables::open(&config.read_url).await?;
+    tasks.spawn(upkeep::watch_journal(journal.clone(), readiness.clone()));
+    if config.roles.projector {
+        let parts = (journal.clone(), tables.clone(), progress.clone(), readiness.clone());
+        tasks.spawn(upkeep::keep_level(parts.0, parts.1, parts.2, parts.3));
+    } else {
+        tasks.spawn(upkeep::follow_tables(tables.clone(), progress.clone(), readiness.clone()));
+    }
+    let router = match commands {
+        None => http::health_router(readiness),
+        Some(commands) => {
+            let verifier = Arc::new(TokenVerifier::new(rules));
+            tasks.spawn(upkeep::prepare_sign_in(verifier.clone(), readiness.clone()));
+            let gate = Arc::new(http::Gate::new(verifier, config.allowed_origins));
+            http::router(http::Parts { gate, commands, journal, tables, progress, readiness })
+        }
+    };
+
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    if let Some(token) = dev_token {
+        // Whoever has closed standard output does not want it.
+        let _ = writeln!(std::io::stdout(), "{}", development::banner(address, &token));
+    }
+    let (stop, stopping) = tokio::sync::oneshot::channel();
+    let serving = http::serve(listener, router, async { drop(stopping.await) }, config.shutdown_grace);
+    let signalled = async {
+        signals.next().await;
+        tracing::info!("stopping: no more connections are taken");
+        let _ = stop.send(());
+        signals.next().await;
+        tracing::warn!("stopped at once: a second signal came");
+    };
+    tokio::select! {
+        () = serving => tracing::info!("stopped"),
+        () = signalled => {}
+        defect = first_defect(&mut tasks) => return Err(ServeError::Defect(defect)),
+    }
+    Ok(())
+}
+
+/// Waits for a task to panic; tasks may end otherwise.
+async fn first_defect(tasks: &mut JoinSet<()>) -> tokio::task::JoinError {
+    loop {
+        match tasks.join_next().await {
+            Some(Ok(())) => {}
+            Some(Err(panicked)) => return panicked,
+            None => std::future::pending().await,
+        }
+    }
+}

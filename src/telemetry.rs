@@ -1,0 +1,33 @@
+//! The log: for people on a terminal, one JSON object a line otherwise; always on stderr.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::config::{LogFormat, Logging};
+
+/// Starts the log.
+pub fn start(logging: &Logging) {
+    let human = match logging.format {
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&logging.filter))
+        .with_span_events(FmtSpan::NONE)
+        .with_writer(std::io::stderr);
+    // A second start in one process keeps the first, which tests of the library rely on.
+    let _ = if human {
+        log.with_ansi(std::io::stderr().is_terminal()).try_init()
+    } else {
+        log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    };
+}
+
+/// An error and all that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

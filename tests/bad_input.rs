@@ -1,0 +1,201 @@
+//! Bad input: each kind its own 4xx with a clear sentence, and nothing written.
+
+use serde_json::json;
+
+use crate::support::{Client, Service};
+
+async fn create(client: &Client, body: &[u8]) -> (u16, String, String) {
+    let json = client.with("content-type", "application/json");
+    json.send("POST", "/keys", Some(body.to_vec())).await.problem()
+}
+
+#[tokio::test]
+async fn a_bad_body_creates_nothing() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let long = format!("{{\"name\":\"{}\"}}", "x".repeat(16 * 1024));
+    let long_expiry = "a date and time of RFC 3339, such as 2030-01-31T12:00:00Z";
+    let deep = format!("{{\"name\":{}", "[".repeat(10_000));
+    let cases: &[(&[u8], u16, &str, &str)] = &[
+        (b"", 400, "malformed_json", "The body must be valid JSON"),
+        (b"{", 400, "malformed_json", "The body must be valid JSON"),
+        (b"{\"name\":\"a\"} x", 400, "malformed_json", "The body must be valid JSON"),
+        (b"{\"name\":\"\xff\"}", 400, "malformed_json", "The body must be valid JSON"),
+        (b"{\"name\":\"\\ud800\"}", 400, "malformed_json", "The body must be valid JSON"),
+        (deep.as_bytes(), 400, "malformed_json", "The body must be valid JSON"),
+        (
+            b"[]", 400, "invalid_body",
+            "The body must be a JSON object that names each field once",
+        ),
+        (
+            b"{\"name\":\"a\",\"name\":\"b\"}", 400, "invalid_body",
+            "The body must be a JSON object that names each field once",
+        ),
+        (b"{\"name\":5}", 400, "wrong_type", "name must be a string"),
+        (b"{\"name\":[\"a\"]}", 400, "wrong_type", "name must be a string"),
+        (b"{\"name\":\"a\",\"user_id\":\"b\"}", 400, "unknown_field", "Unknown field \"user_id\""),
+        (b"{\"name\":\"a\",\"\\u001b[2J\":1}", 400, "unknown_field", "Unknown field \"\\u{1b}[2J\""),
+        (
+            b"{\"name\":\"a\\u0000b\"}", 400, "name_has_control_characters",
+            "Name must not contain control characters",
+        ),
+        (
+            b"{\"name\":\"a\\nb\"}", 400, "name_has_control_characters",
+            "Name must not contain control characters",
+        ),
+        (long.as_bytes(), 413, "body_too_large", "The body must be 16 KiB or less"),
+        (
+            b"{\"name\":\"a\",\"expires_at\":\"soon\"}", 400, "wrong_type",
+            &format!("expires_at must be {long_expiry}"),
+        ),
+        (
+            b"{\"name\":\"a\",\"expires_at\":\"2020-01-01T00:00:00Z\"}", 422,
+            "expiry_not_in_future", "The expiry must be in the future",
+        ),
+        (
+            b"{\"name\":\"a\",\"expires_in_seconds\":0}", 400, "wrong_type",
+            "expires_in_seconds must be a whole number of seconds from 1 to 3155760000",
+        ),
+        (
+            b"{\"name\":\"a\",\"expires_in_seconds\":1.5}", 400, "wrong_type",
+            "expires_in_seconds must be a whole number of seconds from 1 to 3155760000",
+        ),
+        (
+            b"{\"name\":\"a\",\"expires_in_seconds\":1e400}", 400, "malformed_json",
+            "The body must be valid JSON",
+        ),
+        (
+            b"{\"name\":\"a\",\"expires_in_seconds\":9,\"expires_at\":\"2090-01-01T00:00:00Z\"}",
+            400, "two_expiries", "Give expires_at or expires_in_seconds, not both",
+        ),
+    ];
+    for (body, status, code, sentence) in cases {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]);
+        let expected = (*status, (*code).to_owned(), (*sentence).to_owned());
+        assert_eq!(create(&ann, body).await, expected, "{shown}");
+    }
+    assert!(ann.keys().await.is_empty());
+    let first = ann.post("/keys", &json!({"name": "first"})).await;
+    assert_eq!(first.position(), 1, "nothing was written before");
+}
+
+#[tokio::test]
+async fn a_body_must_say_that_it_is_json() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let expected = (
+        415,
+        "unsupported_media_type".to_owned(),
+        "The body must be of type application/json".to_owned(),
+    );
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+        let client = ann.with("content-type", content_type);
+        let answer = client.send("POST", "/keys", Some(br#"{"name":"a"}"#.to_vec())).await;
+        assert_eq!(answer.problem(), expected, "{content_type}");
+    }
+    let bare = ann.send("POST", "/keys", Some(br#"{"name":"a"}"#.to_vec())).await;
+    assert_eq!(bare.problem(), expected);
+    let with_charset = ann.with("content-type", "application/json; charset=utf-8");
+    let answer = with_charset.send("POST", "/keys", Some(br#"{"name":"a"}"#.to_vec())).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_bad_reason_revokes_and_deletes_nothing() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let id = ann.create("ci").await;
+    let json = ann.with("content-type", "application/json");
+    for path in [format!("/keys/{id}"), format!("/keys/{id}/permanent")] {
+        for (body, code) in [
+            (json!({"reason": "x".repeat(501)}), "reason_too_long"),
+            (json!({"reason": "a\u{0}b"}), "reason_has_control_characters"),
+            (json!({"reason": 7}), "wrong_type"),
+            (json!({"why": "x"}), "unknown_field"),
+            (json!("why"), "invalid_body"),
+        ] {
+            let body = body.to_string().into_bytes();
+            let (status, found, _) = json.send("DELETE", &path, Some(body)).await.problem();
+            assert_eq!((status, &*found), (400, code), "{path}");
+        }
+        let plain = ann.send("DELETE", &path, Some(b"{}".to_vec())).await.problem();
+        assert_eq!(plain.0, 415);
+    }
+    assert_eq!(ann.keys().await[0]["revoked"], false);
+}
+
+#[tokio::test]
+async fn a_wrong_path_or_method_is_told_apart() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let id = ann.create("ci").await;
+    for path in ["/", "/key", "/keys/", &format!("/keys/{id}/history/x"), "/KEYS", "/keys/a/b/c"] {
+        let (status, code, _) = ann.get(path).await.problem();
+        assert_eq!((status, &*code), (404, "path_not_found"), "{path}");
+    }
+    for (method, path, allow) in [
+        ("PUT", "/keys".to_owned(), "GET,HEAD,POST"),
+        ("PATCH", format!("/keys/{id}"), "DELETE,GET,HEAD"),
+        ("GET", format!("/keys/{id}/permanent"), "DELETE"),
+        ("TRACE", "/keys".to_owned(), "GET,HEAD,POST"),
+        ("BREW", "/keys".to_owned(), "GET,HEAD,POST"),
+        ("POST", "/healthz".to_owned(), "GET,HEAD"),
+    ] {
+        let answer = ann.send(method, &path, None).await;
+        let (status, code, _) = answer.problem();
+        assert_eq!((status, &*code), (405, "method_not_allowed"), "{method} {path}");
+        let mut allowed: Vec<_> = answer.header("allow").unwrap().split(',').collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed.join(","), allow, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_query_lists_nothing() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    for (query, code) in [
+        ("limit=0", "invalid_parameter"),
+        ("limit=101", "invalid_parameter"),
+        ("limit=-1", "invalid_parameter"),
+        ("limit=ten", "invalid_parameter"),
+        ("limit=1&limit=2", "invalid_parameter"),
+        ("status=dead", "invalid_parameter"),
+        ("cursor=x", "invalid_parameter"),
+        ("cursor=%00", "invalid_parameter"),
+        ("user_id=bob", "unknown_parameter"),
+    ] {
+        let (status, found, _) = ann.get(&format!("/keys?{query}")).await.problem();
+        assert_eq!((status, &*found), (400, code), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn headers_have_a_bound() {
+    let service = Service::start();
+    let ann = service.user("ann").with("x-filler", &"x".repeat(32 * 1024));
+    assert_eq!(ann.get("/keys").await.status, 431);
+    let mut many = service.user("ann");
+    for number in 0..70 {
+        many = many.with(&format!("x-filler-{number}"), "x");
+    }
+    assert_eq!(many.get("/keys").await.status, 431);
+    assert_eq!(service.user("ann").get("/keys").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_bad_header_is_told() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    for value in ["", "-1", "x", "1.5", "9223372036854775808", "99999999999999999999"] {
+        let answer = ann.with("keyledger-min-position", value).get("/keys").await;
+        let (status, code, _) = answer.problem();
+        assert_eq!((status, &*code), (400, "invalid_header"), "{value}");
+    }
+    for value in ["", "\"\"", "a b", "é", &"x".repeat(256)] {
+        let answer = ann.with("idempotency-key", value).post("/keys", &json!({"name": "a"})).await;
+        let (status, code, _) = answer.problem();
+        assert_eq!((status, &*code), (400, "invalid_header"), "{value}");
+    }
+    assert!(ann.keys().await.is_empty());
+}

@@ -1,0 +1,53 @@
+//! What happened to a key, as its owner and auditors may see it.
+
+use serde_json::json;
+
+use crate::support::{Service, is_time};
+
+#[tokio::test]
+async fn a_history_tells_what_happened_and_who_did_it() {
+    let service = Service::start();
+    let ann = service.user("ann").with("x-request-id", "req-1");
+    let id = ann.create("ci").await;
+    let json = ann.with("content-type", "application/json");
+    let reason = json!({"reason": " the laptop was stolen "}).to_string().into_bytes();
+    json.send("DELETE", &format!("/keys/{id}"), Some(reason)).await;
+    let answer = ann.get(&format!("/keys/{id}/history")).await;
+    assert_eq!(answer.status, 200);
+    let body = answer.json();
+    let events = body["events"].as_array().unwrap();
+    assert_eq!(events.len(), 2);
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["revision"], number);
+        assert_eq!(event["position"], number + 1);
+        assert_eq!(event["actor"], "ann");
+        assert_eq!(event["correlation_id"], "req-1");
+        assert!(is_time(&event["occurred_at"]));
+    }
+    assert_eq!(events[0]["type"], "KeyCreated");
+    assert_eq!(events[0]["data"]["name"], "ci");
+    assert_eq!(events[0]["data"]["user_email"], "ann@example.com");
+    assert_eq!(events[1]["type"], "KeyRevoked");
+    assert_eq!(events[1]["data"], json!({"user_id": "ann", "reason": "the laptop was stolen"}));
+    assert!(!answer.text.contains("hash"));
+}
+
+#[tokio::test]
+async fn a_history_is_for_the_owner_and_for_auditors() {
+    let service = Service::start();
+    let (ann, bob, eve) = (service.user("ann"), service.user("bob"), service.auditor("eve"));
+    let id = ann.create("ci").await;
+    let path = format!("/keys/{id}/history");
+    assert_eq!(ann.get(&path).await.status, 200);
+    assert_eq!(eve.get(&path).await.status, 200);
+    assert_eq!(bob.get(&path).await.problem().0, 403);
+
+    ann.delete(&format!("/keys/{id}/permanent")).await;
+    assert_eq!(ann.get(&path).await.problem().0, 404);
+    assert_eq!(bob.get(&path).await.problem().0, 404);
+    let events = eve.get(&path).await.json()["events"].clone();
+    assert_eq!(events[1]["type"], "KeyDeleted");
+
+    let unknown = "/keys/01890a5d-ac96-774b-bcce-b302099a8057/history";
+    assert_eq!(eve.get(unknown).await.problem().0, 404);
+}

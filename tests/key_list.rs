@@ -1,0 +1,116 @@
+//! Beyond the UI's contract: pages, filters, expiry, one key and its tag.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Service, is_time};
+
+async fn page(client: &Client, query: &str) -> (Vec<String>, Value) {
+    let answer = client.get(&format!("/keys?{query}")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    let name = |key: &Value| key["name"].as_str().unwrap().to_owned();
+    (body["keys"].as_array().unwrap().iter().map(name).collect(), body["next_cursor"].clone())
+}
+
+#[tokio::test]
+async fn pages_show_every_key_once_newest_first() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    for number in 0..7 {
+        ann.create(&format!("k{number}")).await;
+        service.user("bob").create("other").await;
+    }
+    let (mut seen, mut cursor) = page(&ann, "limit=3").await;
+    let mut pages = 1;
+    while let Some(next) = cursor.as_str().map(ToOwned::to_owned) {
+        // A key that is made meanwhile belongs to no later page.
+        ann.create("late").await;
+        let (names, following) = page(&ann, &format!("limit=3&cursor={next}")).await;
+        seen.extend(names);
+        cursor = following;
+        pages += 1;
+    }
+    assert_eq!(pages, 3);
+    assert_eq!(seen, ["k6", "k5", "k4", "k3", "k2", "k1", "k0"]);
+}
+
+#[tokio::test]
+async fn a_last_page_that_is_full_says_that_it_is_the_last() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    for number in 0..4 {
+        ann.create(&format!("k{number}")).await;
+    }
+    let (names, cursor) = page(&ann, "limit=4").await;
+    assert_eq!((names.len(), cursor), (4, Value::Null));
+}
+
+#[tokio::test]
+async fn a_page_can_be_of_active_or_of_revoked_keys() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        ids.push(ann.create(&format!("k{number}")).await);
+    }
+    for id in [&ids[1], &ids[4]] {
+        ann.delete(&format!("/keys/{id}")).await;
+    }
+    ann.delete(&format!("/keys/{}/permanent", ids[5])).await;
+    assert_eq!(page(&ann, "status=active").await.0, ["k3", "k2", "k0"]);
+    assert_eq!(page(&ann, "status=revoked").await.0, ["k4", "k1"]);
+    assert_eq!(page(&ann, "status=all").await.0, ["k4", "k3", "k2", "k1", "k0"]);
+    let (names, cursor) = page(&ann, "status=active&limit=2").await;
+    assert_eq!(names, ["k3", "k2"]);
+    let rest = format!("status=active&limit=2&cursor={}", cursor.as_str().unwrap());
+    assert_eq!(page(&ann, &rest).await, (vec!["k0".to_owned()], Value::Null));
+}
+
+#[tokio::test]
+async fn a_key_may_expire() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let body = json!({"name": "at", "expires_at": "2090-01-31T13:00:00+01:00"});
+    let created = ann.post("/keys", &body).await.json();
+    assert_eq!(created["expires_at"], "2090-01-31T12:00:00.000000Z");
+
+    let body = json!({"name": "in", "expires_in_seconds": 60});
+    let created = ann.post("/keys", &body).await.json();
+    assert!(is_time(&created["expires_at"]));
+    let keys = ann.keys().await;
+    assert_eq!(keys[0]["expires_at"], created["expires_at"]);
+    assert_eq!(keys[1]["expires_at"], "2090-01-31T12:00:00.000000Z");
+    let seconds = |text: &Value| {
+        keyledger_domain::Timestamp::parse(text.as_str().unwrap()).unwrap().unix_micros()
+    };
+    assert_eq!(seconds(&created["expires_at"]) - seconds(&created["created_at"]), 60_000_000);
+}
+
+#[tokio::test]
+async fn one_key_is_shown_with_a_tag_that_changes_with_it() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let id = ann.create("ci").await;
+    let path = format!("/keys/{id}");
+    let first = ann.get(&path).await;
+    assert_eq!(first.status, 200);
+    assert_eq!(first.json()["key"], ann.keys().await[0]);
+    let tag = first.header("etag").unwrap().to_owned();
+
+    for tags in [&*tag, &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
+        let same = ann.with("if-none-match", tags).get(&path).await;
+        assert_eq!((same.status, &*same.text), (304, ""), "{tags}");
+        assert_eq!(same.header("etag"), Some(&*tag));
+    }
+    ann.delete(&path).await;
+    let changed = ann.with("if-none-match", &tag).get(&path).await;
+    assert_eq!((changed.status, changed.json()["key"]["revoked"].clone()), (200, json!(true)));
+    assert_ne!(changed.header("etag"), Some(&*tag));
+
+    let (status, _, sentence) = service.user("bob").get(&path).await.problem();
+    assert_eq!((status, &*sentence), (403, "Not authorized to view this key"));
+    ann.delete(&format!("{path}/permanent")).await;
+    for client in [ann, service.user("bob"), service.auditor("eve")] {
+        assert_eq!(client.get(&path).await.problem().0, 404);
+    }
+}

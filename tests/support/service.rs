@@ -1,0 +1,206 @@
+//! The real executable with a folder and a port of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use keyledger::clock::{Clock, SystemClock};
+use keyledger::identity::{Claims, SharedSecret, SigningKey, mint};
+use tempfile::TempDir;
+
+use super::Client;
+
+/// Shared with every service under test.
+pub(crate) const SECRET: &str = "a secret of the tests, 32 bytes or more";
+/// More than anything here ever takes, also on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running service.
+pub(crate) struct Service {
+    child: Child,
+    folder: Arc<TempDir>,
+    pub(crate) address: String,
+    output: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// A service that is to be started.
+pub(crate) struct Setup {
+    folder: Arc<TempDir>,
+    settings: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self::in_folder(Arc::new(TempDir::new().unwrap()))
+    }
+
+    pub(crate) fn in_folder(folder: Arc<TempDir>) -> Self {
+        let settings = [
+            ("KEYLEDGER_LISTEN", "127.0.0.1:0"),
+            ("KEYLEDGER_JWT_HS256_SECRET", SECRET),
+            ("KEYLEDGER_LOG_FORMAT", "json"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { folder, settings: settings.to_vec(), arguments: vec!["serve".to_owned()] }
+    }
+
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self
+    }
+
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = keyledger(self.folder.path());
+        command.args(&self.arguments).envs(self.settings.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(self) -> Service {
+        let mut child =
+            self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let (lines, told) = channel();
+        let readers = vec![
+            gather(child.stderr.take().unwrap(), output.clone(), Some(lines)),
+            gather(child.stdout.take().unwrap(), output.clone(), None),
+        ];
+        let mut service =
+            Service { child, folder: self.folder, address: String::new(), output, readers };
+        match listening(&told) {
+            Some(address) => service.address = address,
+            None => panic!("it did not start:\n{}", service.output()),
+        }
+        service
+    }
+}
+
+fn gather(
+    from: impl std::io::Read + Send + 'static,
+    output: Arc<Mutex<Vec<String>>>,
+    lines: Option<std::sync::mpsc::Sender<String>>,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if let Some(lines) = &lines {
+                let _ = lines.send(line.clone());
+            }
+            output.lock().unwrap().push(line);
+        }
+    })
+}
+
+fn listening(lines: &Receiver<String>) -> Option<String> {
+    loop {
+        let line = lines.recv_timeout(LIMIT).ok()?;
+        let entry: serde_json::Value = serde_json::from_str(&line).ok()?;
+        if entry["message"] == "listening" {
+            return entry["address"].as_str().map(ToOwned::to_owned);
+        }
+    }
+}
+
+/// The executable, in a folder and with no settings from outside.
+pub(crate) fn keyledger(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyledger"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(folder);
+    command
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Setup::new().start()
+    }
+
+    pub(crate) fn folder(&self) -> Arc<TempDir> {
+        self.folder.clone()
+    }
+
+    /// Someone who is signed in with a bearer token.
+    pub(crate) fn user(&self, name: &str) -> Client {
+        Client::new(&self.address, Some(token(name, &[])))
+    }
+
+    /// Someone who is signed in as an auditor.
+    pub(crate) fn auditor(&self, name: &str) -> Client {
+        Client::new(&self.address, Some(token(name, &["keyledger:audit"])))
+    }
+
+    /// Someone who is not signed in.
+    pub(crate) fn stranger(&self) -> Client {
+        Client::new(&self.address, None)
+    }
+
+    /// All that it has printed so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().join("\n")
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) -> Arc<TempDir> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.folder.clone()
+    }
+
+    /// Asks it to end, and waits until it has; tells how it ended and all that it printed.
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        (status, self.output())
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A token for a user, signed as the service under test expects.
+pub(crate) fn token(user: &str, roles: &[&str]) -> String {
+    token_with(user, roles, 3600)
+}
+
+/// A token that expires this many seconds from now.
+pub(crate) fn token_with(user: &str, roles: &[&str], expires_in: i64) -> String {
+    let now = SystemClock.now().unix_seconds();
+    let key = SigningKey::hs256(&SharedSecret::new(SECRET.to_owned()).unwrap());
+    let claims = Claims {
+        user_id: user.to_owned(),
+        email: Some(format!("{user}@example.com")),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        audience: None,
+        issuer: None,
+        issued_at: now,
+        expires_at: now + expires_in,
+    };
+    mint(&key, &claims, None).unwrap()
+}
