@@ -123,6 +123,8 @@ pub(crate) async fn write(
     events: &[RecordedEvent],
 ) -> Result<Checkpoint, WriteError> {
     let Some(last) = events.last() else { return Ok(checkpoint) };
+    // First of all, so that whoever was superseded finds that, and not rows that do not fit.
+    let moved = checkpoint.advance(transaction, last.position).await?;
     apply(transaction, checkpoint.generation, events).await?;
-    checkpoint.advance(transaction, last.position).await
+    Ok(moved)
 }

@@ -38,13 +38,17 @@ impl Rebuild {
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
         clear(tables).await?;
         let mut transaction = tables.begin().await?;
-        let live = Checkpoint::live(&mut transaction).await?;
-        let checkpoint =
-            Checkpoint { generation: live.generation + 1, position: Position::START };
+        let generation: i64 = sqlx::query_scalar(
+            "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
+             RETURNING last_generation",
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        let checkpoint = Checkpoint { generation, position: Position::START };
         sqlx::query(
             "INSERT INTO projection_checkpoint (name, generation, position) VALUES ('keys', $1, 0)",
         )
-        .bind(checkpoint.generation)
+        .bind(generation)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -121,7 +125,7 @@ impl Rebuild {
         .bind(live.generation)
         .execute(&mut **transaction)
         .await?;
-        if swapped.rows_affected() != 1 || live.generation >= self.checkpoint.generation {
+        if swapped.rows_affected() != 1 {
             return Err(WriteError::Superseded);
         }
         sqlx::query("DELETE FROM projection_checkpoint WHERE name = 'keys' AND generation <> $1")

@@ -3,7 +3,9 @@
 -- Which build of a projection queries read. A rebuild writes the next generation beside it.
 CREATE TABLE projection (
     name            TEXT    PRIMARY KEY,
-    live_generation INTEGER NOT NULL
+    live_generation INTEGER NOT NULL,
+    -- No two builds ever have the same number.
+    last_generation INTEGER NOT NULL
 ) STRICT;
 
 -- How far each build of a projection has come.
@@ -14,7 +16,7 @@ CREATE TABLE projection_checkpoint (
     PRIMARY KEY (name, generation)
 ) STRICT;
 
-INSERT INTO projection (name, live_generation) VALUES ('keys', 1);
+INSERT INTO projection (name, live_generation, last_generation) VALUES ('keys', 1, 1);
 INSERT INTO projection_checkpoint (name, generation, position) VALUES ('keys', 1, 0);
 
 -- Every key that ever was, deleted ones included. Times are microseconds since 1970.

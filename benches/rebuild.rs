@@ -1,0 +1,133 @@
+//! A rebuild of the read tables, beside only parsing and folding the same events.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Instant;
+
+use futures::StreamExt;
+use keyledger::clock::{Clock, SystemClock};
+use keyledger::journal::{self, Append, Expected, NewEvent};
+use keyledger_domain::key::{Command, CreateKey, DeleteKey, Key, RevokeKey, decide, evolve};
+use keyledger_domain::{
+    CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, Secret, StoredForm, UserId,
+    decode, encode,
+};
+use keyledger_projections::{Delivery, ReadTables, Rebuild};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::{ROUNDS, median};
+
+const KEYS: usize = 200_000;
+
+/// Writes keys into the journal in a folder: whose, and how far in its life each is (0 created,
+/// 1 revoked, 2 deleted too).
+pub(crate) async fn fill(
+    folder: &Path,
+    keys: usize,
+    owner: impl Fn(usize) -> String,
+    age: impl Fn(usize) -> usize,
+) {
+    let url = format!("sqlite://{}/data/journal.db", folder.display());
+    let journal = journal::open(&url).await.unwrap();
+    let mut random = StdRng::seed_from_u64(1);
+    let appends: Vec<_> =
+        (0..keys).map(|number| history(&owner(number), age(number), &mut random)).collect();
+    let appends = appends.into_iter().map(|append| journal.append(append));
+    futures::stream::iter(appends)
+        .buffer_unordered(1_000)
+        .for_each(async |outcome| drop(outcome.unwrap()))
+        .await;
+}
+
+fn history(owner: &str, age: usize, random: &mut StdRng) -> Append {
+    let now = SystemClock.now();
+    let key_id = KeyId::generate(now, random);
+    let by = UserId::parse(owner).unwrap();
+    let secret = Secret::generate(&KeyPrefix::parse("orag").unwrap(), random);
+    let commands = [
+        Command::Create(CreateKey {
+            key_id,
+            owner: by.clone(),
+            owner_email: Email::parse(&format!("{owner}@example.com")),
+            name: KeyName::parse("bench").unwrap(),
+            prefix: secret.display_prefix(),
+            hash: secret.hash(),
+            expires_at: None,
+        }),
+        Command::Revoke(RevokeKey { key_id, by: by.clone(), reason: None }),
+        Command::Delete(DeleteKey { key_id, by: by.clone(), reason: None }),
+    ];
+    let command_id = CommandId::generate(random);
+    let metadata = Metadata {
+        actor: by,
+        correlation_id: command_id.as_uuid().to_string(),
+        causation_id: command_id.as_uuid(),
+        traceparent: None,
+        client: Some("bench/1.0".to_owned()),
+    };
+    let mut key: Option<Key> = None;
+    let mut events = Vec::new();
+    for (index, command) in commands.iter().take(age + 1).enumerate() {
+        for event in decide(key.as_ref(), command, now).unwrap() {
+            key = Some(evolve(key, &event).unwrap());
+            let id = command_id.event_id(index);
+            events.push(NewEvent { id, event, metadata: metadata.clone() });
+        }
+    }
+    Append { key_id, expected: Expected::NoStream, events }
+}
+
+pub(crate) async fn run() {
+    let folder = crate::folder();
+    // Of ten keys, four are revoked, two of them deleted.
+    fill(folder.path(), KEYS, |number| format!("user-{}", number % 20_000), |number| {
+        match number % 10 {
+            0 | 1 => 1,
+            2 | 3 => 2,
+            _ => 0,
+        }
+    })
+    .await;
+    let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
+    let journal = journal::open_reader(&url("journal")).await.unwrap();
+    let stored: Vec<StoredForm> = journal
+        .subscribe(Position::START)
+        .take_while(async |delivery| matches!(delivery, Ok(Delivery::Event(_))))
+        .map(|delivery| match delivery.unwrap() {
+            Delivery::Event(event) => encode(&event.event, &event.metadata).unwrap(),
+            Delivery::CaughtUp(_) => unreachable!(),
+        })
+        .collect()
+        .await;
+    let tables = ReadTables::open(&url("read")).await.unwrap();
+    let events = stored.len() as f64;
+    let (mut folds, mut rebuilds) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        assert_eq!(parse_and_fold(&stored), KEYS);
+        folds.push(events / begun.elapsed().as_secs_f64());
+
+        let begun = Instant::now();
+        let rebuild = Rebuild::begin(&tables).await.unwrap();
+        let built = rebuild.run(journal.subscribe(Position::START), |_| {}).await.unwrap();
+        rebuilds.push(events / begun.elapsed().as_secs_f64());
+        assert_eq!(built.events as f64, events);
+    }
+    let ratio = median(rebuilds.iter().zip(&folds).map(|(built, fold)| built / fold).collect());
+    println!("rebuild of {KEYS} keys, {events} events, median of {ROUNDS} rounds");
+    println!("{:>16} {:>16} {:>24}", "rebuild, /s", "parse, fold, /s", "of parsing and folding");
+    println!("{:>16.0} {:>16.0} {ratio:>24.2}\n", median(rebuilds), median(folds));
+}
+
+/// How many keys there are once all events are parsed and folded, and nothing else is done.
+fn parse_and_fold(stored: &[StoredForm]) -> usize {
+    let mut keys: HashMap<KeyId, Key> = HashMap::new();
+    for form in stored {
+        let (event, _) =
+            decode(form.event_type, form.data.as_bytes(), form.metadata.as_bytes()).unwrap();
+        let before = keys.remove(&event.key_id());
+        keys.insert(event.key_id(), evolve(before, &event).unwrap());
+    }
+    keys.len()
+}

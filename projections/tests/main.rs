@@ -1,0 +1,8 @@
+//! The read side, fed with a list of events.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod given;
+mod projecting;
+mod rebuilding;
+mod usage;

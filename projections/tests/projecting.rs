@@ -1,0 +1,188 @@
+//! The tables equal the fold of the events, however they came.
+
+use std::io;
+
+use futures::{StreamExt, stream};
+use keyledger_domain::{Position, Revision};
+use keyledger_projections::{
+    Delivery, Page, ProjectionError, Progress, Projector, ReadTables, StatusFilter, WriteError,
+};
+use proptest::prelude::*;
+
+use crate::given::{Try, at, creations, delivered, folded, history, key_id, shown, tables, tries};
+
+async fn project(tables: &ReadTables, events: &[keyledger_domain::RecordedEvent]) {
+    let projector = Projector::load(tables, &Progress::default()).await.unwrap();
+    projector.run(delivered(events)).await.unwrap();
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(work);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_tables_equal_the_fold_however_the_events_are_cut(
+        tries in tries(60),
+        cuts in prop::collection::vec(0_usize..60, 0..6),
+    ) {
+        block_on(async {
+            let events = history(&tries);
+            let (_folder, tables) = tables().await;
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(events.len())).collect();
+            cuts.extend([0, events.len()]);
+            cuts.sort_unstable();
+            for part in cuts.windows(2) {
+                // Each part by a new projector, as after a restart.
+                project(&tables, &events[part[0]..part[1]]).await;
+                assert_eq!(shown(&tables).await, folded(&events[..part[1]]));
+            }
+        });
+    }
+
+    #[test]
+    fn pages_are_the_list_in_parts(tries in tries(60), limit in 1_u32..8) {
+        block_on(async {
+            let (_folder, tables) = tables().await;
+            project(&tables, &history(&tries)).await;
+            let owner = keyledger_domain::UserId::parse("ann").unwrap();
+            for filter in [StatusFilter::All, StatusFilter::Active, StatusFilter::Revoked] {
+                let whole = tables.list(&owner, filter, None).await.unwrap();
+                let mut parts = Vec::new();
+                let mut page = Some(Page { limit, after: None });
+                while let Some(wanted) = page {
+                    let part = tables.list(&owner, filter, Some(wanted)).await.unwrap();
+                    assert!(part.keys.len() <= limit as usize);
+                    parts.extend(part.keys);
+                    page = part.next.map(|after| Page { limit, after: Some(after) });
+                }
+                assert_eq!(parts, whole.keys);
+                assert_eq!(whole.next, None);
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn more_events_than_a_batch_holds_are_all_applied() {
+    let events = creations(1_700);
+    let (_folder, tables) = tables().await;
+    project(&tables, &events).await;
+    assert_eq!(shown(&tables).await, folded(&events));
+    assert_eq!(tables.position().await.unwrap(), events.last().unwrap().position);
+}
+
+#[tokio::test]
+async fn one_key_is_found_until_it_is_deleted() {
+    let events = history(&[Try::Create(0), Try::Revoke(0), Try::Delete(0)]);
+    let (_folder, tables) = tables().await;
+    project(&tables, &events[..2]).await;
+    let view = tables.get(key_id(0)).await.unwrap().unwrap();
+    assert_eq!((view.created_at, view.revoked_at), (at(0), Some(at(1))));
+    assert_eq!(tables.get(key_id(1)).await.unwrap(), None);
+    project(&tables, &events[2..]).await;
+    assert_eq!(tables.get(key_id(0)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn progress_is_told_once_the_rows_can_be_seen() {
+    let events = creations(3);
+    let (_folder, tables) = tables().await;
+    let progress = Progress::default();
+    let projector = Projector::load(&tables, &progress).await.unwrap();
+    // The stream stays open, as a live one does.
+    let live = delivered(&events).chain(stream::pending());
+    let running = tokio::spawn(projector.run(live));
+    progress.wait_for(events[2].position, std::time::Duration::from_secs(60)).await.unwrap();
+    assert_eq!(shown(&tables).await, folded(&events));
+    progress.level().await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_applied_leaves_nothing() {
+    let events = history(&[Try::Create(0), Try::Create(1), Try::Revoke(0), Try::Create(2)]);
+    for wrong in [
+        // The key's creation is missing.
+        vec![events[1].clone(), events[2].clone()],
+        // An event is missing in between.
+        vec![events[0].clone(), {
+            let mut later = events[2].clone();
+            later.revision = Revision::new(2);
+            later
+        }],
+        // An event comes twice.
+        vec![events[0].clone(), events[0].clone()],
+        // A first event that creates nothing.
+        vec![{
+            let mut first = events[2].clone();
+            first.revision = Revision::FIRST;
+            first
+        }],
+    ] {
+        let (_folder, tables) = tables().await;
+        let progress = Progress::default();
+        let projector = Projector::load(&tables, &progress).await.unwrap();
+        let outcome = projector.run(delivered(&wrong)).await;
+        assert!(
+            matches!(
+                outcome,
+                Err(ProjectionError::Write(
+                    WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep { .. }
+                ))
+            ),
+            "{outcome:?}"
+        );
+        assert_eq!(shown(&tables).await, []);
+        assert_eq!(tables.position().await.unwrap(), Position::START);
+        assert_eq!(progress.current(), Position::START);
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_the_table_has_already_is_out_of_step() {
+    let events = creations(2);
+    let (_folder, tables) = tables().await;
+    project(&tables, &events).await;
+    let mut again = events[0].clone();
+    again.position = Position::START.plus(3).unwrap();
+    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let outcome = projector.run(delivered(&[again])).await;
+    assert!(
+        matches!(outcome, Err(ProjectionError::Write(WriteError::RowsOutOfStep { rows: 1 }))),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn of_two_projectors_one_finds_that_it_was_superseded() {
+    let events = creations(4);
+    let (_folder, tables) = tables().await;
+    let slow = Projector::load(&tables, &Progress::default()).await.unwrap();
+    project(&tables, &events[..2]).await;
+    let outcome = slow.run(delivered(&events)).await;
+    assert!(
+        matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
+        "{outcome:?}"
+    );
+    assert_eq!(shown(&tables).await, folded(&events[..2]));
+    project(&tables, &events[2..]).await;
+    assert_eq!(shown(&tables).await, folded(&events));
+}
+
+#[tokio::test]
+async fn what_came_before_an_error_is_kept() {
+    let events = creations(3);
+    let (_folder, tables) = tables().await;
+    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let deliveries: Vec<Result<_, io::Error>> = vec![
+        Ok(Delivery::Event(events[0].clone())),
+        Ok(Delivery::Event(events[1].clone())),
+        Err(io::Error::other("cut")),
+    ];
+    let outcome = projector.run(stream::iter(deliveries)).await;
+    assert!(matches!(outcome, Err(ProjectionError::Source(_))), "{outcome:?}");
+    assert_eq!(shown(&tables).await, folded(&events[..2]));
+}

@@ -1,0 +1,187 @@
+//! A rebuild gives the same tables, and disturbs nobody.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::{StreamExt, stream};
+use keyledger_domain::RecordedEvent;
+use keyledger_projections::{
+    Delivery, ProjectionError, Progress, Projector, ReadTables, Rebuild, WriteError, usage,
+};
+
+use crate::given::{
+    Try, at, creations, delivered, folded, history, key_id, open, shown, tables,
+};
+
+type Sender = UnboundedSender<Result<Delivery, Infallible>>;
+
+fn send(to: &Sender, events: &[RecordedEvent]) {
+    for event in events {
+        to.unbounded_send(Ok(Delivery::Event(event.clone()))).unwrap();
+    }
+}
+
+fn mark(to: &Sender, events: &[RecordedEvent]) {
+    to.unbounded_send(Ok(Delivery::CaughtUp(events.last().unwrap().position))).unwrap();
+}
+
+async fn project(tables: &ReadTables, events: &[RecordedEvent]) {
+    let projector = Projector::load(tables, &Progress::default()).await.unwrap();
+    projector.run(delivered(events)).await.unwrap();
+}
+
+fn some_history() -> Vec<RecordedEvent> {
+    let mut tries: Vec<_> = (0..900).map(Try::Create).collect();
+    tries.extend((0..900).step_by(3).map(Try::Revoke));
+    tries.extend((0..900).step_by(5).map(Try::Delete));
+    history(&tries)
+}
+
+#[tokio::test]
+async fn a_rebuild_gives_the_same_tables() {
+    let events = some_history();
+    let (folder, tables) = tables().await;
+    project(&tables, &events).await;
+    let before = shown(&tables).await;
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    let mut reached = Vec::new();
+    let built = rebuild.run(delivered(&events), |position| reached.push(position)).await.unwrap();
+    assert_eq!(built.events, events.len() as u64);
+    assert_eq!(built.position, events.last().unwrap().position);
+    assert_eq!(reached.last(), Some(&built.position));
+    assert!(reached.is_sorted());
+    assert_eq!(shown(&tables).await, before);
+    assert_eq!(shown(&tables).await, folded(&events));
+    // A new process sees the same, and goes on from there.
+    let tables = open(&folder).await;
+    assert_eq!(tables.position().await.unwrap(), built.position);
+    assert_eq!(shown(&tables).await, before);
+}
+
+#[tokio::test]
+async fn a_rebuild_repairs_what_someone_has_broken() {
+    let events = some_history();
+    let (folder, tables) = tables().await;
+    project(&tables, &events).await;
+    let url = format!("sqlite://{}/read.db", folder.path().display());
+    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    for statement in [
+        "UPDATE keys SET name = 'broken', revoked_at = NULL",
+        "DELETE FROM keys WHERE user_id = 'bob'",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    assert_ne!(shown(&tables).await, folded(&events));
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    rebuild.run(delivered(&events), |_| {}).await.unwrap();
+    assert_eq!(shown(&tables).await, folded(&events));
+    let (rows,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM keys").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(rows, 900, "the old build is gone");
+}
+
+#[tokio::test]
+async fn queries_and_the_projector_go_on_during_a_rebuild() {
+    let events = creations(60);
+    let (_folder, tables) = tables().await;
+    project(&tables, &events[..20]).await;
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    let (feed, fed) = unbounded();
+    let building = tokio::spawn(rebuild.run(fed, |_| {}));
+    send(&feed, &events[..10]);
+    // The projector is ahead of the rebuild all the time.
+    project(&tables, &events[20..50]).await;
+    assert_eq!(shown(&tables).await, folded(&events[..50]));
+    send(&feed, &events[10..40]);
+    mark(&feed, &events[..40]);
+    // It thinks that it is level, and must not swap before it has what queries show already.
+    send(&feed, &events[40..50]);
+    building.await.unwrap().unwrap();
+    assert_eq!(shown(&tables).await, folded(&events[..50]));
+    project(&tables, &events[50..]).await;
+    assert_eq!(shown(&tables).await, folded(&events));
+}
+
+#[tokio::test]
+async fn the_projector_finds_that_a_rebuild_took_over() {
+    let events = creations(30);
+    let (_folder, tables) = tables().await;
+    project(&tables, &events[..20]).await;
+    let old = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    rebuild.run(delivered(&events[..20]), |_| {}).await.unwrap();
+    let outcome = old.run(delivered(&events[20..])).await;
+    assert!(
+        matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
+        "{outcome:?}"
+    );
+    assert_eq!(shown(&tables).await, folded(&events[..20]));
+    project(&tables, &events[20..]).await;
+    assert_eq!(shown(&tables).await, folded(&events));
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_broken_off_is_cleared_by_the_next() {
+    let events = some_history();
+    let (folder, tables) = tables().await;
+    project(&tables, &events).await;
+    let broken = Rebuild::begin(&tables).await.unwrap();
+    let (feed, fed) = unbounded();
+    send(&feed, &events[..600]);
+    drop(feed);
+    let outcome = broken.run(fed, |_| {}).await;
+    assert!(matches!(outcome, Err(ProjectionError::SourceEnded)), "{outcome:?}");
+    assert_eq!(shown(&tables).await, folded(&events));
+    let tables = open(&folder).await;
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    rebuild.run(delivered(&events), |_| {}).await.unwrap();
+    assert_eq!(shown(&tables).await, folded(&events));
+}
+
+#[tokio::test]
+async fn of_two_rebuilds_the_later_one_wins() {
+    let events = some_history();
+    let (_folder, tables) = tables().await;
+    project(&tables, &events).await;
+    let early = Rebuild::begin(&tables).await.unwrap();
+    let late = Rebuild::begin(&tables).await.unwrap();
+    let (feed, fed) = unbounded();
+    let building = tokio::spawn(late.run(fed, |_| {}));
+    send(&feed, &events[..100]);
+    let outcome = early.run(delivered(&events), |_| {}).await;
+    assert!(
+        matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
+        "{outcome:?}"
+    );
+    send(&feed, &events[100..]);
+    mark(&feed, &events);
+    building.await.unwrap().unwrap();
+    assert_eq!(shown(&tables).await, folded(&events));
+}
+
+#[tokio::test]
+async fn a_table_made_from_another_journal_is_replaced_too() {
+    let (_folder, tables) = tables().await;
+    project(&tables, &creations(30)).await;
+    let shorter = creations(5);
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    // A poll that finds nothing new says so again and again.
+    let mark = Ok(Delivery::CaughtUp(shorter.last().unwrap().position));
+    let polled = delivered(&shorter).chain(stream::repeat(mark));
+    rebuild.run(polled, |_| {}).await.unwrap();
+    assert_eq!(shown(&tables).await, folded(&shorter));
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_survives_a_rebuild() {
+    let events = creations(3);
+    let (_folder, tables) = tables().await;
+    project(&tables, &events).await;
+    usage::record(&tables, &BTreeMap::from([(key_id(1), at(77))])).await.unwrap();
+    let before = shown(&tables).await;
+    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    rebuild.run(delivered(&events), |_| {}).await.unwrap();
+    assert_eq!(shown(&tables).await, before);
+    assert_eq!(tables.get(key_id(1)).await.unwrap().unwrap().last_used_at, Some(at(77)));
+}

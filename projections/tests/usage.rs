@@ -1,0 +1,44 @@
+//! When keys were last used.
+
+use std::collections::BTreeMap;
+
+use keyledger_domain::{KeyId, Timestamp};
+use keyledger_projections::{Progress, Projector, ReadTables, usage};
+
+use crate::given::{at, creations, delivered, key_id, tables};
+
+async fn used(tables: &ReadTables, number: usize) -> Option<Timestamp> {
+    tables.get(key_id(number)).await.unwrap().unwrap().last_used_at
+}
+
+#[tokio::test]
+async fn a_last_use_only_moves_forward() {
+    let (_folder, tables) = tables().await;
+    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
+    projector.run(delivered(&creations(3))).await.unwrap();
+    assert_eq!(used(&tables, 0).await, None);
+    for (uses, expected) in [
+        ([(0, 10), (1, 20)], [Some(at(10)), Some(at(20))]),
+        ([(0, 5), (1, 25)], [Some(at(10)), Some(at(25))]),
+        ([(0, 10), (1, 24)], [Some(at(10)), Some(at(25))]),
+    ] {
+        let uses: BTreeMap<KeyId, Timestamp> =
+            uses.into_iter().map(|(number, second)| (key_id(number), at(second))).collect();
+        usage::record(&tables, &uses).await.unwrap();
+        assert_eq!([used(&tables, 0).await, used(&tables, 1).await], expected);
+    }
+    assert_eq!(used(&tables, 2).await, None);
+}
+
+#[tokio::test]
+async fn many_uses_are_recorded_at_once() {
+    let (_folder, tables) = tables().await;
+    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
+    projector.run(delivered(&creations(500))).await.unwrap();
+    let uses = (0..500).map(|number| (key_id(number), at(number))).collect();
+    usage::record(&tables, &uses).await.unwrap();
+    for number in [0, 127, 128, 255, 383, 399, 400, 499] {
+        assert_eq!(used(&tables, number).await, Some(at(number)));
+    }
+    usage::record(&tables, &BTreeMap::new()).await.unwrap();
+}
