@@ -36,7 +36,7 @@ pub(crate) async fn fill(
     let appends = appends.into_iter().map(|append| journal.append(append));
     futures::stream::iter(appends)
         .buffer_unordered(1_000)
-        .for_each(async |outcome| drop(outcome.unwrap()))
+        .for_each(async |outcome| assert!(outcome.is_ok()))
         .await;
 }
 
@@ -91,15 +91,12 @@ pub(crate) async fn run() {
     .await;
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
     let journal = journal::open_reader(&url("journal")).await.unwrap();
-    let stored: Vec<StoredForm> = journal
-        .subscribe(Position::START)
-        .take_while(async |delivery| matches!(delivery, Ok(Delivery::Event(_))))
-        .map(|delivery| match delivery.unwrap() {
-            Delivery::Event(event) => encode(&event.event, &event.metadata).unwrap(),
-            Delivery::CaughtUp(_) => unreachable!(),
-        })
-        .collect()
-        .await;
+    let mut stored: Vec<StoredForm> = Vec::new();
+    let mut subscription = journal.subscribe(Position::START);
+    while let Some(Ok(Delivery::Event(event))) = subscription.next().await {
+        stored.push(encode(&event.event, &event.metadata).unwrap());
+    }
+    drop(subscription);
     let tables = ReadTables::open(&url("read")).await.unwrap();
     let events = stored.len() as f64;
     let (mut folds, mut rebuilds) = (Vec::new(), Vec::new());

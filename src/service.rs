@@ -90,8 +90,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Some(commands) => {
             let verifier = Arc::new(TokenVerifier::new(rules));
             tasks.spawn(upkeep::prepare_sign_in(verifier.clone(), readiness.clone()));
-            let gate = Arc::new(http::Gate::new(verifier, config.allowed_origins));
-            http::router(http::Parts { gate, commands, journal, tables, progress, readiness })
+            let gate = Arc::new(http::Gate::new(verifier, &config.allowed_origins));
+            http::router(
+                http::CommandState { gate: gate.clone(), commands, progress: progress.clone() },
+                http::QueryState { gate: gate.clone(), tables, progress },
+                http::HistoryState { gate, journal },
+                readiness,
+            )
         }
     };
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use keyledger_domain::KeyId;
-use sqlx::Sqlite;
+use sqlx::{ConnectOptions, Sqlite};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -86,7 +86,8 @@ impl ReadTables {
     pub async fn open(url: &str) -> Result<Self, OpenTablesError> {
         let options = SqliteConnectOptions::from_str(url)
             .map_err(|source| OpenTablesError::BadUrl { url: url.to_owned(), source })?
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            .disable_statement_logging();
         let path = options.get_filename();
         if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
             std::fs::create_dir_all(folder).map_err(|source| OpenTablesError::Folder {
@@ -101,6 +102,7 @@ impl ReadTables {
             .synchronous(SqliteSynchronous::Normal);
         let writes = SqlitePoolOptions::new()
             .max_connections(1)
+            .test_before_acquire(false)
             .connect_with(writing)
             .await
             .map_err(OpenTablesError::Failed)?;
@@ -110,6 +112,7 @@ impl ReadTables {
             .map_err(OpenTablesError::Migration)?;
         let reads = SqlitePoolOptions::new()
             .max_connections(4)
+            .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await
             .map_err(OpenTablesError::Failed)?;

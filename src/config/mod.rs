@@ -8,7 +8,6 @@ mod table;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
 
@@ -30,8 +29,8 @@ pub struct Config {
     pub key_prefix: KeyPrefix,
     /// Who is let in.
     pub identity: Identity,
-    /// The origins whose pages may use the API.
-    pub allowed_origins: Vec<HeaderValue>,
+    /// The origins whose pages may use the API, in their ASCII form.
+    pub allowed_origins: Vec<String>,
     /// How long running requests may take when the service stops.
     pub shutdown_grace: Duration,
 }

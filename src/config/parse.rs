@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Uri};
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
+use reqwest::Url;
 
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
 use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
@@ -139,19 +139,18 @@ pub(super) fn shared_secret(value: &str) -> Result<KeySource, String> {
     Ok(KeySource::Hs256(secret))
 }
 
-/// Origins as browsers send them: scheme, host and, unless it is the scheme's own, port.
-pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
+/// Origins as browsers send them (WHATWG HTML, ASCII serialisation): scheme, host and, unless it
+/// is the scheme's own, port.
+pub(super) fn origins(value: &str) -> Result<Vec<String>, String> {
     list(value)?
-        .iter()
+        .into_iter()
         .map(|origin| {
-            let wrong = || format!("{origin:?} is no origin, such as https://app.example.com");
-            let uri: Uri = origin.parse().map_err(|_| wrong())?;
-            let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-            let bare = uri.path() == "/" && uri.query().is_none() && !origin.ends_with('/');
-            if !is_web || !bare {
-                return Err(wrong());
-            }
-            HeaderValue::from_str(&origin.to_ascii_lowercase()).map_err(|_| wrong())
+            let url = Url::parse(&origin).ok();
+            let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+            let serialised = url.map(|url| url.origin().ascii_serialization());
+            serialised
+                .filter(|serialised| *serialised == origin)
+                .ok_or_else(|| format!("{origin:?} is no origin, such as https://app.example.com"))
         })
         .collect()
 }

@@ -24,8 +24,9 @@ pub struct Gate {
 
 impl Gate {
     /// Lets in whom the verifier knows; pages of these origins may act for them.
-    pub fn new(verifier: Arc<TokenVerifier>, allowed_origins: Vec<HeaderValue>) -> Self {
-        Self { verifier, allowed_origins }
+    pub fn new(verifier: Arc<TokenVerifier>, allowed_origins: &[String]) -> Self {
+        let origins = allowed_origins.iter().filter_map(|origin| origin.parse().ok());
+        Self { verifier, allowed_origins: origins.collect() }
     }
 
     pub(super) fn allowed_origins(&self) -> &[HeaderValue] {

@@ -22,9 +22,12 @@ use crate::commands::{Commands, NewKey};
 /// What commands need.
 #[derive(Clone, Debug)]
 pub struct CommandState {
-    pub(super) gate: Arc<Gate>,
-    pub(super) commands: Arc<Commands>,
-    pub(super) progress: Progress,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
+    /// The write side.
+    pub commands: Arc<Commands>,
+    /// How far the read side has come.
+    pub progress: Progress,
 }
 
 impl FromRef<CommandState> for Arc<Gate> {

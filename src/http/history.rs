@@ -21,8 +21,10 @@ use crate::journal::JournalReader;
 /// What histories need.
 #[derive(Clone, Debug)]
 pub struct HistoryState {
-    pub(super) gate: Arc<Gate>,
-    pub(super) journal: Arc<dyn JournalReader>,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
+    /// The events themselves.
+    pub journal: Arc<dyn JournalReader>,
 }
 
 impl FromRef<HistoryState> for Arc<Gate> {

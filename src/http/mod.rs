@@ -18,11 +18,8 @@ mod queries;
 mod server;
 mod wire;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use keyledger_projections::{Progress, ReadTables};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
@@ -30,8 +27,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::commands::Commands;
-use crate::journal::JournalReader;
 use crate::readiness::Readiness;
 pub use caller::Gate;
 pub use commands::CommandState;
@@ -41,27 +36,20 @@ pub use server::serve;
 
 use problem::ApiError;
 
-/// What the public API is made of.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    /// Who may come in.
-    pub gate: Arc<Gate>,
-    /// The write side.
-    pub commands: Arc<Commands>,
-    /// The journal, for histories.
-    pub journal: Arc<dyn JournalReader>,
-    /// The read side.
-    pub tables: ReadTables,
-    /// How far the read side has come.
-    pub progress: Progress,
-    /// Whether the service can do its work.
-    pub readiness: Readiness,
-}
-
 /// The public API.
-pub fn router(parts: Parts) -> Router {
-    let cors = cors(parts.gate.allowed_origins());
-    let (router, api) = routes(parts).split_for_parts();
+pub fn router(
+    commands: CommandState,
+    queries: QueryState,
+    histories: HistoryState,
+    readiness: Readiness,
+) -> Router {
+    let cors = cors(commands.gate.allowed_origins());
+    let (router, api) = OpenApiRouter::with_openapi(openapi::head())
+        .merge(command_routes().with_state(commands))
+        .merge(query_routes().with_state(queries))
+        .merge(history_routes().with_state(histories))
+        .merge(health_routes().with_state(readiness))
+        .split_for_parts();
     finished(router.merge(SwaggerUi::new("/docs").url("/openapi.json", api)), cors)
 }
 
@@ -85,17 +73,6 @@ fn finished(router: Router, cors: Option<CorsLayer>) -> Router {
 pub fn health_router(readiness: Readiness) -> Router {
     let (router, _) = health_routes().with_state(readiness).split_for_parts();
     finished(router, None)
-}
-
-fn routes(parts: Parts) -> OpenApiRouter {
-    let Parts { gate, commands, journal, tables, progress, readiness } = parts;
-    let commands = CommandState { gate: gate.clone(), commands, progress: progress.clone() };
-    let queries = QueryState { gate: gate.clone(), tables, progress };
-    OpenApiRouter::with_openapi(openapi::head())
-        .merge(command_routes().with_state(commands))
-        .merge(query_routes().with_state(queries))
-        .merge(history_routes().with_state(HistoryState { gate, journal }))
-        .merge(health_routes().with_state(readiness))
 }
 
 fn command_routes() -> OpenApiRouter<CommandState> {

@@ -20,9 +20,12 @@ use super::wire::{KeyAnswer, KeyItem, KeyList};
 /// What queries need.
 #[derive(Clone, Debug)]
 pub struct QueryState {
-    pub(super) gate: Arc<Gate>,
-    pub(super) tables: ReadTables,
-    pub(super) progress: Progress,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
+    /// The read side.
+    pub tables: ReadTables,
+    /// How far it has come.
+    pub progress: Progress,
 }
 
 impl FromRef<QueryState> for Arc<Gate> {

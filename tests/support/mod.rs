@@ -4,7 +4,7 @@ pub(crate) mod client;
 pub(crate) mod service;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use service::Service;
+pub(crate) use service::{SECRET, Service, Setup, claims, keyledger, token, token_with};
 
 /// Whether the text is a time in the form that the API promises.
 pub(crate) fn is_time(text: &serde_json::Value) -> bool {

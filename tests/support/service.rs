@@ -148,26 +148,53 @@ impl Service {
         Client::new(&self.address, None)
     }
 
+    /// Waits until it says that it can do its work.
+    pub(crate) async fn ready(self) -> Self {
+        while self.stranger().get("/readyz").await.status != 200 {}
+        self
+    }
+
+    /// Waits until a part of it is in this state.
+    pub(crate) async fn part_is(&self, part: &str, state: &str) {
+        while self.stranger().get("/readyz").await.json()["parts"][part] != state {}
+    }
+
+    /// Waits until it has printed this; tells all that it has printed.
+    pub(crate) async fn printed(&self, text: &str) -> String {
+        loop {
+            let output = self.output();
+            if output.contains(text) {
+                return output;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// All that it has printed so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().join("\n")
     }
 
-    /// Ends it as a power cut would.
+    /// Ends it at once, with no chance to finish anything.
     pub(crate) fn kill(mut self) -> Arc<TempDir> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.folder.clone()
     }
 
-    /// Asks it to end, and waits until it has; tells how it ended and all that it printed.
-    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
-        self.signal("TERM");
+    /// Waits until it has ended; tells how, and all that it printed.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
         (status, self.output())
+    }
+
+    /// Asks it to end, and waits until it has; tells how it ended and all that it printed.
+    pub(crate) fn stop(self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        self.ended()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -191,9 +218,13 @@ pub(crate) fn token(user: &str, roles: &[&str]) -> String {
 
 /// A token that expires this many seconds from now.
 pub(crate) fn token_with(user: &str, roles: &[&str], expires_in: i64) -> String {
-    let now = SystemClock.now().unix_seconds();
     let key = SigningKey::hs256(&SharedSecret::new(SECRET.to_owned()).unwrap());
-    let claims = Claims {
+    mint(&key, &claims(user, roles, expires_in), None).unwrap()
+}
+
+pub(crate) fn claims(user: &str, roles: &[&str], expires_in: i64) -> Claims {
+    let now = SystemClock.now().unix_seconds();
+    Claims {
         user_id: user.to_owned(),
         email: Some(format!("{user}@example.com")),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
@@ -201,6 +232,5 @@ pub(crate) fn token_with(user: &str, roles: &[&str], expires_in: i64) -> String 
         issuer: None,
         issued_at: now,
         expires_at: now + expires_in,
-    };
-    mint(&key, &claims, None).unwrap()
+    }
 }

@@ -5,6 +5,7 @@
 //! this process, which need no polling. The file beside the journal, `<file>.lock`, is locked as
 //! long as the process lives.
 
+mod insert;
 mod reader;
 mod subscription;
 mod writer;
@@ -12,9 +13,11 @@ mod writer;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::{
@@ -22,6 +25,9 @@ use super::{
 };
 pub(super) use reader::SqliteReader;
 use writer::Writer;
+
+/// How long a statement waits for another program's lock on the file.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// The journal in a SQLite file, opened for reading and appending.
 #[derive(Debug)]
@@ -87,11 +93,12 @@ impl Location {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(std::time::Duration::from_secs(10))
+            .busy_timeout(BUSY)
+            .disable_statement_logging()
     }
 
     fn read_only(&self) -> SqliteConnectOptions {
-        self.options.clone().read_only(true).busy_timeout(std::time::Duration::from_secs(10))
+        self.options.clone().read_only(true).busy_timeout(BUSY).disable_statement_logging()
     }
 
     fn lock(&self) -> Result<File, OpenError> {

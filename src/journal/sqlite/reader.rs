@@ -37,6 +37,7 @@ impl SqliteReader {
         let location = Location::parse(url)?;
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
+            .test_before_acquire(false)
             .connect_with(location.read_only())
             .await
             .map_err(|e| location.failed(e))?;

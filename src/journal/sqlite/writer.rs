@@ -1,16 +1,19 @@
 //! The one task that appends: it commits what is waiting together.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision, StoredForm, encode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::ConnectOptions;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::insert::{MOST_EVENTS, head, insert, resent};
 use crate::journal::{Append, AppendError, Appended, Cause, NewEvent};
+use crate::telemetry::chain;
 
-/// The most appends that share one commit.
-const GROUP: usize = 256;
+/// The most events that share one commit.
+const GROUP: usize = MOST_EVENTS;
 /// How many commits a subscription may lie behind before it has to read them from the file.
 const REMEMBERED_COMMITS: usize = 256;
 
@@ -25,17 +28,21 @@ pub(super) struct Writer {
     committed: broadcast::Sender<Committed>,
 }
 
-struct Pending {
-    key_id: KeyId,
-    first: Revision,
-    events: Vec<(NewEvent, StoredForm)>,
+/// An append that waits for its turn.
+pub(super) struct Pending {
+    pub(super) key_id: KeyId,
+    pub(super) first: Revision,
+    /// At least one.
+    pub(super) events: Vec<(NewEvent, StoredForm)>,
     reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
 impl Writer {
     pub(super) async fn start(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = options.connect().await?;
-        sqlx::migrate!("migrations/journal/sqlite").run(&mut connection).await?;
+        // `run` would do the same with a future that cannot be sent between threads.
+        let migrations = sqlx::migrate!("migrations/journal/sqlite");
+        migrations.run_direct(None, &mut connection, false).await?;
         let head = head(&mut connection).await?;
         let (appends, waiting) = mpsc::channel(GROUP * 4);
         let (committed, _) = broadcast::channel(REMEMBERED_COMMITS);
@@ -49,16 +56,18 @@ impl Writer {
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let first = append.expected.next();
-        let first = first.ok_or_else(|| AppendError::Invalid("the stream is full".into()))?;
-        let encoded = append.events.into_iter().map(|new| {
-            let form = encode(&new.event, &new.metadata)?;
-            Ok((new, form))
-        });
-        let events: Vec<_> =
-            encoded.collect::<Result<_, _>>().map_err(|e: serde_json::Error| {
-                AppendError::Invalid(e.into())
-            })?;
+        let invalid = |cause: &str| AppendError::Invalid(cause.into());
+        let first = append.expected.next().ok_or_else(|| invalid("the stream is full"))?;
+        let count = append.events.len();
+        if count == 0 || count > GROUP {
+            return Err(invalid("an append has 1 to 256 events"));
+        }
+        if u32::try_from(count).ok().and_then(|count| first.as_u32().checked_add(count)).is_none() {
+            return Err(invalid("the stream is full"));
+        }
+        let with_form = |new: NewEvent| encode(&new.event, &new.metadata).map(|form| (new, form));
+        let events = append.events.into_iter().map(with_form).collect::<Result<Vec<_>, _>>();
+        let events = events.map_err(|error| AppendError::Invalid(error.into()))?;
         let (reply, answer) = oneshot::channel();
         let pending = Pending { key_id: append.key_id, first, events, reply };
         let stopped = || "the journal's writer has stopped".into();
@@ -67,88 +76,124 @@ impl Writer {
     }
 }
 
+/// Appends that are committed together. All are tried against what was there before, so no two of
+/// them change the same stream.
+#[derive(Default)]
+struct Group {
+    appends: Vec<Pending>,
+    streams: HashSet<KeyId>,
+    events: usize,
+}
+
+impl Group {
+    /// Adds an append, or gives it back to wait for the next group.
+    fn add(&mut self, pending: Pending) -> Option<Pending> {
+        let events = self.events + pending.events.len();
+        if events > GROUP || !self.streams.insert(pending.key_id) {
+            return Some(pending);
+        }
+        self.events = events;
+        self.appends.push(pending);
+        None
+    }
+}
+
 struct Task {
     options: SqliteConnectOptions,
-    /// The connection and the position of the last event; `None` after an error, so that the next
-    /// group begins with a fresh connection and a fresh look.
+    /// The connection and the position of the last event; `None` when they are unknown, after an
+    /// error.
     open: Option<(SqliteConnection, Position)>,
     committed: broadcast::Sender<Committed>,
 }
 
-/// What became of the appends of one group, in their order, and the events they added.
-struct Group {
-    outcomes: Vec<Result<Appended, AppendError>>,
+/// What became of a group: of each append, in their order, and the events that were added.
+struct Outcome {
+    appended: Vec<Result<Appended, AppendError>>,
     recorded: Vec<RecordedEvent>,
-}
-
-/// A group failed as a whole, before its commit was asked for or in it.
-enum Failure {
-    Before(sqlx::Error),
-    InCommit(sqlx::Error),
 }
 
 impl Task {
     async fn run(mut self, mut waiting: mpsc::Receiver<Pending>) {
-        let mut group = Vec::with_capacity(GROUP);
-        while waiting.recv_many(&mut group, GROUP).await > 0 {
-            let outcome = self.commit(&group).await;
-            if let Err(Failure::Before(error) | Failure::InCommit(error)) = &outcome {
-                tracing::error!(error = %error, appends = group.len(), "journal commit failed");
+        let mut held = Vec::new();
+        loop {
+            let mut group = Group::default();
+            for pending in std::mem::take(&mut held) {
+                held.extend(group.add(pending));
             }
-            self.answer(group.drain(..), outcome);
+            if group.appends.is_empty() {
+                match waiting.recv().await {
+                    Some(pending) => held.extend(group.add(pending)),
+                    None => return,
+                }
+            }
+            while group.events < GROUP
+                && let Ok(pending) = waiting.try_recv()
+            {
+                held.extend(group.add(pending));
+            }
+            let outcome = self.commit(&group.appends).await;
+            self.answer(group.appends.into_iter(), outcome);
         }
     }
 
-    async fn commit(&mut self, group: &[Pending]) -> Result<Group, Failure> {
+    /// Commits what can be appended of a group; on an error, finds out what became of it.
+    async fn commit(&mut self, group: &[Pending]) -> Result<Outcome, AppendError> {
         let (mut connection, before) = match self.open.take() {
             Some(open) => open,
-            None => self.reopen().await.map_err(Failure::Before)?,
+            None => self.reopen().await.map_err(|e| AppendError::Unavailable(e.into()))?,
         };
-        let mut transaction =
-            connection.begin_with("BEGIN IMMEDIATE").await.map_err(Failure::Before)?;
-        let mut written = Group { outcomes: Vec::with_capacity(group.len()), recorded: Vec::new() };
-        let mut head = before;
-        for pending in group {
-            let outcome = insert(&mut transaction, pending, &mut head, &mut written.recorded);
-            written.outcomes.push(match outcome.await {
-                Ok(appended) => Ok(appended),
-                Err(InsertError::Refused(refusal)) => Err(refusal),
-                Err(InsertError::Failed(error)) => return Err(Failure::Before(error)),
-            });
+        let error = match append_all(&mut connection, before, group).await {
+            Ok((outcome, head)) => {
+                self.open = Some((connection, head));
+                return Ok(outcome);
+            }
+            Err(error) => error,
+        };
+        tracing::error!(cause = %chain(&error), appends = group.len(), "journal commit failed");
+        // Closing it takes back what was not committed.
+        drop(connection);
+        match self.reopen().await {
+            Ok((connection, head)) if head == before => {
+                self.open = Some((connection, head));
+                Err(AppendError::Unavailable(error.into()))
+            }
+            Ok(open) => {
+                self.open = Some(open);
+                // Subscriptions have to look into the file.
+                let _ = self.committed.send(Arc::new([]));
+                Err(AppendError::Ambiguous(error.into()))
+            }
+            Err(_) => Err(AppendError::Ambiguous(error.into())),
         }
-        transaction.commit().await.map_err(Failure::InCommit)?;
-        self.open = Some((connection, head));
-        Ok(written)
     }
 
     async fn reopen(&self) -> Result<(SqliteConnection, Position), sqlx::Error> {
         let mut connection = self.options.connect().await?;
         let head = head(&mut connection).await?;
-        // A commit that failed may be in the file all the same.
-        let _ = self.committed.send(Arc::new([]));
         Ok((connection, head))
     }
 
-    fn answer(&self, group: impl Iterator<Item = Pending>, outcome: Result<Group, Failure>) {
+    fn answer(
+        &self,
+        group: impl Iterator<Item = Pending>,
+        outcome: Result<Outcome, AppendError>,
+    ) {
+        // Nobody may be subscribed, and a caller may have gone: the events are in the file.
         match outcome {
-            Ok(written) => {
-                // No receiver: nobody subscribes now, and the events are in the file.
-                let _ = self.committed.send(written.recorded.into());
-                for (pending, outcome) in group.zip(written.outcomes) {
-                    let _ = pending.reply.send(outcome);
+            Ok(Outcome { appended, recorded }) => {
+                if !recorded.is_empty() {
+                    let _ = self.committed.send(recorded.into());
+                }
+                for (pending, appended) in group.zip(appended) {
+                    let _ = pending.reply.send(appended);
                 }
             }
-            Err(failure) => {
-                let (text, in_commit) = match failure {
-                    Failure::Before(error) => (error.to_string(), false),
-                    Failure::InCommit(error) => (error.to_string(), true),
-                };
+            Err(error) => {
                 for pending in group {
-                    let cause: Cause = text.clone().into();
-                    let _ = pending.reply.send(Err(if in_commit {
-                        AppendError::Ambiguous(cause)
-                    } else {
-                        AppendError::Unavailable(cause)
+                    let cause: Cause = chain(&error).into();
+                    let _ = pending.reply.send(Err(match error {
+                        AppendError::Ambiguous(_) => AppendError::Ambiguous(cause),
+                        _ => AppendError::Unavailable(cause),
                     }));
                 }
             }
@@ -156,97 +201,22 @@ impl Task {
     }
 }
 
-enum InsertError {
-    Refused(AppendError),
-    Failed(sqlx::Error),
-}
-
-impl From<sqlx::Error> for InsertError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Inserts the events of one append, if its stream is as expected.
-async fn insert(
+/// Appends and commits what can be, and tells the position of the last event then.
+async fn append_all(
     connection: &mut SqliteConnection,
-    pending: &Pending,
-    head: &mut Position,
-    recorded: &mut Vec<RecordedEvent>,
-) -> Result<Appended, InsertError> {
-    let full = || InsertError::Refused(AppendError::Invalid("the journal is full".into()));
-    let stream = pending.key_id.stream();
-    let mut last = None;
-    let mut next = Some(pending.first);
-    for (new, form) in &pending.events {
-        let revision = next.ok_or_else(full)?;
-        let position = head.plus(1).map_err(|_| full())?;
-        let inserted = sqlx::query(
-            "INSERT INTO events (position, stream, revision, id, type, data, metadata)
-             SELECT $1, $2, $3, $4, $5, $6, $7
-             WHERE (SELECT coalesce(max(revision), -1) FROM events WHERE stream = $2) = $3 - 1",
-        )
-        .bind(position.as_i64())
-        .bind(&*stream)
-        .bind(i64::from(revision.as_u32()))
-        .bind(new.id.as_uuid().as_bytes().as_slice())
-        .bind(form.event_type)
-        .bind(&*form.data)
-        .bind(&*form.metadata)
-        .execute(&mut *connection)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            // Only the first can be refused: the others follow it in the same transaction.
-            return resent(connection, pending, &stream).await;
-        }
-        *head = position;
-        last = Some(Appended { position, revision });
-        next = revision.next();
-        recorded.push(RecordedEvent {
-            position,
-            revision,
-            id: new.id,
-            event: new.event.clone(),
-            metadata: new.metadata.clone(),
+    before: Position,
+    group: &[Pending],
+) -> Result<(Outcome, Position), sqlx::Error> {
+    let inserted = insert(connection, before, group).await?;
+    let mut outcome = Outcome { appended: Vec::with_capacity(group.len()), recorded: Vec::new() };
+    for pending in group {
+        let recorded = inserted.recorded(pending);
+        outcome.appended.push(match recorded.last() {
+            Some(last) => Ok(Appended { position: last.position, revision: last.revision }),
+            None => resent(connection, pending).await?.ok_or(AppendError::Conflict),
         });
+        outcome.recorded.extend(recorded);
     }
-    last.ok_or_else(|| {
-        InsertError::Refused(AppendError::Invalid("an append needs an event".into()))
-    })
-}
-
-/// The stream is not as expected: either someone else was first, or these very events are there.
-async fn resent(
-    connection: &mut SqliteConnection,
-    pending: &Pending,
-    stream: &str,
-) -> Result<Appended, InsertError> {
-    let rows = sqlx::query(
-        "SELECT position, revision, id FROM events
-         WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3",
-    )
-    .bind(stream)
-    .bind(i64::from(pending.first.as_u32()))
-    .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
-    .fetch_all(&mut *connection)
-    .await?;
-    let conflict = || InsertError::Refused(AppendError::Conflict);
-    let same = rows.len() == pending.events.len()
-        && rows.iter().zip(&pending.events).all(|(row, (new, _))| {
-            row.try_get::<&[u8], _>("id").is_ok_and(|id| id == new.id.as_uuid().as_bytes())
-        });
-    let last = rows.last().filter(|_| same).ok_or_else(conflict)?;
-    let position = Position::try_from(last.try_get::<i64, _>("position")?);
-    let revision = Revision::try_from(last.try_get::<i64, _>("revision")?);
-    match (position, revision) {
-        (Ok(position), Ok(revision)) => Ok(Appended { position, revision }),
-        _ => Err(conflict()),
-    }
-}
-
-async fn head(connection: &mut SqliteConnection) -> Result<Position, sqlx::Error> {
-    let head: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events")
-        .fetch_one(connection)
-        .await?;
-    Position::try_from(head).map_err(|e| sqlx::Error::Decode(e.into()))
+    outcome.recorded.sort_unstable_by_key(|event| event.position);
+    Ok((outcome, inserted.head))
 }

@@ -1,0 +1,33 @@
+# What a newcomer types: `make run`, `make test`. CI calls the same targets.
+
+.PHONY: help run test check fmt tools openapi bench soak
+
+help: ## Show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+run: ## Start the service on ./data with a throw-away signing key; prints curl lines to paste
+	cargo run --locked -- serve --dev
+
+test: tools ## Install what the tests need, and run every test
+	cargo test --locked --workspace
+
+check: ## Formatting, lints and documentation, every warning an error
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+tools: ## Install the programs that the tests drive, where they are missing
+	sh tests/tools.sh
+
+openapi: ## Write docs/openapi.json anew from the code
+	cargo run --locked --quiet -- openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
+
+bench: ## Measure the performance bars
+	cargo bench --locked
+
+soak: ## The tests that take long: hundreds of kills under load
+	cargo test --locked --release --test blackbox -- --ignored --nocapture

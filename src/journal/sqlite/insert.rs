@@ -1,0 +1,133 @@
+//! The statement that appends: one for all appends of a group, with the transaction around it, so
+//! that a group costs one trip to the thread that works on the connection.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use keyledger_domain::{EventId, Position, RecordedEvent, Revision};
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use super::writer::Pending;
+use crate::journal::Appended;
+
+/// How many events one statement takes; places that are left are `NULL`, which insert nothing.
+const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_EVENTS];
+pub(super) const MOST_EVENTS: usize = 256;
+
+/// `$1` is the head. Each append's events are inserted if the last revision of their stream is the
+/// one before the append's first: all of them or none. The events that are get the positions after
+/// the head, without gaps.
+static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
+    SIZES.map(|size| {
+        let row = |row| {
+            let places: Vec<_> = (0..COLUMNS).map(|at| format!("${}", row * COLUMNS + at + 2)).collect();
+            format!("({row}, {})", places.join(", "))
+        };
+        let rows: Vec<_> = (0..size).map(row).collect();
+        let text = format!(
+            "BEGIN IMMEDIATE;
+             WITH new (place, stream, before, revision, id, type, data, metadata)
+                 AS (VALUES {rows})
+             INSERT INTO events (position, stream, revision, id, type, data, metadata)
+             SELECT $1 + row_number() OVER (ORDER BY place),
+                    stream, revision, id, type, data, metadata
+             FROM new
+             WHERE before = (SELECT coalesce(max(events.revision), -1) FROM events
+                             WHERE events.stream = new.stream)
+             RETURNING position, id;
+             COMMIT",
+            rows = rows.join(", ")
+        );
+        (size, text)
+    })
+});
+const COLUMNS: usize = 7;
+
+/// What one statement has inserted.
+pub(super) struct Inserted {
+    positions: HashMap<EventId, Position>,
+    /// The position of the last event then.
+    pub(super) head: Position,
+}
+
+/// Inserts and commits what can be of a group's appends.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    before: Position,
+    group: &[Pending],
+) -> Result<Inserted, sqlx::Error> {
+    let events: usize = group.iter().map(|pending| pending.events.len()).sum();
+    let fitting = STATEMENTS.iter().find(|(size, _)| *size >= events);
+    let (_, text) = fitting.ok_or_else(|| sqlx::Error::Protocol("too many events".into()))?;
+    let mut query = sqlx::query(text.as_str()).bind(before.as_i64());
+    for pending in group {
+        let stream = pending.key_id.stream();
+        let first = i64::from(pending.first.as_u32());
+        for ((new, form), revision) in pending.events.iter().zip(first..) {
+            query = query
+                .bind(stream.clone())
+                .bind(first - 1)
+                .bind(revision)
+                .bind(new.id.as_uuid())
+                .bind(form.event_type)
+                .bind(&*form.data)
+                .bind(&*form.metadata);
+        }
+    }
+    let mut inserted = Inserted { positions: HashMap::with_capacity(events), head: before };
+    for row in query.fetch_all(connection).await? {
+        let position = position(row.try_get("position")?)?;
+        let id = EventId::from_uuid(row.try_get::<Uuid, _>("id")?);
+        inserted.head = inserted.head.max(position);
+        inserted.positions.insert(id, position);
+    }
+    Ok(inserted)
+}
+
+impl Inserted {
+    /// The events of an append as they were recorded; none if they were refused.
+    pub(super) fn recorded(&self, pending: &Pending) -> Vec<RecordedEvent> {
+        let revisions = std::iter::successors(Some(pending.first), |revision| revision.next());
+        let recorded = pending.events.iter().zip(revisions).map(|((new, _), revision)| {
+            let position = *self.positions.get(&new.id)?;
+            let (id, event, metadata) = (new.id, new.event.clone(), new.metadata.clone());
+            Some(RecordedEvent { position, revision, id, event, metadata })
+        });
+        recorded.collect::<Option<_>>().unwrap_or_default()
+    }
+}
+
+/// Where the very events of an append stand that was refused, if they are there: it was sent again.
+pub(super) async fn resent(
+    connection: &mut SqliteConnection,
+    pending: &Pending,
+) -> Result<Option<Appended>, sqlx::Error> {
+    let rows: Vec<(i64, i64, Uuid)> = sqlx::query_as(
+        "SELECT position, revision, id FROM events
+         WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3",
+    )
+    .bind(pending.key_id.stream())
+    .bind(i64::from(pending.first.as_u32()))
+    .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    let sent = pending.events.iter().map(|(new, _)| new.id.as_uuid());
+    if !rows.iter().map(|(_, _, id)| *id).eq(sent) {
+        return Ok(None);
+    }
+    let Some((last, revision, _)) = rows.last() else { return Ok(None) };
+    let revision = Revision::try_from(*revision).map_err(|e| sqlx::Error::Decode(e.into()))?;
+    Ok(Some(Appended { position: position(*last)?, revision }))
+}
+
+/// The position of the last event in the file.
+pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Position, sqlx::Error> {
+    let head = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events");
+    position(head.fetch_one(connection).await?)
+}
+
+fn position(number: i64) -> Result<Position, sqlx::Error> {
+    Position::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,102 @@
+//! Who may do what: every route, for everyone.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{Client, Service, token_with};
+
+/// What a route answers to whom.
+struct Rule {
+    route: &'static str,
+    /// Without a token, or with a bad one.
+    stranger: u16,
+    owner: u16,
+    other: u16,
+    auditor: u16,
+}
+
+const fn rule(
+    route: &'static str,
+    [stranger, owner, other, auditor]: [u16; 4],
+) -> Rule {
+    Rule { route, stranger, owner, other, auditor }
+}
+
+const RULES: [Rule; 8] = [
+    rule("GET /keys", [401, 200, 200, 200]),
+    // Without a body: those who may come in are told that it is missing.
+    rule("POST /keys", [401, 415, 415, 415]),
+    rule("GET /keys/{key_id}", [401, 200, 403, 403]),
+    rule("GET /keys/{key_id}/history", [401, 200, 403, 200]),
+    rule("DELETE /keys/{key_id}", [401, 200, 403, 403]),
+    rule("DELETE /keys/{key_id}/permanent", [401, 200, 403, 403]),
+    rule("GET /healthz", [200; 4]),
+    rule("GET /readyz", [200; 4]),
+];
+
+async fn ask(client: &Client, route: &str, key_id: &str) -> u16 {
+    let (method, path) = route.split_once(' ').unwrap();
+    client.send(method, &path.replace("{key_id}", key_id), None).await.status
+}
+
+#[tokio::test]
+async fn every_route_has_its_rule_and_keeps_it() {
+    let service = Service::start().ready().await;
+    let owner = service.user("ann");
+    for rule in RULES {
+        // A key of its own, since the owner's request may end it.
+        let key_id = owner.create("ci").await;
+        let bad_tokens = [
+            service.stranger(),
+            service.stranger().with("authorization", "Bearer x"),
+            service.stranger().with("authorization", "Basic YW5uOmFubg=="),
+            service.stranger().with("cookie", "auth_token="),
+            service.stranger().with("cookie", "auth_token=x.y.z; auth_token2=1"),
+            Client::new(&service.address, Some(token_with("ann", &[], -3600))),
+        ];
+        for stranger in bad_tokens {
+            assert_eq!(ask(&stranger, rule.route, &key_id).await, rule.stranger, "{}", rule.route);
+        }
+        let auditor = service.auditor("eve");
+        assert_eq!(ask(&auditor, rule.route, &key_id).await, rule.auditor, "{}", rule.route);
+        let other = service.user("bob");
+        assert_eq!(ask(&other, rule.route, &key_id).await, rule.other, "{}", rule.route);
+        assert_eq!(ask(&owner, rule.route, &key_id).await, rule.owner, "{}", rule.route);
+    }
+}
+
+#[tokio::test]
+async fn every_route_of_the_document_is_in_the_table() {
+    let service = Service::start();
+    let document = service.stranger().get("/openapi.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    let routes: BTreeSet<String> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let ruled: BTreeSet<String> = RULES.iter().map(|rule| rule.route.to_owned()).collect();
+    assert_eq!(routes, ruled);
+
+    // What the document says of signing in is what the table says.
+    for rule in RULES {
+        let (method, path) = rule.route.split_once(' ').unwrap();
+        let operation = &document["paths"][path][method.to_lowercase()];
+        let needs_sign_in = operation["security"].as_array().is_some_and(|list| !list.is_empty());
+        assert_eq!(needs_sign_in, rule.stranger == 401, "{}", rule.route);
+        assert_eq!(operation["responses"]["401"] != Value::Null, rule.stranger == 401);
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_open_to_all() {
+    let service = Service::start();
+    let stranger = service.stranger();
+    assert_eq!(stranger.get("/openapi.json").await.json()["openapi"], "3.1.0");
+    let page = stranger.get("/docs/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("swagger"), "{page:?}");
+}

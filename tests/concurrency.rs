@@ -1,0 +1,143 @@
+//! Many at once: the outcome is the model's, and the read table is the fold of the journal.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use keyledger::journal;
+use keyledger_domain::key::{Key, KeyEvent, Lifecycle, evolve};
+use keyledger_domain::{KeyId, Position};
+use keyledger_projections::Delivery;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Service};
+
+const USERS: usize = 8;
+const CLIENTS: usize = 64;
+const EACH: usize = 40;
+
+/// What was answered about a key.
+#[derive(Default, Debug)]
+struct Told {
+    revoked: u32,
+    deleted: u32,
+}
+
+/// One client's tries at keys that it shares with others.
+async fn tries(client: Client, seed: u64, shared: &[String]) -> BTreeMap<String, Told> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    let mut mine: Vec<String> = Vec::new();
+    for _ in 0..EACH {
+        let known = shared.len() + mine.len();
+        let at = random.random_range(0..known);
+        let id = shared.get(at).or_else(|| mine.get(at - shared.len())).unwrap().clone();
+        match random.random_range(0..10) {
+            0..4 => {
+                let id = client.create("made").await;
+                told.insert(id.clone(), Told::default());
+                mine.push(id);
+            }
+            4..8 => {
+                let status = client.delete(&format!("/keys/{id}")).await.status;
+                assert!([200, 404, 409].contains(&status), "{status}");
+                told.entry(id).or_default().revoked += u32::from(status == 200);
+            }
+            _ => {
+                let status = client.delete(&format!("/keys/{id}/permanent")).await.status;
+                assert!([200, 404, 409].contains(&status), "{status}");
+                told.entry(id).or_default().deleted += u32::from(status == 200);
+            }
+        }
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_clients_come_to_what_the_model_says() {
+    let service = Service::start().ready().await;
+    let users: Vec<_> = (0..USERS).map(|number| service.user(&format!("user-{number}"))).collect();
+    let mut shared = Vec::new();
+    for user in &users {
+        let creates = (0..6).map(|_| user.create("shared"));
+        shared.push(join_all(creates).await);
+    }
+    let all = join_all((0..CLIENTS).map(|number| {
+        let user = number % USERS;
+        tries(users[user].clone(), number as u64, &shared[user])
+    }))
+    .await;
+
+    // The model: a key is gone if a deletion was answered well, which can be so once; it is
+    // revoked if a revocation was.
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    for id in shared.into_iter().flatten() {
+        told.insert(id, Told::default());
+    }
+    for (id, one) in all.into_iter().flatten() {
+        let sum = told.entry(id).or_default();
+        sum.revoked += one.revoked;
+        sum.deleted += one.deleted;
+    }
+    let mut expected: BTreeMap<String, bool> = BTreeMap::new();
+    for (id, told) in &told {
+        assert!(told.deleted <= 1, "{id} was deleted more than once");
+        if told.deleted == 0 {
+            expected.insert(id.clone(), told.revoked > 0);
+        }
+    }
+    let mut listed: BTreeMap<String, bool> = BTreeMap::new();
+    let mut rows: BTreeMap<String, Value> = BTreeMap::new();
+    for user in &users {
+        for key in user.keys().await {
+            let id = key["key_id"].as_str().unwrap().to_owned();
+            listed.insert(id.clone(), key["revoked"].as_bool().unwrap());
+            rows.insert(id, key);
+        }
+    }
+    assert_eq!(listed, expected);
+    assert!(expected.len() < told.len() && expected.values().any(|revoked| *revoked));
+
+    // Each stream tells of each key's life once, and the table is its fold.
+    let folded = fold(&service).await;
+    assert_eq!(folded.len(), told.len());
+    let shown: BTreeMap<String, Value> = folded
+        .values()
+        .filter(|key| !matches!(key.lifecycle, Lifecycle::Deleted { .. }))
+        .map(|key| (key.id.to_string(), view(key)))
+        .collect();
+    assert_eq!(rows, shown);
+}
+
+/// The fold of all events in the journal.
+async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
+    let url = format!("sqlite://{}/data/journal.db", service.folder().path().display());
+    let reader = journal::open_reader(&url).await.unwrap();
+    let mut subscription = reader.subscribe(Position::START);
+    let mut keys: BTreeMap<KeyId, Key> = BTreeMap::new();
+    let mut last = Position::START;
+    while let Delivery::Event(recorded) = subscription.next().await.unwrap().unwrap() {
+        assert_eq!(recorded.position, last.plus(1).unwrap(), "no gaps");
+        last = recorded.position;
+        let key_id = recorded.event.key_id();
+        let key = evolve(keys.remove(&key_id), &recorded.event).unwrap();
+        assert_eq!(recorded.metadata.actor, key.owner);
+        assert!(matches!(recorded.event, KeyEvent::Created(_)) == (recorded.revision.as_u32() == 0));
+        keys.insert(key_id, key);
+    }
+    keys
+}
+
+/// A key as a list shows it.
+fn view(key: &Key) -> Value {
+    json!({
+        "key_id": key.id.to_string(),
+        "key_prefix": key.prefix.as_str(),
+        "name": key.name.as_str(),
+        "created_at": key.created_at.to_string(),
+        "last_used_at": null,
+        "revoked": key.lifecycle != Lifecycle::Active,
+    })
+}

@@ -1,0 +1,74 @@
+//! The configuration as users meet it: mistakes, help, and the table in README.
+
+use keyledger::config::SETTINGS;
+use tempfile::TempDir;
+
+use crate::support::keyledger;
+
+#[test]
+fn all_mistakes_are_told_and_nothing_is_started() {
+    let folder = TempDir::new().unwrap();
+    let output = keyledger(folder.path())
+        .arg("serve")
+        .env("KEYLEDGER_LISTEN", "everywhere")
+        .env("KEYLEDGER_SHUTDOWN_GRACE", "10")
+        .env("KEYLEDGER_JWT_HS256_SECRET", "too short a secret")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "keyledger: the configuration cannot be used:",
+            "  KEYLEDGER_LISTEN: \"everywhere\" is no address and port, such as 127.0.0.1:8080",
+            "  KEYLEDGER_JWT_HS256_SECRET: a shared secret has 32 bytes or more",
+            "  KEYLEDGER_SHUTDOWN_GRACE: \"10\" is no duration with a unit, such as 10s or 500ms",
+        ]
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file was made");
+}
+
+#[test]
+fn development_refuses_an_open_listener() {
+    let folder = TempDir::new().unwrap();
+    let output =
+        keyledger(folder.path()).args(["serve", "--dev", "--listen=0.0.0.0:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("KEYLEDGER_LISTEN must be a loopback address"), "{told}");
+}
+
+#[test]
+fn the_help_shows_every_setting_and_no_value_of_the_environment() {
+    let folder = TempDir::new().unwrap();
+    let output = keyledger(folder.path())
+        .args(["serve", "--help"])
+        .env("KEYLEDGER_JWT_HS256_SECRET", "a secret that help must not show")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for setting in SETTINGS {
+        assert!(help.contains(&format!("--{}", setting.flag)), "{}", setting.flag);
+        assert!(help.contains(setting.env), "{}", setting.env);
+    }
+    assert!(!help.contains("must not show"), "{help}");
+}
+
+#[test]
+fn the_table_in_the_readme_is_the_table_of_the_program() {
+    let readme = include_str!("../README.md");
+    let rows: Vec<&str> =
+        readme.lines().filter(|line| line.starts_with("| `KEYLEDGER_")).collect();
+    let expected: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let default = match setting.default {
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            format!("| `{}` | {default} | {} |", setting.env, setting.help)
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}

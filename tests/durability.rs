@@ -1,0 +1,161 @@
+//! An acknowledged write survives the death of the process, and nothing is ever half written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use keyledger_domain::KeyId;
+use keyledger_projections::{ReadTables, usage};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::support::{Client, Service, Setup, keyledger};
+
+const KILLS: usize = 20;
+const CLIENTS: usize = 16;
+
+/// What a client was told before the connection broke.
+#[derive(Default)]
+struct Told {
+    created: Vec<String>,
+    revoked: Vec<String>,
+}
+
+/// Creates keys, and revokes some, until the service is gone.
+async fn until_it_dies(client: Client, count: Arc<AtomicUsize>, more: Arc<Notify>) -> Told {
+    let mut told = Told::default();
+    let json = client.with("content-type", "application/json");
+    loop {
+        let body = json!({"name": "survivor"}).to_string().into_bytes();
+        let Ok(answer) = json.try_send("POST", "/keys", Some(body)).await else { return told };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let id = answer.json()["key_id"].as_str().unwrap().to_owned();
+        told.created.push(id.clone());
+        count.fetch_add(1, Ordering::SeqCst);
+        more.notify_one();
+        if told.created.len() % 3 == 0 {
+            let Ok(answer) = json.try_send("DELETE", &format!("/keys/{id}"), None).await else {
+                return told;
+            };
+            assert_eq!(answer.status, 200, "{answer:?}");
+            told.revoked.push(id);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_after_every_kill() {
+    let mut random = StdRng::seed_from_u64(9);
+    let mut folder = Arc::new(TempDir::new().unwrap());
+    let mut created: BTreeSet<String> = BTreeSet::new();
+    let mut revoked: BTreeSet<String> = BTreeSet::new();
+    for _ in 0..KILLS {
+        let service = Setup::in_folder(folder).start();
+        let (count, more) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let client = service.user("ann");
+                tokio::spawn(until_it_dies(client, count.clone(), more.clone()))
+            })
+            .collect();
+        // Killed in the midst of it, at a moment that differs each time.
+        let wanted = random.random_range(1..120);
+        while count.load(Ordering::SeqCst) < wanted {
+            more.notified().await;
+        }
+        folder = service.kill();
+        for told in join_all(clients).await {
+            let told = told.unwrap();
+            created.extend(told.created);
+            revoked.extend(told.revoked);
+        }
+        let service = Setup::in_folder(folder).start().ready().await;
+        check(&service, &created, &revoked).await;
+        folder = service.kill();
+    }
+}
+
+/// Everything acknowledged is listed, and everything listed is whole.
+async fn check(service: &Service, created: &BTreeSet<String>, revoked: &BTreeSet<String>) {
+    let listed: BTreeMap<String, bool> = service
+        .user("ann")
+        .keys()
+        .await
+        .iter()
+        .map(|key| {
+            assert_eq!(key["name"], "survivor");
+            let id = key["key_id"].as_str().unwrap().to_owned();
+            (id, key["revoked"].as_bool().unwrap())
+        })
+        .collect();
+    let missing: Vec<_> = created.iter().filter(|id| !listed.contains_key(*id)).collect();
+    assert!(missing.is_empty(), "lost: {missing:?}");
+    let alive: Vec<_> = revoked.iter().filter(|id| !listed[*id]).collect();
+    assert!(alive.is_empty(), "revoked, and alive again: {alive:?}");
+
+    // What nobody was told of may be there or not; if it is, it is whole.
+    let untold = listed.iter().filter(|(id, _)| !created.contains(*id));
+    for (id, is_revoked) in untold {
+        let history = service.user("ann").get(&format!("/keys/{id}/history")).await.json();
+        let events = history["events"].as_array().unwrap();
+        assert_eq!(events[0]["type"], "KeyCreated");
+        assert_eq!(events.len(), 1 + usize::from(*is_revoked));
+    }
+}
+
+async fn everything(service: &Service) -> Vec<Value> {
+    let mut all = Vec::new();
+    for user in ["ann", "bob", "eve"] {
+        all.extend(service.user(user).keys().await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_rebuild_gives_the_same_table_and_keeps_the_last_use() {
+    let service = Service::start().ready().await;
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        let user = service.user(["ann", "bob", "eve"][number % 3]);
+        let id = user.create(&format!("key {number}")).await;
+        if number % 4 == 0 {
+            user.delete(&format!("/keys/{id}")).await;
+        }
+        if number % 5 == 0 {
+            user.delete(&format!("/keys/{id}/permanent")).await;
+        }
+        ids.push(id);
+    }
+    let (status, _) = {
+        let folder = service.folder();
+        let stopped = service.stop();
+        let tables = open(&folder).await;
+        let at = keyledger_domain::Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
+        let id: KeyId = ids[1].parse().unwrap();
+        usage::record(&tables, &BTreeMap::from([(id, at)])).await.unwrap();
+        drop(tables);
+        let service = Setup::in_folder(folder.clone()).start().ready().await;
+        let before = everything(&service).await;
+        assert!(before.iter().any(|key| key["last_used_at"] == "2026-03-01T12:00:00.000000Z"));
+        let told = rebuild(&folder);
+        assert!(told.contains("rebuilt from 58 events"), "{told}");
+        assert_eq!(everything(&service).await, before);
+        stopped
+    };
+    assert!(status.success());
+}
+
+async fn open(folder: &TempDir) -> ReadTables {
+    ReadTables::open(&format!("sqlite://{}/data/read.db", folder.path().display())).await.unwrap()
+}
+
+fn rebuild(folder: &TempDir) -> String {
+    let output = keyledger(folder.path()).arg("rebuild").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told} {}", String::from_utf8_lossy(&output.stderr));
+    told
+}

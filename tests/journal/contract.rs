@@ -1,0 +1,336 @@
+//! What every journal does, whatever database stands behind it.
+//!
+//! A database may hold other events too, and other programs may append at the same time: nothing
+//! here relies on being alone.
+
+use futures::StreamExt;
+use futures::future::join_all;
+use keyledger::journal::{AppendError, Expected, Journal};
+use keyledger_domain::{Position, RecordedEvent, Revision};
+
+use super::given::{
+    Stand, after, create, created, deleted, first, is_same, new_key, next_event, revoked,
+    until_level,
+};
+
+/// Runs the whole contract against one kind of journal.
+macro_rules! contract {
+    ($stand:expr) => {
+        $crate::journal::contract::contract!(@ $stand =>
+            events_are_read_as_they_were_appended,
+            a_key_that_never_was_has_no_events,
+            several_events_are_appended_together,
+            an_append_to_a_stream_that_is_not_as_expected_is_a_conflict,
+            a_conflict_writes_nothing,
+            an_append_that_is_sent_again_is_written_once,
+            an_append_that_is_sent_again_is_known_after_others,
+            part_of_an_append_is_another_append,
+            an_append_without_events_is_refused,
+            of_many_that_expect_the_same_one_wins,
+            positions_grow_in_the_order_of_the_journal,
+            a_subscription_delivers_what_is_there_then_a_mark_then_what_comes,
+            a_subscription_begins_after_its_position,
+            a_subscription_from_the_head_is_level_at_once,
+            no_subscription_misses_or_reorders_events_while_many_append,
+            a_barrier_is_not_before_what_was_appended,
+            whoever_has_passed_a_barrier_has_seen_what_was_there,
+            a_reader_in_another_process_sees_what_comes,
+            what_was_appended_is_there_when_it_is_opened_again,
+        );
+    };
+    (@ $stand:expr => $($name:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                $crate::journal::contract::$name(&$stand).await;
+            }
+        )*
+    };
+}
+pub(crate) use contract;
+
+pub(crate) async fn events_are_read_as_they_were_appended(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let key_id = new_key();
+    let events = [created(key_id), revoked(key_id), deleted(key_id)];
+    let mut expected = Expected::NoStream;
+    let mut places = Vec::new();
+    for event in &events {
+        let append = keyledger::journal::Append { key_id, expected, events: vec![event.clone()] };
+        let appended = journal.append(append).await.unwrap();
+        expected = Expected::Revision(appended.revision);
+        places.push((appended.position, appended.revision));
+    }
+    let read = journal.read(key_id).await.unwrap();
+    assert_eq!(read.len(), 3);
+    assert!(read.iter().zip(&events).all(|(read, new)| is_same(read, new)), "{read:?}");
+    let read_places: Vec<_> = read.iter().map(|event| (event.position, event.revision)).collect();
+    assert_eq!(read_places, places);
+    assert_eq!(places.iter().map(|(_, r)| r.as_u32()).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+pub(crate) async fn a_key_that_never_was_has_no_events(stand: &dyn Stand) {
+    assert_eq!(stand.open().await.read(new_key()).await.unwrap(), []);
+}
+
+pub(crate) async fn several_events_are_appended_together(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let key_id = new_key();
+    let events = vec![created(key_id), revoked(key_id), deleted(key_id)];
+    let appended = journal.append(first(key_id, events.clone())).await.unwrap();
+    let read = journal.read(key_id).await.unwrap();
+    assert!(read.iter().zip(&events).all(|(read, new)| is_same(read, new)));
+    let last = read.last().unwrap();
+    assert_eq!((last.position, last.revision), (appended.position, appended.revision));
+    assert_eq!(appended.revision, Revision::new(2));
+}
+
+async fn conflicts(journal: &dyn Journal, append: keyledger::journal::Append) {
+    let outcome = journal.append(append).await;
+    assert!(matches!(outcome, Err(AppendError::Conflict)), "{outcome:?}");
+}
+
+pub(crate) async fn an_append_to_a_stream_that_is_not_as_expected_is_a_conflict(
+    stand: &dyn Stand,
+) {
+    let journal = stand.open().await;
+    let unknown = new_key();
+    conflicts(&*journal, after(0, unknown, vec![revoked(unknown)])).await;
+    let (key_id, _) = create(&*journal).await;
+    conflicts(&*journal, first(key_id, vec![created(key_id)])).await;
+    conflicts(&*journal, after(1, key_id, vec![revoked(key_id)])).await;
+    conflicts(&*journal, after(u32::MAX - 2, key_id, vec![revoked(key_id)])).await;
+    journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
+    conflicts(&*journal, after(0, key_id, vec![deleted(key_id)])).await;
+}
+
+pub(crate) async fn a_conflict_writes_nothing(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let (key_id, _) = create(&*journal).await;
+    let before = journal.read(key_id).await.unwrap();
+    conflicts(&*journal, first(key_id, vec![created(key_id), revoked(key_id)])).await;
+    conflicts(&*journal, after(5, key_id, vec![revoked(key_id), deleted(key_id)])).await;
+    assert_eq!(journal.read(key_id).await.unwrap(), before);
+}
+
+pub(crate) async fn an_append_that_is_sent_again_is_written_once(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let key_id = new_key();
+    for append in [
+        first(key_id, vec![created(key_id)]),
+        after(0, key_id, vec![revoked(key_id), deleted(key_id)]),
+    ] {
+        let once = journal.append(append.clone()).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(journal.append(append.clone()).await.unwrap(), once);
+        }
+        let together = join_all((0..8).map(|_| journal.append(append.clone()))).await;
+        assert!(together.into_iter().all(|outcome| outcome.unwrap() == once));
+    }
+    assert_eq!(journal.read(key_id).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn an_append_that_is_sent_again_is_known_after_others(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let key_id = new_key();
+    let append = first(key_id, vec![created(key_id)]);
+    let once = journal.append(append.clone()).await.unwrap();
+    journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
+    create(&*journal).await;
+    assert_eq!(journal.append(append).await.unwrap(), once);
+    assert_eq!(journal.read(key_id).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn part_of_an_append_is_another_append(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let key_id = new_key();
+    let (one, two) = (created(key_id), revoked(key_id));
+    journal.append(first(key_id, vec![one.clone()])).await.unwrap();
+    conflicts(&*journal, first(key_id, vec![one.clone(), two.clone()])).await;
+    conflicts(&*journal, first(key_id, vec![two])).await;
+    assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn an_append_without_events_is_refused(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let outcome = journal.append(first(new_key(), Vec::new())).await;
+    assert!(matches!(outcome, Err(AppendError::Invalid(_))), "{outcome:?}");
+}
+
+pub(crate) async fn of_many_that_expect_the_same_one_wins(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    for _ in 0..10 {
+        let (key_id, _) = create(&*journal).await;
+        let appends = (0..16).map(|_| journal.append(after(0, key_id, vec![revoked(key_id)])));
+        let outcomes = join_all(appends).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        let lost = |outcome: &&Result<_, _>| matches!(outcome, Err(AppendError::Conflict));
+        assert_eq!(outcomes.iter().filter(lost).count(), 15);
+        assert_eq!(journal.read(key_id).await.unwrap().len(), 2);
+    }
+}
+
+pub(crate) async fn positions_grow_in_the_order_of_the_journal(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let mut last = Position::START;
+    for _ in 0..20 {
+        let (_, appended) = create(&*journal).await;
+        assert!(appended.position > last);
+        last = appended.position;
+    }
+}
+
+pub(crate) async fn a_subscription_delivers_what_is_there_then_a_mark_then_what_comes(
+    stand: &dyn Stand,
+) {
+    let journal = stand.open().await;
+    let start = journal.barrier().await.unwrap();
+    let mut there = Vec::new();
+    // More than are read at a time.
+    for _ in 0..25 {
+        let creates = (0..100).map(|_| create(&*journal));
+        there.extend(join_all(creates).await.into_iter().map(|(_, appended)| appended.position));
+    }
+    there.sort_unstable();
+    let mut subscription = journal.subscribe(start);
+    let (events, level) = until_level(&mut subscription).await;
+    let positions: Vec<_> = events.iter().map(|event| event.position).collect();
+    assert!(positions.is_sorted() && there.iter().all(|it| positions.binary_search(it).is_ok()));
+    assert!(level >= *there.last().unwrap());
+    for _ in 0..3 {
+        let (key_id, appended) = create(&*journal).await;
+        let event = next_event(&mut subscription).await;
+        assert_eq!((event.event.key_id(), event.position), (key_id, appended.position));
+    }
+}
+
+pub(crate) async fn a_subscription_begins_after_its_position(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let (_, earlier) = create(&*journal).await;
+    let (later_key, later) = create(&*journal).await;
+    let mut subscription = journal.subscribe(earlier.position);
+    let event = next_event(&mut subscription).await;
+    assert_eq!((event.event.key_id(), event.position), (later_key, later.position));
+}
+
+pub(crate) async fn a_subscription_from_the_head_is_level_at_once(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    create(&*journal).await;
+    let head = journal.barrier().await.unwrap();
+    let (events, level) = until_level(&mut journal.subscribe(head)).await;
+    assert_eq!(events, []);
+    assert!(level >= head);
+}
+
+pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(
+    stand: &dyn Stand,
+) {
+    const APPENDERS: usize = 16;
+    const EACH: usize = 60;
+    let journal = stand.open().await;
+    let start = journal.barrier().await.unwrap();
+    let appending = tokio::spawn({
+        let journal = journal.clone();
+        async move {
+            let appenders = (0..APPENDERS).map(async |_| {
+                let mut places = Vec::new();
+                for _ in 0..EACH {
+                    let (key_id, appended) = create(&*journal).await;
+                    places.push((appended.position, key_id));
+                }
+                places
+            });
+            let mut all: Vec<_> = join_all(appenders).await.into_iter().flatten().collect();
+            all.sort_unstable();
+            all
+        }
+    });
+    // Some subscribe before, some in the midst of it.
+    let reader = stand.open_reader().await;
+    let readers = (0..6).map(async |number: usize| {
+        while number > 0 && journal.barrier().await.unwrap().as_u64()
+            < start.as_u64() + (number * 100) as u64
+        {
+            tokio::task::yield_now().await;
+        }
+        let subscription =
+            if number % 2 == 0 { journal.subscribe(start) } else { reader.subscribe(start) };
+        collect(subscription, APPENDERS * EACH).await
+    });
+    let seen = join_all(readers).await;
+    let appended = appending.await.unwrap();
+    for events in seen {
+        assert_eq!(events, appended);
+    }
+}
+
+/// The places of this many events.
+async fn collect(
+    mut subscription: keyledger::journal::Subscription,
+    count: usize,
+) -> Vec<(Position, keyledger_domain::KeyId)> {
+    let mut places = Vec::new();
+    while places.len() < count {
+        let RecordedEvent { position, event, .. } = next_event(&mut subscription).await;
+        places.push((position, event.key_id()));
+    }
+    places
+}
+
+pub(crate) async fn a_barrier_is_not_before_what_was_appended(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let reader = stand.open_reader().await;
+    let mut last = Position::START;
+    for _ in 0..10 {
+        let (_, appended) = create(&*journal).await;
+        for barrier in [journal.barrier().await.unwrap(), reader.barrier().await.unwrap()] {
+            assert!(barrier >= appended.position && barrier >= last);
+            last = barrier;
+        }
+    }
+}
+
+pub(crate) async fn whoever_has_passed_a_barrier_has_seen_what_was_there(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let start = journal.barrier().await.unwrap();
+    let creates = join_all((0..50).map(|_| create(&*journal))).await;
+    let barrier = journal.barrier().await.unwrap();
+    let mut subscription = journal.subscribe(start);
+    let mut seen = Vec::new();
+    let mut reached = start;
+    while reached < barrier {
+        match subscription.next().await.unwrap().unwrap() {
+            keyledger_projections::Delivery::Event(event) => {
+                reached = event.position;
+                seen.push(event.event.key_id());
+            }
+            keyledger_projections::Delivery::CaughtUp(position) => reached = position,
+        }
+    }
+    assert!(creates.iter().all(|(key_id, _)| seen.contains(key_id)));
+}
+
+pub(crate) async fn a_reader_in_another_process_sees_what_comes(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let (key_id, appended) = create(&*journal).await;
+    let reader = stand.open_reader().await;
+    assert_eq!(reader.read(key_id).await.unwrap(), journal.read(key_id).await.unwrap());
+    let mut subscription = reader.subscribe(appended.position);
+    until_level(&mut subscription).await;
+    for _ in 0..3 {
+        let (key_id, appended) = create(&*journal).await;
+        let event = next_event(&mut subscription).await;
+        assert_eq!((event.event.key_id(), event.position), (key_id, appended.position));
+    }
+}
+
+pub(crate) async fn what_was_appended_is_there_when_it_is_opened_again(stand: &dyn Stand) {
+    let journal = stand.open().await;
+    let (key_id, before) = create(&*journal).await;
+    let read = journal.read(key_id).await.unwrap();
+    drop(journal);
+    let journal = stand.open().await;
+    assert_eq!(journal.read(key_id).await.unwrap(), read);
+    let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
+    assert!(appended.position > before.position);
+}

@@ -1,0 +1,155 @@
+//! The journal in a SQLite file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use keyledger::journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
+use keyledger_domain::Position;
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+
+use super::contract::contract;
+use super::given::{Stand, after, create, created, first, new_key, revoked, until_level};
+
+struct Sqlite(TempDir);
+
+impl Sqlite {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}/data/journal.db", self.0.path().display())
+    }
+
+    /// Someone with another program.
+    async fn meddle(&self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let mut connection = SqliteConnection::connect(&self.url()).await?;
+        sqlx::query(statement).execute(&mut connection).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Stand for Sqlite {
+    async fn open(&self) -> Arc<dyn Journal> {
+        journal::open(&self.url()).await.unwrap()
+    }
+
+    async fn open_reader(&self) -> Arc<dyn JournalReader> {
+        journal::open_reader(&self.url()).await.unwrap()
+    }
+}
+
+contract!(Sqlite::new());
+
+#[tokio::test]
+async fn a_second_writer_is_refused() {
+    let stand = Sqlite::new();
+    let journal = stand.open().await;
+    let second = journal::open(&stand.url()).await;
+    assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
+    create(&*journal).await;
+    drop(journal);
+    create(&*stand.open().await).await;
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_refused() {
+    for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://x?mode=memory"] {
+        let opened = journal::open(url).await;
+        assert!(
+            matches!(opened, Err(OpenError::BadUrl { .. } | OpenError::UnknownScheme(_))),
+            "{url} {opened:?}"
+        );
+    }
+    for url in ["mysql://x", "journal.db", "", "esdb://x"] {
+        let opened = journal::open(url).await;
+        assert!(matches!(opened, Err(OpenError::UnknownScheme(_))), "{url} {opened:?}");
+    }
+    let folder = TempDir::new().unwrap();
+    let opened = journal::open(&format!("sqlite://{}", folder.path().display())).await;
+    assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
+    let missing = format!("sqlite://{}/none.db", folder.path().display());
+    let opened = journal::open_reader(&missing).await;
+    assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
+}
+
+#[tokio::test]
+async fn the_file_itself_refuses_changes() {
+    let stand = Sqlite::new();
+    create(&*stand.open().await).await;
+    assert!(stand.meddle("UPDATE events SET data = '{}'").await.is_err());
+    assert!(stand.meddle("DELETE FROM events").await.is_err());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
+    for change in [
+        "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
+        "UPDATE events SET data = '{}' WHERE position = 2",
+        "UPDATE events SET data = 'x' WHERE position = 2",
+        "UPDATE events SET metadata = replace(metadata, '\"v\":1', '\"v\":2') WHERE position = 2",
+        "UPDATE events SET id = x'00' WHERE position = 2",
+        "UPDATE events SET revision = -1 WHERE position = 2",
+        "UPDATE events SET stream = 'apikey-01890a5d-ac96-774b-bcce-b302099a8057' WHERE position = 2",
+        "UPDATE events SET stream = 'other' WHERE position = 2",
+    ] {
+        let stand = Sqlite::new();
+        let journal = stand.open().await;
+        for _ in 0..3 {
+            create(&*journal).await;
+        }
+        stand.meddle("DROP TRIGGER events_are_never_changed").await.unwrap();
+        stand.meddle(change).await.unwrap();
+        let deliveries: Vec<_> = journal.subscribe(Position::START).collect().await;
+        let [.., Err(ReadError::Corrupt { position, .. })] = deliveries.as_slice() else {
+            panic!("{change}: {deliveries:?}");
+        };
+        assert_eq!(position.as_u64(), 2, "{change}");
+        assert!(deliveries.iter().rev().skip(1).all(Result::is_ok), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
+    let stand = Sqlite::new();
+    let journal = stand.open().await;
+    let (key_id, _) = create(&*journal).await;
+    let (_, level) = until_level(&mut journal.subscribe(Position::START)).await;
+    stand
+        .meddle(
+            "CREATE TRIGGER full BEFORE INSERT ON events
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        )
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let outcome = journal.append(after(0, key_id, vec![revoked(key_id)])).await;
+        assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+        assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
+    }
+    let mut subscription = journal.subscribe(level);
+    stand.meddle("DROP TRIGGER full").await.unwrap();
+    let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
+    let event = super::given::next_event(&mut subscription).await;
+    assert_eq!(event.position, appended.position);
+}
+
+#[tokio::test]
+async fn a_waiting_append_is_written_though_its_caller_has_gone() {
+    let stand = Sqlite::new();
+    let journal = stand.open().await;
+    let mut subscription = journal.subscribe(Position::START);
+    until_level(&mut subscription).await;
+    let key_id = new_key();
+    let append = first(key_id, vec![created(key_id)]);
+    {
+        let appending = std::pin::pin!(journal.append(append.clone()));
+        // Polled once, it is handed to the writer; then the caller goes.
+        let _ = futures::poll!(appending);
+    }
+    let event = super::given::next_event(&mut subscription).await;
+    assert_eq!(event.event.key_id(), key_id);
+    assert_eq!(journal.append(append).await.unwrap().position, event.position);
+}

@@ -1,0 +1,47 @@
+//! The OpenAPI document is true: it is the committed one, and the service keeps to it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Service, keyledger, token};
+
+fn committed() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test]
+async fn the_committed_document_is_the_one_that_is_served() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let output = keyledger(folder.path()).arg("openapi").output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, committed(), "run `make openapi` and look at the difference");
+    let served = Service::start().stranger().get("/openapi.json").await.json();
+    let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(served, printed);
+}
+
+/// Schemathesis, made ready by `make tools`.
+const SCHEMATHESIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/schemathesis/bin/st");
+
+#[tokio::test]
+async fn a_fuzzer_finds_no_answer_that_the_document_does_not_allow() {
+    assert!(Path::new(SCHEMATHESIS).exists(), "run `make tools` first");
+    let service = Service::start().ready().await;
+    let ann = service.user("ann");
+    for number in 0..3 {
+        ann.create(&format!("key {number}")).await;
+    }
+    let folder = tempfile::TempDir::new().unwrap();
+    let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml");
+    let output = Command::new(SCHEMATHESIS)
+        .args(["--config-file", configuration, "run"])
+        .arg(format!("http://{}/openapi.json", service.address))
+        .args(["--header", &format!("Authorization: Bearer {}", token("ann", &[]))])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}\n{}", service.output());
+    println!("{told}");
+}

@@ -1,0 +1,81 @@
+//! `keyledger rebuild`, while the service runs and serves.
+
+use crate::support::{Service, Setup, keyledger};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_served_all_through_a_rebuild() {
+    let service = Service::start().ready().await;
+    let ann = service.user("ann");
+    for number in 0..30 {
+        ann.create(&format!("before {number}")).await;
+    }
+    for _ in 0..3 {
+        let folder = service.folder();
+        let mut rebuilding = keyledger(folder.path()).arg("rebuild").spawn().unwrap();
+        let mut asked = 0;
+        while rebuilding.try_wait().unwrap().is_none() || asked < 20 {
+            let before = ann.keys().await.len();
+            ann.create("meanwhile").await;
+            assert_eq!(ann.keys().await.len(), before + 1, "each write shows at once");
+            asked += 1;
+        }
+        assert!(rebuilding.wait().unwrap().success());
+        let before = ann.keys().await.len();
+        ann.create("after").await;
+        assert_eq!(ann.keys().await.len(), before + 1, "the projector follows the new table");
+    }
+    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+    let (status, output) = service.stop();
+    assert!(status.success());
+    assert!(output.contains("read tables were taken over"), "{output}");
+}
+
+#[tokio::test]
+async fn tables_of_another_journal_are_told_and_a_rebuild_repairs_them() {
+    let service = Service::start().ready().await;
+    for _ in 0..3 {
+        service.user("ann").create("lost").await;
+    }
+    let folder = service.folder();
+    assert!(service.stop().0.success());
+    for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join("data").join(file));
+    }
+    let service = Setup::in_folder(folder.clone()).start();
+    service.part_is("read_tables", "stopped").await;
+    assert_eq!(service.stranger().get("/readyz").await.status, 503);
+    let (_, output) = service.stop();
+    let alarm = "the read tables include position 3, but the journal ends at 0";
+    assert!(output.contains(alarm), "{output}");
+
+    let rebuilt = keyledger(folder.path()).arg("rebuild").output().unwrap();
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    let service = Setup::in_folder(folder).start().ready().await;
+    assert!(service.user("ann").keys().await.is_empty());
+    service.user("ann").create("new").await;
+    assert_eq!(service.user("ann").keys().await.len(), 1);
+}
+
+#[tokio::test]
+async fn read_tables_that_are_gone_are_made_again_at_the_start() {
+    let service = Service::start().ready().await;
+    let ann = service.user("ann");
+    let ids = [ann.create("one").await, ann.create("two").await];
+    ann.delete(&format!("/keys/{}", ids[0])).await;
+    let before = ann.keys().await;
+    let folder = service.kill();
+    for file in ["read.db", "read.db-wal", "read.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join("data").join(file));
+    }
+    let service = Setup::in_folder(folder).start().ready().await;
+    assert_eq!(service.user("ann").keys().await, before);
+}
+
+#[test]
+fn a_rebuild_without_a_journal_says_so() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let output = keyledger(folder.path()).arg("rebuild").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("the journal data/journal.db cannot be opened"), "{told}");
+}

@@ -1,0 +1,129 @@
+//! No secret and no hash is seen anywhere but in the one answer.
+
+use keyledger_domain::hash_presented;
+use serde_json::json;
+
+use crate::support::{Answer, SECRET, Setup, keyledger, token};
+
+/// Texts that must be found nowhere.
+struct Secrets(Vec<(String, String)>);
+
+impl Secrets {
+    fn of(api_key: &str) -> Self {
+        use base64::Engine;
+        use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+        let hash = hash_presented(api_key).unwrap();
+        // What follows the displayed part is secret, in whole and in any half.
+        let random = &api_key[13..api_key.len() - 6];
+        let (first, second) = random.split_at(random.len() / 2);
+        Self(vec![
+            ("the key".to_owned(), api_key.to_owned()),
+            ("half of the key".to_owned(), first.to_owned()),
+            ("the other half of the key".to_owned(), second.to_owned()),
+            ("the hash in hex".to_owned(), hash.to_hex()),
+            ("the hash in upper-case hex".to_owned(), hash.to_hex().to_uppercase()),
+            ("the hash in base64".to_owned(), STANDARD_NO_PAD.encode(hash.as_bytes())),
+            ("the hash in base64url".to_owned(), URL_SAFE_NO_PAD.encode(hash.as_bytes())),
+            ("the hash as bytes".to_owned(), format!("{:?}", hash.as_bytes())),
+        ])
+    }
+
+    fn assert_not_in(&self, place: &str, text: &str) {
+        for (name, secret) in &self.0 {
+            assert!(!text.contains(secret), "{name} is in {place}:\n{text}");
+        }
+    }
+}
+
+fn whole(answer: &Answer) -> String {
+    format!("{:?}\n{}", answer.headers, answer.text)
+}
+
+#[tokio::test]
+async fn a_secret_is_in_one_answer_and_nowhere_else() {
+    let service = Setup::new().set("KEYLEDGER_LOG", "trace").start().ready().await;
+    let (ann, bob, eve) = (service.user("ann"), service.user("bob"), service.auditor("eve"));
+    let named = ann.with("idempotency-key", "order-1");
+    let created = named.post("/keys", &json!({"name": "ci", "expires_in_seconds": 60})).await;
+    let api_key = created.json()["api_key"].as_str().unwrap().to_owned();
+    let secrets = Secrets::of(&api_key);
+    assert_eq!(created.text.matches(&api_key).count(), 1);
+    let hash = hash_presented(&api_key).unwrap().to_hex();
+    assert!(!created.text.contains(&hash));
+    let id = created.json()["key_id"].as_str().unwrap().to_owned();
+
+    let mut answers = vec![
+        named.post("/keys", &json!({"name": "ci", "expires_in_seconds": 60})).await,
+        named.post("/keys", &json!({"name": "other"})).await,
+        // People who mistake the key for something else.
+        ann.get(&format!("/{api_key}")).await,
+        ann.get(&format!("/keys/{api_key}")).await,
+        ann.get(&format!("/keys/{api_key}/history")).await,
+        ann.delete(&format!("/keys/{api_key}")).await,
+        ann.with("authorization", &format!("Bearer {api_key}")).get("/keys").await,
+        ann.with("idempotency-key", &format!("{api_key} ")).post("/keys", &json!({})).await,
+        ann.get(&format!("/keys?status={api_key}")).await,
+        ann.post("/keys", &json!({"name": 5, "expires_at": api_key})).await,
+        ann.post("/keys", &json!({"name": "x".repeat(200) + &api_key})).await,
+    ];
+    for client in [&ann, &bob, &eve] {
+        answers.push(client.get("/keys").await);
+        answers.push(client.get(&format!("/keys/{id}")).await);
+        answers.push(client.get(&format!("/keys/{id}/history")).await);
+    }
+    answers.push(bob.delete(&format!("/keys/{id}")).await);
+    answers.push(ann.delete(&format!("/keys/{id}")).await);
+    answers.push(ann.delete(&format!("/keys/{id}/permanent")).await);
+    answers.push(eve.get(&format!("/keys/{id}/history")).await);
+    answers.push(ann.get("/openapi.json").await);
+    for answer in &answers {
+        secrets.assert_not_in("an answer", &whole(answer));
+    }
+
+    let folder = service.folder();
+    let (_, output) = service.stop();
+    assert!(output.contains("request done"), "the log is there");
+    secrets.assert_not_in("the log", &output);
+    for (name, text) in [
+        ("a sign-in token", token("ann", &[])),
+        ("the shared secret", SECRET.to_owned()),
+        ("an address", "ann@example.com".to_owned()),
+    ] {
+        // A token's signature is what makes it one.
+        let text = text.rsplit('.').next().unwrap();
+        assert!(!output.contains(text), "{name} is in the log:\n{output}");
+    }
+
+    // At rest there is the hash, and nothing of the key but what is displayed.
+    let journal = String::from_utf8_lossy(&read(&folder, "journal.db")).into_owned();
+    assert!(journal.contains(&hash));
+    for file in ["journal.db", "read.db"] {
+        let text = String::from_utf8_lossy(&read(&folder, file)).into_owned();
+        for (name, secret) in secrets.0.iter().take(3) {
+            assert!(!text.contains(secret), "{name} is in {file}");
+        }
+    }
+}
+
+/// A file and its write-ahead log.
+fn read(folder: &tempfile::TempDir, file: &str) -> Vec<u8> {
+    let path = folder.path().join("data").join(file);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend(std::fs::read(path.with_extension("db-wal")).unwrap_or_default());
+    bytes
+}
+
+#[tokio::test]
+async fn a_command_that_fails_shows_no_secret_of_the_environment() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for arguments in [vec!["serve", "--listen=x"], vec!["serve", "--nonsense"], vec!["token"]] {
+        let output = keyledger(folder.path())
+            .args(arguments)
+            .env("KEYLEDGER_JWT_HS256_SECRET", SECRET)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let told = [output.stdout, output.stderr].concat();
+        assert!(!String::from_utf8_lossy(&told).contains(SECRET));
+    }
+}

@@ -1,0 +1,206 @@
+//! Signing in: cookie or bearer, other sites, other keys.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::support::{Client, Service, Setup, token, token_with};
+
+const CHALLENGE: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
+
+fn with_cookie(service: &Service, user: &str) -> Client {
+    service.stranger().with("cookie", &format!("a=b; auth_token={}; c=d", token(user, &[])))
+}
+
+#[tokio::test]
+async fn a_cookie_is_as_good_as_a_bearer_token() {
+    let service = Service::start();
+    let ann = with_cookie(&service, "ann");
+    let id = ann.create("ci").await;
+    assert_eq!(ann.keys().await.len(), 1);
+    assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+    assert_eq!(service.user("ann").keys().await[0]["revoked"], true);
+}
+
+#[tokio::test]
+async fn a_bearer_token_comes_before_a_cookie() {
+    let service = Service::start();
+    service.user("ann").create("ann's").await;
+    let both = with_cookie(&service, "bob").with("authorization", &format!("bearer {}", token("ann", &[])));
+    assert_eq!(both.keys().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_told_from_none() {
+    let service = Service::start();
+    let late = Client::new(&service.address, Some(token_with("ann", &[], -60)));
+    let answer = late.get("/keys").await;
+    let expected =
+        (401, "authentication_required".to_owned(), "Authentication required".to_owned());
+    assert_eq!(answer.problem(), expected);
+    assert_eq!(answer.header("www-authenticate"), Some(CHALLENGE));
+    assert_eq!(service.stranger().get("/keys").await.problem(), expected);
+}
+
+#[tokio::test]
+async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
+    let service = Setup::new()
+        .set("KEYLEDGER_ALLOWED_ORIGINS", "https://app.example.com, http://localhost:3000")
+        .start();
+    let ann = with_cookie(&service, "ann");
+    let allowed: &[&[(&str, &str)]] = &[
+        &[],
+        &[("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "none")],
+        &[("origin", "https://app.example.com")],
+        &[("origin", "http://localhost:3000")],
+        &[("sec-fetch-site", "same-origin"), ("origin", "https://elsewhere.example.com")],
+    ];
+    let refused: &[&[(&str, &str)]] = &[
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")],
+        &[("origin", "https://elsewhere.example.com")],
+        &[("origin", "https://app.example.com.evil.example")],
+        &[("origin", "http://app.example.com")],
+        &[("origin", "null")],
+    ];
+    let with = |headers: &[(&str, &str)]| {
+        headers.iter().fold(ann.clone(), |client, (name, value)| client.with(name, value))
+    };
+    for headers in allowed {
+        let answer = with(headers).post("/keys", &json!({"name": "ci"})).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+    }
+    let keys = ann.keys().await;
+    let id = keys[0]["key_id"].as_str().unwrap();
+    for headers in refused {
+        let expected = (
+            403,
+            "cross_site_request".to_owned(),
+            "Cross-site requests must not use the sign-in cookie".to_owned(),
+        );
+        let client = with(headers);
+        let created = client.post("/keys", &json!({"name": "ci"})).await;
+        assert_eq!(created.problem(), expected, "{headers:?}");
+        assert_eq!(client.delete(&format!("/keys/{id}")).await.problem(), expected);
+        assert_eq!(client.delete(&format!("/keys/{id}/permanent")).await.problem(), expected);
+        assert_eq!(client.get("/keys").await.status, 200, "reading is harmless: {headers:?}");
+        // No page can send a bearer token that it does not have.
+        let bearer = client.with("authorization", &format!("Bearer {}", token("bob", &[])));
+        assert_eq!(bearer.post("/keys", &json!({"name": "ci"})).await.status, 200);
+    }
+    assert_eq!(ann.keys().await, keys, "nothing was written");
+}
+
+#[tokio::test]
+async fn pages_of_the_configured_origins_may_use_the_api() {
+    let service =
+        Setup::new().set("KEYLEDGER_ALLOWED_ORIGINS", "https://app.example.com").start();
+    let preflight = |origin: &str| {
+        service
+            .stranger()
+            .with("origin", origin)
+            .with("access-control-request-method", "DELETE")
+            .with("access-control-request-headers", "content-type,idempotency-key")
+    };
+    let ours = preflight("https://app.example.com").send("OPTIONS", "/keys/x", None).await;
+    assert_eq!(ours.status, 200);
+    assert_eq!(ours.header("access-control-allow-origin"), Some("https://app.example.com"));
+    assert_eq!(ours.header("access-control-allow-credentials"), Some("true"));
+    assert!(ours.header("access-control-allow-methods").unwrap().contains("DELETE"));
+    assert!(ours.header("access-control-allow-headers").unwrap().contains("idempotency-key"));
+    let answer = service.user("ann").with("origin", "https://app.example.com").get("/keys").await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("keyledger-position"));
+
+    let theirs = preflight("https://evil.example").send("OPTIONS", "/keys/x", None).await;
+    assert_eq!(theirs.header("access-control-allow-origin"), None);
+    let closed = Service::start();
+    let answer = closed.user("ann").with("origin", "https://app.example.com").get("/keys").await;
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn every_answer_is_marked_as_private_and_named() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    for path in ["/keys", "/nowhere", "/healthz", "/openapi.json", "/docs/"] {
+        let answer = ann.get(path).await;
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{path}");
+        }
+        assert!(answer.header("content-security-policy").is_some(), "{path}");
+        assert_eq!(answer.header("x-request-id").unwrap().len(), 36, "{path}");
+    }
+    let named = ann.with("x-request-id", "my-request.1").get("/keys").await;
+    assert_eq!(named.header("x-request-id"), Some("my-request.1"));
+    for odd in ["", "a b", "x\"y", &"x".repeat(65), "é"] {
+        let answer = ann.with("x-request-id", odd).get("/keys").await;
+        assert_eq!(answer.header("x-request-id").unwrap().len(), 36, "{odd}");
+    }
+}
+
+/// An identity provider whose answer the test decides.
+async fn provider(answer: Arc<Mutex<(StatusCode, String)>>) -> String {
+    let router = Router::new().route("/keys", get(async move || answer.lock().unwrap().clone()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/keys")
+}
+
+/// A new Ed25519 key: its PEM form for signing, and its public half for a set.
+fn ed25519(kid: &str) -> (String, Value) {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let private = STANDARD.encode(pair.to_pkcs8().unwrap().as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{private}\n-----END PRIVATE KEY-----\n");
+    let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    (pem, json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "x": x}))
+}
+
+fn minted(pem: &str, kid: &str) -> String {
+    let claims = crate::support::claims("ann", &[], 3600);
+    let key = keyledger::identity::SigningKey::from_pem(pem).unwrap();
+    keyledger::identity::mint(&key, &claims, Some(kid.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_at_the_start_is_waited_for() {
+    let (pem, public) = ed25519("k1");
+    let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));
+    let url = provider(answer.clone()).await;
+    let service = Setup::new()
+        .unset("KEYLEDGER_JWT_HS256_SECRET")
+        .set("KEYLEDGER_JWT_JWKS_URL", &url)
+        .start();
+    let ann = Client::new(&service.address, Some(minted(&pem, "k1")));
+    service.part_is("sign_in", "failing").await;
+    let (status, code, sentence) = ann.get("/keys").await.problem();
+    assert_eq!((status, &*code), (503, "identity_unavailable"));
+    assert_eq!(sentence, "The sign-in cannot be checked at the moment");
+
+    *answer.lock().unwrap() = (StatusCode::OK, json!({ "keys": [public] }).to_string());
+    let service = service.ready().await;
+    assert_eq!(ann.get("/keys").await.status, 200);
+    let stranger = Client::new(&service.address, Some(minted(&ed25519("k1").0, "k1")));
+    assert_eq!(stranger.get("/keys").await.status, 401);
+    let unknown = Client::new(&service.address, Some(minted(&pem, "k2")));
+    assert_eq!(unknown.get("/keys").await.status, 401);
+    // A shared secret is no key of this service.
+    assert_eq!(service.user("ann").get("/keys").await.status, 401);
+    assert!(service.output().contains("sign-in tokens cannot be verified"));
+}
