@@ -27,7 +27,7 @@ openapi: ## Write docs/openapi.json anew from the code
 	mv docs/openapi.json.new docs/openapi.json
 
 bench: ## Measure the performance bars
-	cargo bench --locked
+	cargo bench --locked --bench bars
 
 soak: ## The tests that take long: hundreds of kills under load
 	cargo test --locked --release --test blackbox -- --ignored --nocapture

@@ -1,8 +1,12 @@
-//! How far a build of the key table has come, kept in the database that holds the table.
+//! Writes of the key table, each with how far it brings the table.
 
-use keyledger_domain::Position;
+use std::sync::LazyLock;
+
+use keyledger_domain::{Position, RecordedEvent};
 use sqlx::sqlite::SqliteConnection;
 
+use crate::keys::{COLUMNS, changes, statement};
+use crate::statement::ManyRows;
 use crate::{ReadTables, WriteError};
 
 /// A build of the key table, and the position of the last event that it includes.
@@ -11,6 +15,26 @@ pub(crate) struct Checkpoint {
     pub(crate) generation: i64,
     pub(crate) position: Position,
 }
+
+/// Moves the checkpoint of the build `$1` from `$2` to `$3`. If it is not there any more, or is
+/// elsewhere, the new position is nothing, which the database refuses.
+const ADVANCE: &str = "
+    INSERT INTO projection_checkpoint (name, generation, position)
+    VALUES ('keys', $1, (SELECT $3 FROM projection_checkpoint
+                         WHERE name = 'keys' AND generation = $1 AND position = $2))
+    ON CONFLICT (name, generation) DO UPDATE SET position = excluded.position";
+
+/// In a transaction that is there.
+static WRITE: LazyLock<ManyRows> = LazyLock::new(|| {
+    ManyRows::new(3, COLUMNS, |rows| format!("{ADVANCE}; {}", statement(rows)))
+});
+
+/// With the transaction around it: one trip to the thread that works on the connection.
+static WRITE_ALONE: LazyLock<ManyRows> = LazyLock::new(|| {
+    ManyRows::new(3, COLUMNS, |rows| {
+        format!("BEGIN IMMEDIATE; {ADVANCE}; {}; COMMIT", statement(rows))
+    })
+});
 
 impl Checkpoint {
     /// The checkpoint of the build that queries read.
@@ -24,37 +48,84 @@ impl Checkpoint {
         )
         .fetch_one(connection)
         .await?;
-        let position = Position::try_from(position).map_err(|e| sqlx::Error::ColumnDecode {
-            index: "projection_checkpoint.position".into(),
-            source: e.into(),
-        })?;
-        Ok(Self { generation, position })
+        Ok(Self { generation, position: position_of(position)? })
     }
 
-    /// Moves the checkpoint, if it still is where it was: what is written in the same transaction
-    /// then follows on what was there, and on nothing else.
+    /// Writes what events do and moves the checkpoint after them, in a transaction of its own:
+    /// both or neither, and only if the build is as this checkpoint says.
     ///
     /// # Errors
-    /// [`WriteError::Superseded`] when someone else has moved it, or has replaced the build.
-    pub(crate) async fn advance(
+    /// Every variant of [`WriteError`].
+    pub(crate) async fn write_alone(
         self,
         connection: &mut SqliteConnection,
-        to: Position,
+        events: &[RecordedEvent],
     ) -> Result<Self, WriteError> {
-        let moved = sqlx::query(
-            "UPDATE projection_checkpoint SET position = $1
-             WHERE name = 'keys' AND generation = $2 AND position = $3",
-        )
-        .bind(to.as_i64())
-        .bind(self.generation)
-        .bind(self.position.as_i64())
-        .execute(connection)
-        .await?;
-        match moved.rows_affected() {
-            1 => Ok(Self { position: to, ..self }),
-            _ => Err(WriteError::Superseded),
+        match self.run(&WRITE_ALONE, connection, events).await {
+            Ok(moved) => Ok(moved),
+            Err(error) => {
+                // There is none if it did not begin.
+                let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+                Err(self.explain(error, connection).await)
+            }
         }
     }
+
+    /// The same, as part of the caller's transaction.
+    ///
+    /// # Errors
+    /// Every variant of [`WriteError`].
+    pub(crate) async fn write(
+        self,
+        connection: &mut SqliteConnection,
+        events: &[RecordedEvent],
+    ) -> Result<Self, WriteError> {
+        match self.run(&WRITE, connection, events).await {
+            Ok(moved) => Ok(moved),
+            Err(error) => Err(self.explain(error, connection).await),
+        }
+    }
+
+    async fn run(
+        self,
+        statement: &'static ManyRows,
+        connection: &mut SqliteConnection,
+        events: &[RecordedEvent],
+    ) -> Result<Self, WriteError> {
+        let Some(last) = events.last() else { return Ok(self) };
+        let changes = changes(events)?;
+        let query = sqlx::query(statement.text(changes.len()))
+            .bind(self.generation)
+            .bind(self.position.as_i64())
+            .bind(last.position.as_i64());
+        let query = changes.iter().fold(query, |query, change| change.bind(query));
+        query.execute(connection).await?;
+        Ok(Self { position: last.position, ..self })
+    }
+
+    /// What a refusal by the database means: the checkpoint or the rows were elsewhere.
+    async fn explain(self, error: WriteError, connection: &mut SqliteConnection) -> WriteError {
+        let refused = matches!(&error, WriteError::Database(sqlx::Error::Database(database))
+            if database.kind() == sqlx::error::ErrorKind::NotNullViolation);
+        if !refused {
+            return error;
+        }
+        let position = sqlx::query_scalar(
+            "SELECT position FROM projection_checkpoint WHERE name = 'keys' AND generation = $1",
+        );
+        match position.bind(self.generation).fetch_optional(connection).await {
+            Ok(position) if position == Some(self.position.as_i64()) => WriteError::RowsOutOfStep,
+            Ok(_) => WriteError::Superseded,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn position_of(number: i64) -> Result<Position, sqlx::Error> {
+    Position::try_from(number).map_err(|error| sqlx::Error::ColumnDecode {
+        index: "projection_checkpoint.position".into(),
+        source: error.into(),
+    })
 }
 
 impl ReadTables {

@@ -8,12 +8,11 @@ use futures::{Stream, StreamExt};
 use keyledger_domain::{Position, RecordedEvent};
 
 use crate::checkpoint::Checkpoint;
-use crate::keys::apply;
-use crate::tables::Transaction;
+use crate::statement::MOST_ROWS;
 use crate::{Delivery, Progress, ReadTables, WriteError};
 
 /// The most events that share a transaction. Fewer do when fewer are waiting.
-pub(crate) const BATCH: usize = 500;
+pub(crate) const BATCH: usize = MOST_ROWS;
 
 /// Keeps the build of the key table that queries read level with the events it is given.
 #[derive(Debug)]
@@ -49,9 +48,7 @@ impl Projector {
     /// # Errors
     /// [`WriteError::Database`].
     pub async fn load(tables: &ReadTables, progress: &Progress) -> Result<Self, WriteError> {
-        let mut transaction = tables.begin().await?;
-        let checkpoint = Checkpoint::live(&mut transaction).await?;
-        transaction.rollback().await?;
+        let checkpoint = Checkpoint::live(&mut *tables.writer().await).await?;
         progress.set_level(false);
         progress.advance(checkpoint.position);
         Ok(Self { tables: tables.clone(), progress: progress.clone(), checkpoint })
@@ -76,11 +73,10 @@ impl Projector {
         while let Some(deliveries) = batches.next().await {
             let batch = Batch::gather(deliveries);
             if !batch.events.is_empty() {
-                let mut transaction = self.tables.begin().await?;
-                let moved = write(&mut transaction, self.checkpoint, &batch.events).await?;
-                transaction.commit().await?;
-                self.checkpoint = moved;
-                self.progress.advance(moved.position);
+                let mut connection = self.tables.writer().await;
+                self.checkpoint =
+                    self.checkpoint.write_alone(&mut connection, &batch.events).await?;
+                self.progress.advance(self.checkpoint.position);
             }
             if let Some(level) = batch.caught_up {
                 self.progress.advance(level);
@@ -114,17 +110,4 @@ impl<E> Batch<E> {
         }
         batch
     }
-}
-
-/// Writes events and the checkpoint after them, in the caller's transaction.
-pub(crate) async fn write(
-    transaction: &mut Transaction,
-    checkpoint: Checkpoint,
-    events: &[RecordedEvent],
-) -> Result<Checkpoint, WriteError> {
-    let Some(last) = events.last() else { return Ok(checkpoint) };
-    // First of all, so that whoever was superseded finds that, and not rows that do not fit.
-    let moved = checkpoint.advance(transaction, last.position).await?;
-    apply(transaction, checkpoint.generation, events).await?;
-    Ok(moved)
 }

@@ -7,8 +7,8 @@ use futures::{Stream, StreamExt};
 use keyledger_domain::Position;
 
 use crate::checkpoint::Checkpoint;
-use crate::projector::{BATCH, Batch, ProjectionError, write};
-use crate::tables::Transaction;
+use crate::projector::{BATCH, Batch, ProjectionError};
+use crate::tables::begin;
 use crate::{Delivery, ReadTables, WriteError};
 
 /// How many rows of an old build are deleted at a time, so that others get their turn.
@@ -25,7 +25,7 @@ pub struct Rebuild {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
     /// How many events it read.
-    pub events: u64,
+    pub events: usize,
     /// The position of the last of them.
     pub position: Position,
 }
@@ -37,7 +37,8 @@ impl Rebuild {
     /// [`WriteError::Database`].
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
         clear(tables).await?;
-        let mut transaction = tables.begin().await?;
+        let mut connection = tables.writer().await;
+        let mut transaction = begin(&mut connection).await?;
         let generation: i64 = sqlx::query_scalar(
             "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
              RETURNING last_generation",
@@ -73,66 +74,55 @@ impl Rebuild {
         let mut count = 0;
         loop {
             let batch = next_batch(&mut batches).await?;
-            let mut transaction = self.tables.begin().await?;
-            self.apply(&mut transaction, &batch, &mut count).await?;
-            if batch.caught_up.is_none() {
-                transaction.commit().await?;
-                reached(self.checkpoint.position);
-                continue;
-            }
-            // From here to the commit nobody else writes. The journal holds all that the live
-            // build includes, so its events come; a second mark without them would tell that the
-            // live build was made from another journal.
-            let live = Checkpoint::live(&mut transaction).await?;
-            let mut marks = 0;
-            while self.checkpoint.position < live.position && marks < 2 {
-                let batch = next_batch(&mut batches).await?;
-                self.apply(&mut transaction, &batch, &mut count).await?;
-                marks += u32::from(batch.caught_up.is_some());
-            }
-            self.take_the_place_of(live, &mut transaction).await?;
-            transaction.commit().await?;
+            self.checkpoint = {
+                let mut connection = self.tables.writer().await;
+                self.checkpoint.write_alone(&mut connection, &batch.events).await?
+            };
+            count += batch.events.len();
             reached(self.checkpoint.position);
-            break;
+            if batch.caught_up.is_some() {
+                count += self.take_over(&mut batches).await?;
+                reached(self.checkpoint.position);
+                break;
+            }
         }
         clear(&self.tables).await?;
         Ok(Rebuilt { events: count, position: self.checkpoint.position })
     }
 
-    async fn apply<E>(
+    /// Makes this build the one that queries read, once it includes all that they show now; tells
+    /// how many events that took. Nobody else writes meanwhile. The old build's checkpoint goes,
+    /// which its projector will find.
+    async fn take_over<S, E>(
         &mut self,
-        transaction: &mut Transaction,
-        batch: &Batch<E>,
-        count: &mut u64,
-    ) -> Result<(), WriteError> {
-        self.checkpoint = write(transaction, self.checkpoint, &batch.events).await?;
-        *count += u64::try_from(batch.events.len()).unwrap_or(u64::MAX);
-        Ok(())
-    }
-
-    /// Makes this build the one that queries read. The old one's checkpoint goes, which its
-    /// projector will find.
-    async fn take_the_place_of(
-        &self,
-        live: Checkpoint,
-        transaction: &mut Transaction,
-    ) -> Result<(), WriteError> {
-        let swapped = sqlx::query(
-            "UPDATE projection SET live_generation = $1
-             WHERE name = 'keys' AND live_generation = $2",
-        )
-        .bind(self.checkpoint.generation)
-        .bind(live.generation)
-        .execute(&mut **transaction)
-        .await?;
-        if swapped.rows_affected() != 1 {
-            return Err(WriteError::Superseded);
+        batches: &mut S,
+    ) -> Result<usize, ProjectionError<E>>
+    where
+        S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
+        E: std::error::Error + 'static,
+    {
+        let mut connection = self.tables.writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        let live = Checkpoint::live(&mut transaction).await?;
+        // The journal holds all that the live build includes, so its events come; a second mark
+        // without them tells that the live build was made from another journal.
+        let (mut count, mut marks) = (0, 0);
+        while self.checkpoint.position < live.position && marks < 2 {
+            let batch = next_batch(batches).await?;
+            self.checkpoint = self.checkpoint.write(&mut transaction, &batch.events).await?;
+            count += batch.events.len();
+            marks += u32::from(batch.caught_up.is_some());
         }
-        sqlx::query("DELETE FROM projection_checkpoint WHERE name = 'keys' AND generation <> $1")
+        sqlx::query("UPDATE projection SET live_generation = $1 WHERE name = 'keys'")
             .bind(self.checkpoint.generation)
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
-        Ok(())
+        let ended = sqlx::query(
+            "DELETE FROM projection_checkpoint WHERE name = 'keys' AND generation = $1",
+        );
+        ended.bind(live.generation).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(count)
     }
 }
 
@@ -151,7 +141,8 @@ where
 /// Deletes all builds but the one that queries read.
 async fn clear(tables: &ReadTables) -> Result<(), WriteError> {
     loop {
-        let mut transaction = tables.begin().await?;
+        let mut connection = tables.writer().await;
+        let mut transaction = begin(&mut connection).await?;
         sqlx::query(
             "DELETE FROM projection_checkpoint WHERE name = 'keys' AND generation <>
              (SELECT live_generation FROM projection WHERE name = 'keys')",

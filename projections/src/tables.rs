@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyledger_domain::KeyId;
-use sqlx::{ConnectOptions, Sqlite};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -18,8 +20,8 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct ReadTables {
     /// For queries. They never wait for the one that writes.
     pub(crate) reads: SqlitePool,
-    /// For changes: one connection, since SQLite has one writer at a time.
-    writes: SqlitePool,
+    /// For changes: SQLite has one writer at a time.
+    writes: Arc<Mutex<SqliteConnection>>,
 }
 
 /// Why the read tables cannot be opened.
@@ -60,12 +62,9 @@ pub enum WriteError {
         /// The key.
         key_id: KeyId,
     },
-    /// Rows are not at the revision just before the events that are to change them.
-    #[error("{rows} rows of the read tables do not fit the events that are to change them")]
-    RowsOutOfStep {
-        /// How many.
-        rows: u64,
-    },
+    /// A row is not at the revision just before the events that are to change it, or is not there.
+    #[error("a row of the read tables does not fit the events that are to change it")]
+    RowsOutOfStep,
     /// Another projector or a rebuild has taken over.
     #[error("another projector or a rebuild has taken over")]
     Superseded,
@@ -100,14 +99,10 @@ impl ReadTables {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal);
-        let writes = SqlitePoolOptions::new()
-            .max_connections(1)
-            .test_before_acquire(false)
-            .connect_with(writing)
-            .await
-            .map_err(OpenTablesError::Failed)?;
+        let mut writes = writing.connect().await.map_err(OpenTablesError::Failed)?;
+        // `run` would do the same with a future that cannot be sent between threads.
         sqlx::migrate!("../migrations/read/sqlite")
-            .run(&writes)
+            .run_direct(None, &mut writes, false)
             .await
             .map_err(OpenTablesError::Migration)?;
         let reads = SqlitePoolOptions::new()
@@ -116,13 +111,18 @@ impl ReadTables {
             .connect_with(options.read_only(true))
             .await
             .map_err(OpenTablesError::Failed)?;
-        Ok(Self { reads, writes })
+        Ok(Self { reads, writes: Arc::new(Mutex::new(writes)) })
     }
 
-    /// Begins a transaction that will write, alone.
-    pub(crate) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        self.writes.begin_with("BEGIN IMMEDIATE").await
+    /// The connection that writes, once nobody else uses it.
+    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.writes.lock().await
     }
 }
 
-pub(crate) type Transaction = sqlx::Transaction<'static, Sqlite>;
+/// Begins a transaction that will write, before any other process can.
+pub(crate) async fn begin(
+    connection: &mut SqliteConnection,
+) -> Result<Transaction<'_, Sqlite>, sqlx::Error> {
+    connection.begin_with("BEGIN IMMEDIATE").await
+}

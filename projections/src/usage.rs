@@ -7,12 +7,15 @@ use std::sync::LazyLock;
 use keyledger_domain::{KeyId, Timestamp};
 
 use crate::ReadTables;
-use crate::statement::ManyRows;
+use crate::statement::{MOST_ROWS, ManyRows};
+use crate::tables::begin;
 
 static UPSERT: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(0, 2, |rows| {
         format!(
-            "INSERT INTO key_usage (key_id, last_used_at) VALUES {rows}
+            "WITH used (key_id, last_used_at) AS (VALUES {rows})
+             INSERT INTO key_usage (key_id, last_used_at)
+             SELECT key_id, last_used_at FROM used WHERE key_id IS NOT NULL
              ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
              WHERE key_usage.last_used_at < excluded.last_used_at"
         )
@@ -29,9 +32,10 @@ pub async fn record(
     uses: &BTreeMap<KeyId, Timestamp>,
 ) -> Result<(), sqlx::Error> {
     let rows: Vec<_> = uses.iter().collect();
-    let mut transaction = tables.begin().await?;
-    for (text, run) in UPSERT.runs(&rows) {
-        let mut query = sqlx::query(text);
+    let mut connection = tables.writer().await;
+    let mut transaction = begin(&mut connection).await?;
+    for run in rows.chunks(MOST_ROWS) {
+        let mut query = sqlx::query(UPSERT.text(run.len()));
         for (key_id, at) in run {
             query = query.bind(key_id.as_uuid()).bind(at.unix_micros());
         }

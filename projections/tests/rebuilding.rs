@@ -47,7 +47,7 @@ async fn a_rebuild_gives_the_same_tables() {
     let rebuild = Rebuild::begin(&tables).await.unwrap();
     let mut reached = Vec::new();
     let built = rebuild.run(delivered(&events), |position| reached.push(position)).await.unwrap();
-    assert_eq!(built.events, events.len() as u64);
+    assert_eq!(built.events, events.len());
     assert_eq!(built.position, events.last().unwrap().position);
     assert_eq!(reached.last(), Some(&built.position));
     assert!(reached.is_sorted());

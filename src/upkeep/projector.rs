@@ -44,7 +44,7 @@ impl Interruption {
             Self::Projection(
                 ProjectionError::Source(ReadError::Corrupt { .. })
                 | ProjectionError::Write(
-                    WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep { .. },
+                    WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep,
                 ),
             )
             | Self::OtherJournal { .. } => Remedy::Stop,

@@ -1,21 +1,20 @@
 //! What events do to the key table.
 //!
-//! The events of a batch are folded per key first, so that a batch is few statements over many
-//! rows. Each row that a statement changes must be at the revision just before the key's first
-//! event in the batch; a row that is not there, or is elsewhere, ends the batch.
+//! The events of a batch are folded per key first, and all rows that they change are written with
+//! one statement. It puts nothing where a column must have a value, which the database refuses, if
+//! a key's row is not at the revision just before the key's first event in the batch: so a row that
+//! is not there, or is elsewhere, ends the whole transaction.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use keyledger_domain::key::{KeyCreated, KeyEvent};
 use keyledger_domain::{KeyId, RecordedEvent, Revision, Timestamp};
-use sqlx::sqlite::SqliteConnection;
 
 use crate::WriteError;
-use crate::statement::ManyRows;
+use crate::statement::Query;
 
 /// What a batch does to one key.
-struct Change<'a> {
+pub(crate) struct Change<'a> {
     key_id: KeyId,
     /// The revision of the key's first event in the batch, and of the last so far.
     first: Revision,
@@ -25,25 +24,11 @@ struct Change<'a> {
     deleted_at: Option<Timestamp>,
 }
 
-/// Applies events to a build of the table, in the caller's transaction.
-pub(crate) async fn apply(
-    connection: &mut SqliteConnection,
-    generation: i64,
-    events: &[RecordedEvent],
-) -> Result<(), WriteError> {
-    let changes = fold(events)?;
-    let (mut created, mut changed) = (Vec::new(), Vec::new());
-    for change in changes.into_values() {
-        match change.created {
-            Some(event) => created.push((event, change)),
-            None => changed.push(change),
-        }
-    }
-    insert(connection, generation, &created).await?;
-    update(connection, generation, &changed).await
-}
-
-fn fold(events: &[RecordedEvent]) -> Result<BTreeMap<KeyId, Change<'_>>, WriteError> {
+/// What events do, key by key.
+///
+/// # Errors
+/// [`WriteError::EventOutOfStep`] when an event does not follow on the one before it.
+pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, WriteError> {
     let mut changes: BTreeMap<KeyId, Change<'_>> = BTreeMap::new();
     for RecordedEvent { revision, event, .. } in events {
         let (key_id, revision) = (event.key_id(), *revision);
@@ -75,87 +60,72 @@ fn fold(events: &[RecordedEvent]) -> Result<BTreeMap<KeyId, Change<'_>>, WriteEr
             }
         }
     }
-    Ok(changes)
+    Ok(changes.into_values().collect())
 }
 
-static INSERT: LazyLock<ManyRows> = LazyLock::new(|| {
-    ManyRows::new(0, 12, |rows| {
-        format!(
-            "INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
-                               created_at, expires_at, revoked_at, deleted_at, revision)
-             VALUES {rows}"
-        )
-    })
-});
+/// How many values a row of the statement has.
+pub(crate) const COLUMNS: usize = 12;
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    generation: i64,
-    created: &[(&KeyCreated, Change<'_>)],
-) -> Result<(), WriteError> {
-    for (text, run) in INSERT.runs(created) {
-        let mut query = sqlx::query(text);
-        for (event, change) in run {
-            query = query
-                .bind(generation)
-                .bind(change.key_id.as_uuid())
-                .bind(event.user_id.as_str())
-                .bind(event.user_email.as_ref().map(|email| email.as_str()))
-                .bind(event.name.as_str())
-                .bind(event.key_prefix.as_str())
-                .bind(event.key_hash.as_bytes().as_slice())
-                .bind(event.occurred_at.unix_micros())
-                .bind(event.expires_at.map(Timestamp::unix_micros))
-                .bind(change.revoked_at.map(Timestamp::unix_micros))
-                .bind(change.deleted_at.map(Timestamp::unix_micros))
-                .bind(i64::from(change.last.as_u32()));
-        }
-        match query.execute(&mut *connection).await {
-            Ok(_) => {}
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                return Err(WriteError::RowsOutOfStep { rows: 1 });
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
+/// The statement: `$1` is the build of the table, the rows are what [`Change::bind`] binds. `$1` comes
+/// first, since `sqlx` binds nothing that comes after a place without a value.
+pub(crate) fn statement(rows: &str) -> String {
+    format!(
+        "WITH build (generation) AS (VALUES ($1)),
+              change (key_id, before, revision, user_id, user_email, name, key_prefix, key_hash,
+                      created_at, expires_at, revoked_at, deleted_at) AS (VALUES {rows})
+         INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
+                           created_at, expires_at, revoked_at, deleted_at, revision)
+         SELECT build.generation, change.key_id,
+                coalesce(keys.user_id, change.user_id),
+                coalesce(keys.user_email, change.user_email),
+                coalesce(keys.name, change.name),
+                coalesce(keys.key_prefix, change.key_prefix),
+                coalesce(keys.key_hash, change.key_hash),
+                coalesce(keys.created_at, change.created_at),
+                coalesce(keys.expires_at, change.expires_at),
+                coalesce(change.revoked_at, keys.revoked_at),
+                coalesce(change.deleted_at, keys.deleted_at),
+                CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END
+         FROM build CROSS JOIN change
+         LEFT JOIN keys ON keys.generation = build.generation AND keys.key_id = change.key_id
+         WHERE change.key_id IS NOT NULL
+         ON CONFLICT (generation, key_id) DO UPDATE
+         SET revoked_at = excluded.revoked_at,
+             deleted_at = excluded.deleted_at,
+             revision = excluded.revision"
+    )
 }
 
-static UPDATE: LazyLock<ManyRows> = LazyLock::new(|| {
-    ManyRows::new(1, 5, |rows| {
-        format!(
-            "WITH change (key_id, before, revision, revoked_at, deleted_at) AS (VALUES {rows})
-             UPDATE keys
-             SET revision = change.revision,
-                 revoked_at = coalesce(change.revoked_at, keys.revoked_at),
-                 deleted_at = coalesce(change.deleted_at, keys.deleted_at)
-             FROM change
-             WHERE keys.generation = $1 AND keys.key_id = change.key_id
-               AND keys.revision = change.before"
-        )
-    })
-});
-
-async fn update(
-    connection: &mut SqliteConnection,
-    generation: i64,
-    changed: &[Change<'_>],
-) -> Result<(), WriteError> {
-    for (text, run) in UPDATE.runs(changed) {
-        let mut query = sqlx::query(text).bind(generation);
-        for change in run {
-            query = query
-                .bind(change.key_id.as_uuid())
-                .bind(i64::from(change.first.as_u32()) - 1)
-                .bind(i64::from(change.last.as_u32()))
-                .bind(change.revoked_at.map(Timestamp::unix_micros))
-                .bind(change.deleted_at.map(Timestamp::unix_micros));
-        }
-        let found = query.execute(&mut *connection).await?.rows_affected();
-        let wanted = u64::try_from(run.len()).unwrap_or(u64::MAX);
-        if found != wanted {
-            return Err(WriteError::RowsOutOfStep { rows: wanted.saturating_sub(found) });
-        }
+impl Change<'_> {
+    /// Binds the values of a row.
+    pub(crate) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        let created = self.created;
+        query
+            .bind(self.key_id.as_uuid())
+            .bind(i64::from(self.first.as_u32()) - 1)
+            .bind(i64::from(self.last.as_u32()))
+            .bind(created.map(|event| event.user_id.as_str()))
+            .bind(created.and_then(|event| event.user_email.as_ref()).map(|email| email.as_str()))
+            .bind(created.map(|event| event.name.as_str()))
+            .bind(created.map(|event| event.key_prefix.as_str()))
+            .bind(created.map(|event| event.key_hash.as_bytes().as_slice()))
+            .bind(created.map(|event| event.occurred_at.unix_micros()))
+            .bind(created.and_then(|event| event.expires_at).map(Timestamp::unix_micros))
+            .bind(self.revoked_at.map(Timestamp::unix_micros))
+            .bind(self.deleted_at.map(Timestamp::unix_micros))
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::keys::plan;
+
+    #[tokio::test]
+    async fn the_row_of_a_changed_key_is_looked_up() {
+        let rows = format!("({}), ({})", vec!["$2"; 12].join(", "), vec!["$3"; 12].join(", "));
+        let plan = plan(super::statement(&rows), 3).await;
+        let by_key = "SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)";
+        assert!(plan.contains(by_key), "{plan}");
+        assert!(!plan.contains("SCAN keys"), "{plan}");
+    }
 }

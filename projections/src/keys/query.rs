@@ -166,25 +166,12 @@ impl ReadTables {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row as _;
-
     use super::*;
-
-    async fn plan(text: &'static str, arguments: usize) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/read.db", folder.path().display());
-        let tables = ReadTables::open(&url).await.unwrap();
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
-        for _ in 0..arguments {
-            query = query.bind("");
-        }
-        let steps = query.fetch_all(&tables.reads).await.unwrap();
-        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
-    }
+    use crate::keys::plan;
 
     #[tokio::test]
     async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
-        let plan = plan(LIST, 5).await;
+        let plan = plan(LIST.to_owned(), 5).await;
         assert!(
             plan.contains(
                 "SEARCH keys USING INDEX keys_of_owner (generation=? AND user_id=? AND (created_at"
@@ -197,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_key_is_looked_up() {
-        let plan = plan(GET, 1).await;
+        let plan = plan(GET.to_owned(), 1).await;
         assert!(plan.contains("SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)"), "{plan}");
         assert!(!plan.contains("SCAN"), "{plan}");
     }

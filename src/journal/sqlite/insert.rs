@@ -16,7 +16,8 @@ use crate::journal::Appended;
 const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_EVENTS];
 pub(super) const MOST_EVENTS: usize = 256;
 
-/// `$1` is the head. Each append's events are inserted if the last revision of their stream is the
+/// `$1` is the head; it comes first, since `sqlx` binds nothing that comes after a place without a
+/// value. Each append's events are inserted if the last revision of their stream is the
 /// one before the append's first: all of them or none. The events that are get the positions after
 /// the head, without gaps.
 static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
@@ -28,12 +29,13 @@ static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
         let rows: Vec<_> = (0..size).map(row).collect();
         let text = format!(
             "BEGIN IMMEDIATE;
-             WITH new (place, stream, before, revision, id, type, data, metadata)
-                 AS (VALUES {rows})
+             WITH head (position) AS (VALUES ($1)),
+                  new (place, stream, before, revision, id, type, data, metadata)
+                      AS (VALUES {rows})
              INSERT INTO events (position, stream, revision, id, type, data, metadata)
-             SELECT $1 + row_number() OVER (ORDER BY place),
+             SELECT head.position + row_number() OVER (ORDER BY place),
                     stream, revision, id, type, data, metadata
-             FROM new
+             FROM head CROSS JOIN new
              WHERE before = (SELECT coalesce(max(events.revision), -1) FROM events
                              WHERE events.stream = new.stream)
              RETURNING position, id;
