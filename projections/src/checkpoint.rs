@@ -16,22 +16,22 @@ pub(crate) struct Checkpoint {
     pub(crate) position: Position,
 }
 
-/// Moves the checkpoint of the build `$1` from `$2` to `$3`. If it is not there any more, or is
-/// elsewhere, the new position is nothing, which the database refuses.
+/// Moves the checkpoint of a build: build, new position, build, old position. If it is not there any
+/// more, or is elsewhere, the new position is nothing, which the database refuses.
 const ADVANCE: &str = "
     INSERT INTO projection_checkpoint (name, generation, position)
-    VALUES ('keys', $1, (SELECT $3 FROM projection_checkpoint
-                         WHERE name = 'keys' AND generation = $1 AND position = $2))
+    VALUES ('keys', ?, (SELECT ? FROM projection_checkpoint
+                        WHERE name = 'keys' AND generation = ? AND position = ?))
     ON CONFLICT (name, generation) DO UPDATE SET position = excluded.position";
 
 /// In a transaction that is there.
 static WRITE: LazyLock<ManyRows> = LazyLock::new(|| {
-    ManyRows::new(3, COLUMNS, |rows| format!("{ADVANCE}; {}", statement(rows)))
+    ManyRows::new(COLUMNS, |rows| format!("{ADVANCE}; {}", statement(rows)))
 });
 
 /// With the transaction around it: one trip to the thread that works on the connection.
 static WRITE_ALONE: LazyLock<ManyRows> = LazyLock::new(|| {
-    ManyRows::new(3, COLUMNS, |rows| {
+    ManyRows::new(COLUMNS, |rows| {
         format!("BEGIN IMMEDIATE; {ADVANCE}; {}; COMMIT", statement(rows))
     })
 });
@@ -96,8 +96,10 @@ impl Checkpoint {
         let changes = changes(events)?;
         let query = sqlx::query(statement.text(changes.len()))
             .bind(self.generation)
+            .bind(last.position.as_i64())
+            .bind(self.generation)
             .bind(self.position.as_i64())
-            .bind(last.position.as_i64());
+            .bind(self.generation);
         let query = changes.iter().fold(query, |query, change| change.bind(query));
         query.execute(connection).await?;
         Ok(Self { position: last.position, ..self })

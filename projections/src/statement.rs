@@ -16,17 +16,12 @@ pub(crate) const MOST_ROWS: usize = 512;
 pub(crate) struct ManyRows([(usize, String); SIZES.len()]);
 
 impl ManyRows {
-    /// A statement whose text is made around `($1, $2), ($3, $4), …`: as many places a row as there
-    /// are `columns`, numbered after the `fixed` ones that come first.
-    pub(crate) fn new(fixed: usize, columns: usize, text: impl Fn(&str) -> String) -> Self {
+    /// A statement whose text is made around `(?, ?), (?, ?), …`, as many places a row as there are
+    /// `columns`. The places have no numbers, since SQLite searches all of those for each one.
+    pub(crate) fn new(columns: usize, text: impl Fn(&str) -> String) -> Self {
         Self(SIZES.map(|size| {
-            let row = |row| {
-                let first = fixed + row * columns + 1;
-                let places: Vec<_> = (first..first + columns).map(|at| format!("${at}")).collect();
-                format!("({})", places.join(", "))
-            };
-            let rows: Vec<_> = (0..size).map(row).collect();
-            (size, text(&rows.join(", ")))
+            let row = format!("({})", vec!["?"; columns].join(", "));
+            (size, text(&vec![row; size].join(", ")))
         }))
     }
 
@@ -44,7 +39,7 @@ mod tests {
     use super::*;
 
     static INSERT: LazyLock<ManyRows> =
-        LazyLock::new(|| ManyRows::new(1, 2, |rows| format!("VALUES {rows}")));
+        LazyLock::new(|| ManyRows::new(2, |rows| format!("VALUES {rows}")));
 
     #[test]
     fn a_text_has_room_for_the_rows_and_little_more() {
@@ -54,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_numbered_after_the_fixed_ones() {
-        assert_eq!(INSERT.text(3), "VALUES ($2, $3), ($4, $5), ($6, $7), ($8, $9)");
+    fn each_row_has_its_places() {
+        assert_eq!(INSERT.text(3), "VALUES (?, ?), (?, ?), (?, ?), (?, ?)");
     }
 }

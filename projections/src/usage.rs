@@ -11,7 +11,7 @@ use crate::statement::{MOST_ROWS, ManyRows};
 use crate::tables::begin;
 
 static UPSERT: LazyLock<ManyRows> = LazyLock::new(|| {
-    ManyRows::new(0, 2, |rows| {
+    ManyRows::new(2, |rows| {
         format!(
             "WITH used (key_id, last_used_at) AS (VALUES {rows})
              INSERT INTO key_usage (key_id, last_used_at)

@@ -66,11 +66,11 @@ pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, Write
 /// How many values a row of the statement has.
 pub(crate) const COLUMNS: usize = 12;
 
-/// The statement: `$1` is the build of the table, the rows are what [`Change::bind`] binds. `$1` comes
-/// first, since `sqlx` binds nothing that comes after a place without a value.
+/// The statement: the first value is the build of the table, then come the rows, as
+/// [`Change::bind`] binds them.
 pub(crate) fn statement(rows: &str) -> String {
     format!(
-        "WITH build (generation) AS (VALUES ($1)),
+        "WITH build (generation) AS (VALUES (?)),
               change (key_id, before, revision, user_id, user_email, name, key_prefix, key_hash,
                       created_at, expires_at, revoked_at, deleted_at) AS (VALUES {rows})
          INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
@@ -122,8 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_row_of_a_changed_key_is_looked_up() {
-        let rows = format!("({}), ({})", vec!["$2"; 12].join(", "), vec!["$3"; 12].join(", "));
-        let plan = plan(super::statement(&rows), 3).await;
+        let row = format!("({})", ["?"; 12].join(", "));
+        let plan = plan(super::statement(&format!("{row}, {row}")), 25).await;
         let by_key = "SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)";
         assert!(plan.contains(by_key), "{plan}");
         assert!(!plan.contains("SCAN keys"), "{plan}");

@@ -1,11 +1,10 @@
-//! The statement that appends: one for all appends of a group, with the transaction around it, so
-//! that a group costs one trip to the thread that works on the connection.
+//! The statement that appends: one for all appends of a group, which is its own transaction, so that
+//! a group costs one trip to the thread that works on the connection.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use keyledger_domain::{EventId, Position, RecordedEvent, Revision};
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
@@ -16,20 +15,14 @@ use crate::journal::Appended;
 const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_EVENTS];
 pub(super) const MOST_EVENTS: usize = 256;
 
-/// `$1` is the head; it comes first, since `sqlx` binds nothing that comes after a place without a
-/// value. Each append's events are inserted if the last revision of their stream is the
-/// one before the append's first: all of them or none. The events that are get the positions after
-/// the head, without gaps.
+/// The first value is the head. Each append's events are inserted if the last revision of their
+/// stream is the one before the append's first: all of them or none. The events that are get the
+/// positions after the head, without gaps, in their order.
 static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
-        let row = |row| {
-            let places: Vec<_> = (0..COLUMNS).map(|at| format!("${}", row * COLUMNS + at + 2)).collect();
-            format!("({row}, {})", places.join(", "))
-        };
-        let rows: Vec<_> = (0..size).map(row).collect();
+        let rows: Vec<_> = (0..size).map(|place| format!("({place}, ?, ?, ?, ?, ?, ?, ?)")).collect();
         let text = format!(
-            "BEGIN IMMEDIATE;
-             WITH head (position) AS (VALUES ($1)),
+            "WITH head (position) AS (VALUES (?)),
                   new (place, stream, before, revision, id, type, data, metadata)
                       AS (VALUES {rows})
              INSERT INTO events (position, stream, revision, id, type, data, metadata)
@@ -37,18 +30,16 @@ static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
                     stream, revision, id, type, data, metadata
              FROM head CROSS JOIN new
              WHERE before = (SELECT coalesce(max(events.revision), -1) FROM events
-                             WHERE events.stream = new.stream)
-             RETURNING position, id;
-             COMMIT",
+                             WHERE events.stream = new.stream)",
             rows = rows.join(", ")
         );
         (size, text)
     })
 });
-const COLUMNS: usize = 7;
 
 /// What one statement has inserted.
 pub(super) struct Inserted {
+    /// Where the events stand; those of appends that were refused are not among them.
     positions: HashMap<EventId, Position>,
     /// The position of the last event then.
     pub(super) head: Position,
@@ -60,8 +51,8 @@ pub(super) async fn insert(
     before: Position,
     group: &[Pending],
 ) -> Result<Inserted, sqlx::Error> {
-    let events: usize = group.iter().map(|pending| pending.events.len()).sum();
-    let fitting = STATEMENTS.iter().find(|(size, _)| *size >= events);
+    let count: usize = group.iter().map(|pending| pending.events.len()).sum();
+    let fitting = STATEMENTS.iter().find(|(size, _)| *size >= count);
     let (_, text) = fitting.ok_or_else(|| sqlx::Error::Protocol("too many events".into()))?;
     let mut query = sqlx::query(text.as_str()).bind(before.as_i64());
     for pending in group {
@@ -78,12 +69,21 @@ pub(super) async fn insert(
                 .bind(&*form.metadata);
         }
     }
-    let mut inserted = Inserted { positions: HashMap::with_capacity(events), head: before };
-    for row in query.fetch_all(connection).await? {
-        let position = position(row.try_get("position")?)?;
-        let id = EventId::from_uuid(row.try_get::<Uuid, _>("id")?);
-        inserted.head = inserted.head.max(position);
-        inserted.positions.insert(id, position);
+    let inserted = query.execute(&mut *connection).await?.rows_affected();
+    let all = u64::try_from(count).is_ok_and(|count| count == inserted);
+    let ids: Vec<Uuid> = if all {
+        let events = group.iter().flat_map(|pending| &pending.events);
+        events.map(|(new, _)| new.id.as_uuid()).collect()
+    } else {
+        sqlx::query_scalar("SELECT id FROM events WHERE position > ? ORDER BY position")
+            .bind(before.as_i64())
+            .fetch_all(connection)
+            .await?
+    };
+    let mut inserted = Inserted { positions: HashMap::with_capacity(ids.len()), head: before };
+    for id in ids {
+        inserted.head = inserted.head.plus(1).map_err(|e| sqlx::Error::Encode(e.into()))?;
+        inserted.positions.insert(EventId::from_uuid(id), inserted.head);
     }
     Ok(inserted)
 }

@@ -98,7 +98,13 @@ impl Location {
     }
 
     fn read_only(&self) -> SqliteConnectOptions {
-        self.options.clone().read_only(true).busy_timeout(BUSY).disable_statement_logging()
+        self.options
+            .clone()
+            .read_only(true)
+            .busy_timeout(BUSY)
+            // A page of events in one go, rather than a wake-up for every few rows.
+            .row_buffer_size(subscription::PAGE)
+            .disable_statement_logging()
     }
 
     fn lock(&self) -> Result<File, OpenError> {

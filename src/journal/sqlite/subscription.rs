@@ -14,7 +14,7 @@ use super::writer::Committed;
 use crate::journal::{ReadError, Subscription};
 
 /// How many events are read at a time.
-const PAGE: usize = 1_000;
+pub(super) const PAGE: usize = 1_000;
 /// How often a process that does not write looks for news.
 const POLL: Duration = Duration::from_millis(20);
 
