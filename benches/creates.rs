@@ -1,7 +1,5 @@
 //! Durable creates a second, beside the disk and beside a bare handler on the same disk.
 
-use futures::future::join_all;
-
 use crate::load::{Client, rate};
 use crate::service::{self, Server};
 use crate::{ROUNDS, SPAN, disk, median};
@@ -10,15 +8,15 @@ use crate::{ROUNDS, SPAN, disk, median};
 pub(crate) const RECORD: &[u8] = &[b'x'; 560];
 const CLIENTS: [usize; 3] = [1, 8, 64];
 
-async fn clients(server: &Server, count: usize) -> Vec<Client> {
-    join_all((0..count).map(async |number| {
+fn clients(server: &Server, count: usize) -> Vec<Client> {
+    let client = |number| {
         let token = service::token(&format!("user-{number}"));
-        Client::new(&server.address, "POST /keys", &token, r#"{"name":"bench"}"#).await
-    }))
-    .await
+        Client::new(&server.address, "POST /keys", &token, r#"{"name":"bench"}"#)
+    };
+    (0..count).map(client).collect()
 }
 
-pub(crate) async fn run() {
+pub(crate) fn run() {
     let (ours_folder, bare_folder) = (crate::folder(), crate::folder());
     let ours = service::keyledger(ours_folder.path());
     let bare = service::bare(bare_folder.path());
@@ -26,13 +24,13 @@ pub(crate) async fn run() {
     println!("{:>8} {:>10} {:>10} {:>10} {:>12} {:>12}",
         "clients", "keyledger", "disk", "bare axum", "of the disk", "of bare axum");
     for count in CLIENTS {
-        let mut our_clients = clients(&ours, count).await;
-        let mut bare_clients = clients(&bare, count).await;
+        let mut our_clients = clients(&ours, count);
+        let mut bare_clients = clients(&bare, count);
         let (mut our, mut raw, mut stand) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             raw.push(disk::rate(RECORD, count));
-            stand.push(rate(&mut bare_clients, SPAN).await);
-            our.push(rate(&mut our_clients, SPAN).await);
+            stand.push(rate(&mut bare_clients, SPAN));
+            our.push(rate(&mut our_clients, SPAN));
         }
         let ratio = |to: &[f64]| median(our.iter().zip(to).map(|(our, to)| our / to).collect());
         let (of_disk, of_bare) = (ratio(&raw), ratio(&stand));

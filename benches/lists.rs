@@ -13,10 +13,10 @@ async fn lister(folder: &Path, keys: usize) -> (service::Server, Client) {
     // Ten keys a user: the listed owner is one among many.
     fill(folder, keys, |number| format!("user-{}", number % (keys / 10)), |_| 0).await;
     let server = service::keyledger(folder);
-    let mut client = Client::new(&server.address, "GET /readyz", "x", "").await;
-    while !client.is_ready().await {}
+    let mut client = Client::new(&server.address, "GET /readyz", "x", "");
+    while !client.is_ready() {}
     let token = service::token("user-0");
-    let client = Client::new(&server.address, "GET /keys", &token, "").await;
+    let client = Client::new(&server.address, "GET /keys", &token, "");
     (server, client)
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn run() {
     let mut micros = SIZES.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         for ((_, client), micros) in listers.iter_mut().zip(&mut micros) {
-            micros.push(latency(client, REQUESTS).await);
+            micros.push(latency(client, REQUESTS));
         }
     }
     println!("listing an owner's 10 keys over HTTP, median latency of {ROUNDS} rounds");

@@ -27,7 +27,7 @@ fn main() {
     }
     let wanted = |part: &str| first.is_none_or(|name| name == part || name.starts_with("--"));
     if wanted("creates") {
-        runtime.block_on(creates::run());
+        creates::run();
     }
     if wanted("lists") {
         runtime.block_on(lists::run());

@@ -12,7 +12,7 @@ use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, Secret, StoredForm, UserId,
     decode, encode,
 };
-use keyledger_projections::{Delivery, ReadTables, Rebuild};
+use keyledger_projections::{Delivery, ReadTables, Rebuild, rebuild};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -106,9 +106,10 @@ pub(crate) async fn run() {
         folds.push(events / begun.elapsed().as_secs_f64());
 
         let begun = Instant::now();
-        let rebuild = Rebuild::begin(&tables).await.unwrap();
-        let built = rebuild.run(journal.subscribe(Position::START), |_| {}).await.unwrap();
+        let build = Rebuild::begin(&tables).await.unwrap();
+        let built = build.run(journal.subscribe(Position::START), |_| {}).await.unwrap();
         rebuilds.push(events / begun.elapsed().as_secs_f64());
+        rebuild::clear(&tables).await.unwrap();
         assert_eq!(built.events as f64, events);
     }
     let ratio = median(rebuilds.iter().zip(&folds).map(|(built, fold)| built / fold).collect());

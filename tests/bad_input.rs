@@ -66,7 +66,7 @@ async fn a_bad_body_creates_nothing() {
         ),
         (
             b"{\"name\":\"a\",\"expires_in_seconds\":9,\"expires_at\":\"2090-01-01T00:00:00Z\"}",
-            400, "two_expiries", "Give expires_at or expires_in_seconds, not both",
+            422, "two_expiries", "Give expires_at or expires_in_seconds, not both",
         ),
     ];
     for (body, status, code, sentence) in cases {

@@ -49,6 +49,13 @@ impl Timestamp {
         }
     }
 
+    /// The moment this many microseconds after 1970-01-01T00:00:00Z, or the first or last one of
+    /// the years 0001 to 9999 if it lies outside them.
+    #[must_use]
+    pub fn saturating_from_unix_micros(micros: i64) -> Self {
+        Self(micros.clamp(Self::MIN_MICROS, Self::MAX_MICROS))
+    }
+
     /// Microseconds since 1970-01-01T00:00:00Z, negative before it.
     #[must_use]
     pub fn unix_micros(self) -> i64 {

@@ -10,7 +10,7 @@ mod checkpoint;
 mod keys;
 mod position;
 mod projector;
-mod rebuild;
+pub mod rebuild;
 mod statement;
 mod tables;
 pub mod usage;

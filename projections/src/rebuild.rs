@@ -11,7 +11,7 @@ use crate::projector::{BATCH, Batch, ProjectionError};
 use crate::tables::begin;
 use crate::{Delivery, ReadTables, WriteError};
 
-/// How many rows of an old build are deleted at a time, so that others get their turn.
+/// How many rows are deleted at a time.
 const DELETED_AT_ONCE: i64 = 5_000;
 
 /// A build of the key table that is to take the place of the one that queries read.
@@ -57,7 +57,8 @@ impl Rebuild {
     }
 
     /// Applies all events from the first on, until the build is level with the one that queries
-    /// read, and takes its place. Tells each position that it reaches.
+    /// read, and takes its place. Tells each position that it reaches. What the old build leaves
+    /// behind is for [`clear`].
     ///
     /// # Errors
     /// Every variant of [`ProjectionError`]; the old build then stays in use.
@@ -86,7 +87,6 @@ impl Rebuild {
                 break;
             }
         }
-        clear(&self.tables).await?;
         Ok(Rebuilt { events: count, position: self.checkpoint.position })
     }
 
@@ -138,8 +138,12 @@ where
     }
 }
 
-/// Deletes all builds but the one that queries read.
-async fn clear(tables: &ReadTables) -> Result<(), WriteError> {
+/// Deletes what builds have left behind that queries do not read, a part at a time, so that others
+/// get their turn.
+///
+/// # Errors
+/// [`WriteError::Database`].
+pub async fn clear(tables: &ReadTables) -> Result<(), WriteError> {
     loop {
         let mut connection = tables.writer().await;
         let mut transaction = begin(&mut connection).await?;

@@ -98,7 +98,11 @@ impl ReadTables {
             .clone()
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal);
+            .synchronous(SqliteSynchronous::Normal)
+            // Pages that change often are copied into the database once for many commits, and 64 MiB
+            // of them stay in memory.
+            .pragma("wal_autocheckpoint", "8000")
+            .pragma("cache_size", "-65536");
         let mut writes = writing.connect().await.map_err(OpenTablesError::Failed)?;
         // `run` would do the same with a future that cannot be sent between threads.
         sqlx::migrate!("../migrations/read/sqlite")

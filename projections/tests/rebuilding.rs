@@ -7,7 +7,7 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
 use keyledger_domain::RecordedEvent;
 use keyledger_projections::{
-    Delivery, ProjectionError, Progress, Projector, ReadTables, Rebuild, WriteError, usage,
+    Delivery, ProjectionError, Progress, Projector, ReadTables, Rebuild, WriteError, rebuild, usage,
 };
 
 use crate::given::{
@@ -44,9 +44,9 @@ async fn a_rebuild_gives_the_same_tables() {
     let (folder, tables) = tables().await;
     project(&tables, &events).await;
     let before = shown(&tables).await;
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
     let mut reached = Vec::new();
-    let built = rebuild.run(delivered(&events), |position| reached.push(position)).await.unwrap();
+    let built = build.run(delivered(&events), |position| reached.push(position)).await.unwrap();
     assert_eq!(built.events, events.len());
     assert_eq!(built.position, events.last().unwrap().position);
     assert_eq!(reached.last(), Some(&built.position));
@@ -73,9 +73,10 @@ async fn a_rebuild_repairs_what_someone_has_broken() {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     assert_ne!(shown(&tables).await, folded(&events));
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
-    rebuild.run(delivered(&events), |_| {}).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
+    build.run(delivered(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
+    rebuild::clear(&tables).await.unwrap();
     let (rows,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM keys").fetch_one(&mut connection).await.unwrap();
     assert_eq!(rows, 900, "the old build is gone");
@@ -86,9 +87,9 @@ async fn queries_and_the_projector_go_on_during_a_rebuild() {
     let events = creations(60);
     let (_folder, tables) = tables().await;
     project(&tables, &events[..20]).await;
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
     let (feed, fed) = unbounded();
-    let building = tokio::spawn(rebuild.run(fed, |_| {}));
+    let building = tokio::spawn(build.run(fed, |_| {}));
     send(&feed, &events[..10]);
     // The projector is ahead of the rebuild all the time.
     project(&tables, &events[20..50]).await;
@@ -109,8 +110,8 @@ async fn the_projector_finds_that_a_rebuild_took_over() {
     let (_folder, tables) = tables().await;
     project(&tables, &events[..20]).await;
     let old = Projector::load(&tables, &Progress::default()).await.unwrap();
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
-    rebuild.run(delivered(&events[..20]), |_| {}).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
+    build.run(delivered(&events[..20]), |_| {}).await.unwrap();
     let outcome = old.run(delivered(&events[20..])).await;
     assert!(
         matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
@@ -134,8 +135,8 @@ async fn a_rebuild_that_was_broken_off_is_cleared_by_the_next() {
     assert!(matches!(outcome, Err(ProjectionError::SourceEnded)), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events));
     let tables = open(&folder).await;
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
-    rebuild.run(delivered(&events), |_| {}).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
+    build.run(delivered(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
@@ -165,11 +166,11 @@ async fn a_table_made_from_another_journal_is_replaced_too() {
     let (_folder, tables) = tables().await;
     project(&tables, &creations(30)).await;
     let shorter = creations(5);
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
     // A poll that finds nothing new says so again and again.
     let mark = Ok(Delivery::CaughtUp(shorter.last().unwrap().position));
     let polled = delivered(&shorter).chain(stream::repeat(mark));
-    rebuild.run(polled, |_| {}).await.unwrap();
+    build.run(polled, |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&shorter));
 }
 
@@ -180,8 +181,8 @@ async fn the_last_use_of_a_key_survives_a_rebuild() {
     project(&tables, &events).await;
     usage::record(&tables, &BTreeMap::from([(key_id(1), at(77))])).await.unwrap();
     let before = shown(&tables).await;
-    let rebuild = Rebuild::begin(&tables).await.unwrap();
-    rebuild.run(delivered(&events), |_| {}).await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
+    build.run(delivered(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, before);
     assert_eq!(tables.get(key_id(1)).await.unwrap().unwrap().last_used_at, Some(at(77)));
 }

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::Position;
-use keyledger_projections::{ReadTables, Rebuild};
+use keyledger_projections::{ReadTables, Rebuild, rebuild};
 
 use super::say;
 use crate::config::Stores;
@@ -15,9 +15,10 @@ pub(super) async fn run(stores: &Stores) -> anyhow::Result<()> {
     let bar = ProgressBar::new(head.as_u64()).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
     )?);
-    let rebuild = Rebuild::begin(&tables).await?;
+    let build = Rebuild::begin(&tables).await?;
     let events = journal.subscribe(Position::START);
-    let rebuilt = rebuild.run(events, |position| bar.set_position(position.as_u64())).await?;
+    let rebuilt = build.run(events, |position| bar.set_position(position.as_u64())).await?;
     bar.finish();
+    rebuild::clear(&tables).await?;
     say(&format!("The read tables are rebuilt from {} events.", rebuilt.events))
 }

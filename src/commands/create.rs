@@ -71,7 +71,7 @@ impl Commands {
     ///
     /// # Errors
     /// Every variant of [`CommandError`] but [`CommandError::Contended`].
-    #[tracing::instrument(skip_all)]
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create(&self, new: NewKey, origin: &Origin) -> Result<Created, CommandError> {
         let now = self.clock.now();
         let identity = new.idempotency_key.as_deref().map(|key| Identity::of(&new, key));

@@ -119,7 +119,7 @@ impl Commands {
     ///
     /// # Errors
     /// Every variant of [`CommandError`] but those of idempotency keys.
-    #[tracing::instrument(skip_all, fields(key.id = %key_id))]
+    #[tracing::instrument(level = "debug", skip_all, fields(key.id = %key_id))]
     pub async fn execute(
         &self,
         key_id: KeyId,

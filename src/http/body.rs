@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for CreateKeyBody {
         if !is_json {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let mut fields = Fields::parse(&bytes)?;
+        let mut fields: Fields = parse(&bytes)?;
         let name = fields.string("name")?;
         let expires_at = fields.string("expires_at")?;
         let expires_in_seconds = fields.seconds("expires_in_seconds")?;
@@ -89,7 +89,9 @@ impl<S: Send + Sync> FromRequest<S> for ReasonBody {
         if !is_json {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let mut fields = Fields::parse(&bytes)?;
+        let Some(mut fields) = parse::<Option<Fields>>(&bytes)? else {
+            return Ok(Self { reason: None });
+        };
         let reason = fields.string("reason")?;
         fields.finish()?;
         let reason = reason.as_deref().map(Reason::parse).transpose()?.flatten();
@@ -131,16 +133,16 @@ fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
 /// The fields of a JSON object, each named once.
 struct Fields(Map<String, Value>);
 
-impl Fields {
-    fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => ApiError::NotAnObject,
-            serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof
-            | serde_json::error::Category::Io => ApiError::MalformedJson,
-        })
-    }
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => ApiError::NotAnObject,
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => ApiError::MalformedJson,
+    })
+}
 
+impl Fields {
     /// Takes a text; `null` is as good as absent.
     fn string(&mut self, field: &'static str) -> Result<Option<String>, ApiError> {
         match self.0.remove(field) {
@@ -158,8 +160,9 @@ impl Fields {
             None | Some(Value::Null) => return Ok(None),
             Some(value) => value,
         };
-        // A float without a fraction, such as 60.0, is an integer to JSON Schema, not to us.
-        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        // To JSON Schema, 60.0 is an integer.
+        let text = value.is_number().then(|| value.to_string()).unwrap_or_default();
+        let seconds = text.strip_suffix(".0").unwrap_or(&text).parse::<u32>().ok();
         match seconds {
             Some(seconds @ 1..=MAX_EXPIRES_IN_SECONDS) => Ok(Some(seconds)),
             _ => Err(ApiError::WrongType {

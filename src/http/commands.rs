@@ -42,15 +42,15 @@ impl FromRef<CommandState> for Arc<Gate> {
 /// one key however often it is sent; a repetition answers 409 with the `key_id` of the first.
 #[utoipa::path(
     post, path = "/keys", tag = "keys",
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false,
         description = "1 to 255 visible ASCII characters that name this request",
         min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = CreateKeyBody,
     responses(
         (status = 200, description = "The key, and its secret", body = CreatedKey,
             headers(("Keyledger-Position" = u64))),
-        (status = 422, description = "The expiry is not in the future, or the idempotency key \
-            was used for another request", body = super::problem::Problem,
+        (status = 422, description = "The expiry is not in the future, there are two of them, or \
+            the idempotency key was used for another request", body = super::problem::Problem,
             content_type = "application/problem+json"),
         CommandProblems,
     ),

@@ -18,7 +18,8 @@ pub(super) fn encode(cursor: &Cursor) -> String {
 pub(super) fn decode(text: &str) -> Option<Cursor> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (micros, id) = bytes.split_first_chunk::<8>()?;
-    let created_at = Timestamp::from_unix_micros(i64::from_be_bytes(*micros)).ok()?;
+    // A cursor is a place in an order: one beyond all times is at its end.
+    let created_at = Timestamp::saturating_from_unix_micros(i64::from_be_bytes(*micros));
     let key_id = KeyId::from_uuid(Uuid::from_slice(id).ok()?);
     Some(Cursor { created_at, key_id })
 }

@@ -64,9 +64,7 @@ fn finished(router: Router, cors: Option<CorsLayer>) -> Router {
     };
     router
         .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(axum::middleware::from_fn(observe::time_limit))
-        .layer(axum::middleware::from_fn(observe::security_headers))
-        .layer(axum::middleware::from_fn(observe::request))
+        .layer(axum::middleware::from_fn(observe::surround))
 }
 
 /// What a process without the public API serves.

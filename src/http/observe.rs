@@ -46,32 +46,35 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Names the request, and logs what became of it. Paths are logged as their pattern: a mistyped
-/// path could hold anything.
-pub(super) async fn request(mut request: Request, next: Next) -> Response {
+/// Names the request, bounds its time, logs what became of it, and adds the headers of every answer.
+/// It is one layer, since each layer costs every request a copy of all that is inside it.
+pub(super) async fn surround(mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = RequestId::of(&request);
     let method = request.method().clone();
+    // The pattern of the path: a mistyped path could hold anything.
     let path = request.extensions().get::<MatchedPath>().cloned();
     let path = path.as_ref().map_or("unknown", MatchedPath::as_str);
+    let policy = if path.starts_with("/docs") { DOCS_POLICY } else { API_POLICY };
     let span = tracing::info_span!("request", request.id = %id);
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answer = tokio::time::timeout(TIME_LIMIT, next.run(request)).instrument(span.clone());
+    let mut response = match answer.await {
+        Ok(response) => response,
+        Err(_) => span.in_scope(|| ApiError::TimedOut.into_response()),
+    };
     let status = response.status().as_u16();
     let duration_ms = begun.elapsed().as_micros() / 1_000;
     tracing::info!(parent: &span, %method, path, status, duration_ms, "request done");
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(id.0) {
-        response.headers_mut().insert(wire::REQUEST_ID, value);
+        headers.insert(wire::REQUEST_ID, value);
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Ends a request that takes too long.
-pub(super) async fn time_limit(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError::TimedOut.into_response(),
-    }
 }
 
 /// Swagger UI has its styles inline and its pictures as data; everything else is an API that a
@@ -80,21 +83,11 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
     img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Adds the headers that keep a browser from doing what an API does not need.
-pub(super) async fn security_headers(request: Request, next: Next) -> Response {
-    let is_docs = request.uri().path().starts_with("/docs");
-    let mut response = next.run(request).await;
-    let policy = if is_docs { DOCS_POLICY } else { API_POLICY };
-    let headers = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ];
-    for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
+/// What keeps a browser from doing what an API does not need.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];

@@ -104,7 +104,7 @@ impl ApiError {
             Self::NotAnObject => kind(S::BAD_REQUEST, "invalid_body", "Invalid body"),
             Self::UnknownField(_) => kind(S::BAD_REQUEST, "unknown_field", "Unknown field"),
             Self::WrongType { .. } => kind(S::BAD_REQUEST, "wrong_type", "Wrong type"),
-            Self::TwoExpiries => kind(S::BAD_REQUEST, "two_expiries", "Two expiries"),
+            Self::TwoExpiries => kind(S::UNPROCESSABLE_ENTITY, "two_expiries", "Two expiries"),
             Self::BodyTooLarge => kind(S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::BodyIncomplete => kind(S::BAD_REQUEST, "body_incomplete", "Body incomplete"),
             Self::UnsupportedMediaType => {

@@ -40,13 +40,14 @@ impl FromRef<QueryState> for Arc<Gate> {
 #[utoipa::path(
     get, path = "/keys", tag = "keys",
     params(
-        ("status" = Option<String>, Query, description = "Which keys; `all` when left out",
+        ("status" = Option<String>, Query, nullable = false, description = "Which keys; `all` when left out",
             pattern = "^(active|revoked|all)$"),
-        ("limit" = Option<u32>, Query, description = "How many keys at most",
+        ("limit" = Option<u32>, Query, nullable = false, description = "How many keys at most",
             minimum = 1, maximum = 100),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before",
+        ("cursor" = Option<String>, Query, nullable = false, description = "`next_cursor` of the page before",
             pattern = "^[A-Za-z0-9_-]{32}$"),
-        ("Keyledger-Min-Position" = Option<i64>, Header, minimum = 0,
+        ("Keyledger-Min-Position" = Option<i64>, Header, nullable = false, minimum = 0,
+            maximum = 9_223_372_036_854_775_807_i64,
             description = "A position that the answer must include"),
     ),
     responses(
@@ -78,9 +79,10 @@ pub(super) async fn list(
     get, path = "/keys/{key_id}", tag = "keys",
     params(
         ("key_id" = Uuid, Path),
-        ("If-None-Match" = Option<String>, Header,
+        ("If-None-Match" = Option<String>, Header, nullable = false,
             description = "An `ETag`; the same one is answered with 304 and no body"),
-        ("Keyledger-Min-Position" = Option<i64>, Header, minimum = 0,
+        ("Keyledger-Min-Position" = Option<i64>, Header, nullable = false, minimum = 0,
+            maximum = 9_223_372_036_854_775_807_i64,
             description = "A position that the answer must include"),
     ),
     responses(

@@ -93,6 +93,8 @@ impl Location {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // Pages that change often are copied into the database once for many commits.
+            .pragma("wal_autocheckpoint", "4000")
             .busy_timeout(BUSY)
             .disable_statement_logging()
     }
