@@ -21,8 +21,10 @@ pub(crate) fn run() {
     let ours = service::keyledger(ours_folder.path());
     let bare = service::bare(bare_folder.path());
     println!("durable creates per second, {ROUNDS} rounds of {SPAN:?} each, medians");
-    println!("{:>8} {:>10} {:>10} {:>10} {:>12} {:>12}",
-        "clients", "keyledger", "disk", "bare axum", "of the disk", "of bare axum");
+    println!(
+        "{:>8} {:>10} {:>10} {:>10} {:>12} {:>12}",
+        "clients", "keyledger", "disk", "bare axum", "of the disk", "of bare axum"
+    );
     for count in CLIENTS {
         let mut our_clients = clients(&ours, count);
         let mut bare_clients = clients(&bare, count);
@@ -34,8 +36,12 @@ pub(crate) fn run() {
         }
         let ratio = |to: &[f64]| median(our.iter().zip(to).map(|(our, to)| our / to).collect());
         let (of_disk, of_bare) = (ratio(&raw), ratio(&stand));
-        println!("{count:>8} {:>10.0} {:>10.0} {:>10.0} {of_disk:>12.2} {of_bare:>12.2}",
-            median(our), median(raw), median(stand));
+        println!(
+            "{count:>8} {:>10.0} {:>10.0} {:>10.0} {of_disk:>12.2} {of_bare:>12.2}",
+            median(our),
+            median(raw),
+            median(stand)
+        );
     }
     println!("(the disk: one fdatasync for as many records as there are clients)\n");
 }

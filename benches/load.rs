@@ -74,7 +74,8 @@ pub(crate) fn rate(clients: &mut [Client], span: Duration) -> f64 {
         count
     };
     let total: u32 = std::thread::scope(|scope| {
-        let threads: Vec<_> = clients.iter_mut().map(|client| scope.spawn(|| ask(client))).collect();
+        let threads: Vec<_> =
+            clients.iter_mut().map(|client| scope.spawn(|| ask(client))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     f64::from(total) / begun.elapsed().as_secs_f64()

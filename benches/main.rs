@@ -3,6 +3,14 @@
 //! Only ratios mean anything on another machine. `make bench` runs all of it; a name runs a part:
 //! `cargo bench -- creates`, `lists` or `rebuild`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    reason = "a bench fails by panicking"
+)]
+
 mod creates;
 mod disk;
 mod lists;

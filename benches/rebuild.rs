@@ -81,13 +81,16 @@ fn history(owner: &str, age: usize, random: &mut StdRng) -> Append {
 pub(crate) async fn run() {
     let folder = crate::folder();
     // Of ten keys, four are revoked, two of them deleted.
-    fill(folder.path(), KEYS, |number| format!("user-{}", number % 20_000), |number| {
-        match number % 10 {
+    fill(
+        folder.path(),
+        KEYS,
+        |number| format!("user-{}", number % 20_000),
+        |number| match number % 10 {
             0 | 1 => 1,
             2 | 3 => 2,
             _ => 0,
-        }
-    })
+        },
+    )
     .await;
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
     let journal = journal::open_reader(&url("journal")).await.unwrap();

@@ -12,7 +12,10 @@ const TOKEN_HOURS: i64 = 12;
 ///
 /// # Errors
 /// [`SigningError`] when no key or token can be made.
-pub fn sign_in(audit_role: String, clock: &dyn Clock) -> Result<(TokenRules, String), SigningError> {
+pub fn sign_in(
+    audit_role: String,
+    clock: &dyn Clock,
+) -> Result<(TokenRules, String), SigningError> {
     let (signing, verifying) = SigningKey::generate()?;
     let now = clock.now().unix_seconds();
     let claims = Claims {

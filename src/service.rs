@@ -106,7 +106,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = writeln!(std::io::stdout(), "{}", development::banner(address, &token));
     }
     let (stop, stopping) = tokio::sync::oneshot::channel();
-    let serving = http::serve(listener, router, async { drop(stopping.await) }, config.shutdown_grace);
+    let serving =
+        http::serve(listener, router, async { drop(stopping.await) }, config.shutdown_grace);
     let signalled = async {
         signals.next().await;
         tracing::info!("stopping: no more connections are taken");

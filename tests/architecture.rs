@@ -51,8 +51,17 @@ fn uses(text: &str, krate: &str) -> bool {
 
 #[test]
 fn the_domain_has_no_io_no_async_and_no_crate_of_ours() {
-    let allowed =
-        ["crc32fast", "rand", "serde", "serde_json", "sha2", "thiserror", "time", "uuid", "zeroize"];
+    let allowed = [
+        "crc32fast",
+        "rand",
+        "serde",
+        "serde_json",
+        "sha2",
+        "thiserror",
+        "time",
+        "uuid",
+        "zeroize",
+    ];
     assert_eq!(dependencies("keyledger-domain"), allowed);
     for (path, text) in sources("domain/src") {
         for word in ["async fn", ".await", "std::fs", "std::net", "std::env", "::now()"] {
@@ -63,8 +72,7 @@ fn the_domain_has_no_io_no_async_and_no_crate_of_ours() {
 
 #[test]
 fn the_read_side_knows_no_journal_and_no_http() {
-    let allowed =
-        ["futures", "keyledger-domain", "sqlx", "thiserror", "tokio", "tracing", "uuid"];
+    let allowed = ["futures", "keyledger-domain", "sqlx", "thiserror", "tokio", "tracing", "uuid"];
     for dependency in dependencies("keyledger-projections") {
         assert!(allowed.contains(&&*dependency), "projections uses {dependency}");
     }

@@ -16,10 +16,7 @@ struct Rule {
     auditor: u16,
 }
 
-const fn rule(
-    route: &'static str,
-    [stranger, owner, other, auditor]: [u16; 4],
-) -> Rule {
+const fn rule(route: &'static str, [stranger, owner, other, auditor]: [u16; 4]) -> Rule {
     Rule { route, stranger, owner, other, auditor }
 }
 

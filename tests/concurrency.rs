@@ -124,7 +124,9 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
         let key_id = recorded.event.key_id();
         let key = evolve(keys.remove(&key_id), &recorded.event).unwrap();
         assert_eq!(recorded.metadata.actor, key.owner);
-        assert!(matches!(recorded.event, KeyEvent::Created(_)) == (recorded.revision.as_u32() == 0));
+        assert!(
+            matches!(recorded.event, KeyEvent::Created(_)) == (recorded.revision.as_u32() == 0)
+        );
         keys.insert(key_id, key);
     }
     keys

@@ -31,7 +31,9 @@ async fn until_it_dies(client: Client, count: Arc<AtomicUsize>, more: Arc<Notify
     let json = client.with("content-type", "application/json");
     loop {
         let body = json!({"name": "survivor"}).to_string().into_bytes();
-        let Ok(answer) = json.try_send("POST", "/keys", Some(body)).await else { return told };
+        let Ok(answer) = json.try_send("POST", "/keys", Some(body)).await else {
+            return told;
+        };
         assert_eq!(answer.status, 200, "{answer:?}");
         let id = answer.json()["key_id"].as_str().unwrap().to_owned();
         told.created.push(id.clone());

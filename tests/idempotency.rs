@@ -15,7 +15,8 @@ async fn a_repeated_request_creates_one_key() {
     assert_eq!(first.status, 200);
 
     // The same key without its quotes, and a body that means the same.
-    let again = ann.with("idempotency-key", "order-1").post("/keys", &json!({"name": " ci "})).await;
+    let again =
+        ann.with("idempotency-key", "order-1").post("/keys", &json!({"name": " ci "})).await;
     let (status, code, _) = again.problem();
     assert_eq!((status, &*code), (409, "idempotency_replayed"));
     assert_eq!(again.json()["key_id"], first.json()["key_id"]);

@@ -1,5 +1,13 @@
 //! Black-box tests, one file per capability, against the real executable.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test fails by panicking"
+)]
+
 mod architecture;
 mod authorization;
 mod bad_input;

@@ -21,12 +21,12 @@ fn shell(script: &str) -> Output {
 async fn what_development_prints_works_when_it_is_pasted() {
     let service = development().start().ready().await;
     let printed = service.printed("/permanent").await;
-    let lines = printed.lines().filter(|line| {
-        ["export ", "curl ", "KEY_ID="].iter().any(|begin| line.starts_with(begin))
-    });
-    let script: Vec<_> =
-        lines.map(|line| if line.starts_with("curl") { format!("{line}; echo") } else { line.into() })
-            .collect();
+    let lines = printed
+        .lines()
+        .filter(|line| ["export ", "curl ", "KEY_ID="].iter().any(|begin| line.starts_with(begin)));
+    let script: Vec<_> = lines
+        .map(|line| if line.starts_with("curl") { format!("{line}; echo") } else { line.into() })
+        .collect();
     let output = shell(&script.join("\n"));
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -102,8 +102,7 @@ async fn a_second_process_on_the_same_journal_is_refused() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_told() {
     let service = Service::start();
-    let output =
-        Setup::new().set("KEYLEDGER_LISTEN", &service.address).command().output().unwrap();
+    let output = Setup::new().set("KEYLEDGER_LISTEN", &service.address).command().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains(&format!("cannot listen on {}", service.address)), "{told}");

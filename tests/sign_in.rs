@@ -31,7 +31,8 @@ async fn a_cookie_is_as_good_as_a_bearer_token() {
 async fn a_bearer_token_comes_before_a_cookie() {
     let service = Service::start();
     service.user("ann").create("ann's").await;
-    let both = with_cookie(&service, "bob").with("authorization", &format!("bearer {}", token("ann", &[])));
+    let both = with_cookie(&service, "bob")
+        .with("authorization", &format!("bearer {}", token("ann", &[])));
     assert_eq!(both.keys().await.len(), 1);
 }
 
@@ -101,8 +102,7 @@ async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
 
 #[tokio::test]
 async fn pages_of_the_configured_origins_may_use_the_api() {
-    let service =
-        Setup::new().set("KEYLEDGER_ALLOWED_ORIGINS", "https://app.example.com").start();
+    let service = Setup::new().set("KEYLEDGER_ALLOWED_ORIGINS", "https://app.example.com").start();
     let preflight = |origin: &str| {
         service
             .stranger()

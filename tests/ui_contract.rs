@@ -104,15 +104,9 @@ async fn another_users_key_is_refused_and_nothing_is_written() {
     let id = answer.json()["key_id"].as_str().unwrap().to_owned();
 
     let revoke = bob.delete(&format!("/keys/{id}")).await.problem();
-    assert_eq!(
-        revoke,
-        (403, "not_authorized".into(), "Not authorized to revoke this key".into())
-    );
+    assert_eq!(revoke, (403, "not_authorized".into(), "Not authorized to revoke this key".into()));
     let delete = bob.delete(&format!("/keys/{id}/permanent")).await.problem();
-    assert_eq!(
-        delete,
-        (403, "not_authorized".into(), "Not authorized to delete this key".into())
-    );
+    assert_eq!(delete, (403, "not_authorized".into(), "Not authorized to delete this key".into()));
     let next = ann.post("/keys", &json!({"name": "next"})).await;
     assert_eq!(next.position(), answer.position() + 1, "nothing was written in between");
     assert_eq!(ann.keys().await[1]["revoked"], false);

@@ -387,8 +387,9 @@ mod tests {
     fn a_thousand_secrets_are_a_thousand_texts() {
         let mut random = StdRng::seed_from_u64(3);
         let prefix = KeyPrefix::parse("orag").unwrap();
-        let texts: HashSet<String> =
-            (0..1_000).map(|_| Secret::generate(&prefix, &mut random).expose().to_owned()).collect();
+        let texts: HashSet<String> = (0..1_000)
+            .map(|_| Secret::generate(&prefix, &mut random).expose().to_owned())
+            .collect();
         assert_eq!(texts.len(), 1_000);
     }
 }

@@ -74,7 +74,10 @@ impl Timestamp {
     /// [`TimestampError::OutOfRange`] when that lies past the year 9999.
     pub fn plus_seconds(self, seconds: u32) -> Result<Self, TimestampError> {
         let micros = i64::from(seconds) * MICROS_PER_SECOND;
-        self.0.checked_add(micros).ok_or(TimestampError::OutOfRange).and_then(Self::from_unix_micros)
+        self.0
+            .checked_add(micros)
+            .ok_or(TimestampError::OutOfRange)
+            .and_then(Self::from_unix_micros)
     }
 
     /// Parses a date and time of RFC 3339; digits past the microsecond are cut off.
@@ -85,7 +88,9 @@ impl Timestamp {
         let parsed =
             OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError::NotRfc3339)?;
         let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
-        i64::try_from(micros).map_err(|_| TimestampError::OutOfRange).and_then(Self::from_unix_micros)
+        i64::try_from(micros)
+            .map_err(|_| TimestampError::OutOfRange)
+            .and_then(Self::from_unix_micros)
     }
 }
 

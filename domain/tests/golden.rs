@@ -3,6 +3,8 @@
 //! A file holds the event as a journal holds it (`type`, `data`, `metadata`). Files are added and
 //! never changed.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
 use keyledger_domain::{DecodeError, Metadata, decode, encode};
 use serde_json::{Value, json};

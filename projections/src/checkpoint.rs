@@ -25,9 +25,8 @@ const ADVANCE: &str = "
     ON CONFLICT (name, generation) DO UPDATE SET position = excluded.position";
 
 /// In a transaction that is there.
-static WRITE: LazyLock<ManyRows> = LazyLock::new(|| {
-    ManyRows::new(COLUMNS, |rows| format!("{ADVANCE}; {}", statement(rows)))
-});
+static WRITE: LazyLock<ManyRows> =
+    LazyLock::new(|| ManyRows::new(COLUMNS, |rows| format!("{ADVANCE}; {}", statement(rows))));
 
 /// With the transaction around it: one trip to the thread that works on the connection.
 static WRITE_ALONE: LazyLock<ManyRows> = LazyLock::new(|| {
@@ -92,7 +91,9 @@ impl Checkpoint {
         connection: &mut SqliteConnection,
         events: &[RecordedEvent],
     ) -> Result<Self, WriteError> {
-        let Some(last) = events.last() else { return Ok(self) };
+        let Some(last) = events.last() else {
+            return Ok(self);
+        };
         let changes = changes(events)?;
         let query = sqlx::query(statement.text(changes.len()))
             .bind(self.generation)

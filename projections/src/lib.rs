@@ -25,6 +25,7 @@ pub use tables::{OpenTablesError, ReadTables, WriteError};
 
 /// What a subscription to the journal delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every delivery is an event")]
 pub enum Delivery {
     /// The next event.
     Event(RecordedEvent),

@@ -93,10 +93,7 @@ impl Rebuild {
     /// Makes this build the one that queries read, once it includes all that they show now; tells
     /// how many events that took. Nobody else writes meanwhile. The old build's checkpoint goes,
     /// which its projector will find.
-    async fn take_over<S, E>(
-        &mut self,
-        batches: &mut S,
-    ) -> Result<usize, ProjectionError<E>>
+    async fn take_over<S, E>(&mut self, batches: &mut S) -> Result<usize, ProjectionError<E>>
     where
         S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
         E: std::error::Error + 'static,

@@ -5,7 +5,7 @@ use std::io;
 use futures::{StreamExt, stream};
 use keyledger_domain::{Position, Revision};
 use keyledger_projections::{
-    Delivery, Page, ProjectionError, Progress, Projector, ReadTables, StatusFilter, WriteError,
+    Delivery, Page, Progress, ProjectionError, Projector, ReadTables, StatusFilter, WriteError,
 };
 use proptest::prelude::*;
 
@@ -163,10 +163,7 @@ async fn of_two_projectors_one_finds_that_it_was_superseded() {
     let slow = Projector::load(&tables, &Progress::default()).await.unwrap();
     project(&tables, &events[..2]).await;
     let outcome = slow.run(delivered(&events)).await;
-    assert!(
-        matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events[..2]));
     project(&tables, &events[2..]).await;
     assert_eq!(shown(&tables).await, folded(&events));

@@ -7,12 +7,10 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
 use keyledger_domain::RecordedEvent;
 use keyledger_projections::{
-    Delivery, ProjectionError, Progress, Projector, ReadTables, Rebuild, WriteError, rebuild, usage,
+    Delivery, Progress, ProjectionError, Projector, ReadTables, Rebuild, WriteError, rebuild, usage,
 };
 
-use crate::given::{
-    Try, at, creations, delivered, folded, history, key_id, open, shown, tables,
-};
+use crate::given::{Try, at, creations, delivered, folded, history, key_id, open, shown, tables};
 
 type Sender = UnboundedSender<Result<Delivery, Infallible>>;
 
@@ -113,10 +111,7 @@ async fn the_projector_finds_that_a_rebuild_took_over() {
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events[..20]), |_| {}).await.unwrap();
     let outcome = old.run(delivered(&events[20..])).await;
-    assert!(
-        matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events[..20]));
     project(&tables, &events[20..]).await;
     assert_eq!(shown(&tables).await, folded(&events));
@@ -151,10 +146,7 @@ async fn of_two_rebuilds_the_later_one_wins() {
     let building = tokio::spawn(late.run(fed, |_| {}));
     send(&feed, &events[..100]);
     let outcome = early.run(delivered(&events), |_| {}).await;
-    assert!(
-        matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
     send(&feed, &events[100..]);
     mark(&feed, &events);
     building.await.unwrap().unwrap();

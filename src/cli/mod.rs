@@ -59,12 +59,11 @@ fn commands() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            Command::new("serve")
-                .about("Serve the API")
-                .arg(dev)
-                .args(args(&[Group::Serve, Group::Stores, Group::Logging])),
-        )
+        .subcommand(Command::new("serve").about("Serve the API").arg(dev).args(args(&[
+            Group::Serve,
+            Group::Stores,
+            Group::Logging,
+        ])))
         .subcommand(
             Command::new("migrate")
                 .about("Bring the journal and the read tables to this version's form")

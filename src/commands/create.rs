@@ -1,9 +1,7 @@
 //! Making a key: the one command with a secret, and with an idempotency key.
 
 use keyledger_domain::key::{Command, CreateKey, Key, decide, fold};
-use keyledger_domain::{
-    CommandId, Email, KeyId, KeyName, Position, Secret, Timestamp, UserId,
-};
+use keyledger_domain::{CommandId, Email, KeyId, KeyName, Position, Secret, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::{CommandError, Commands, Origin, recorded_by};

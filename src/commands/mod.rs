@@ -136,10 +136,13 @@ impl Commands {
                 let position = last.map_or(Position::START, |last| last.position);
                 return Ok(Done { key, position });
             }
-            let expected = last.map_or(Expected::NoStream, |last| Expected::Revision(last.revision));
+            let expected =
+                last.map_or(Expected::NoStream, |last| Expected::Revision(last.revision));
             let events = recorded_by(command_id, command_id.as_uuid(), events, origin);
             match self.append(Append { key_id, expected, events }).await? {
-                Some(appended) => return Ok(Done { key, position: appended.position }),
+                Some(appended) => {
+                    return Ok(Done { key, position: appended.position });
+                }
                 None => self.back_off(decision).await,
             }
         }
@@ -148,9 +151,8 @@ impl Commands {
 
     async fn load(&self, key_id: KeyId) -> Result<Loaded, CommandError> {
         let events = self.journal.read(key_id).await?;
-        let last = events
-            .last()
-            .map(|last| Appended { position: last.position, revision: last.revision });
+        let last =
+            events.last().map(|last| Appended { position: last.position, revision: last.revision });
         let key = fold(events.iter().map(|recorded| &recorded.event))?;
         Ok(Loaded { key, last })
     }

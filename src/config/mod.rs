@@ -182,10 +182,7 @@ impl Logging {
         let filter = read.required("log", parse::log_filter);
         let format = read.required("log-format", parse::log_format);
         read.finish()?;
-        Ok(Self {
-            filter: filter.unwrap_or_default(),
-            format: format.unwrap_or(LogFormat::Auto),
-        })
+        Ok(Self { filter: filter.unwrap_or_default(), format: format.unwrap_or(LogFormat::Auto) })
     }
 }
 

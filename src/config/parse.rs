@@ -107,7 +107,9 @@ pub(super) fn roles(value: &str) -> Result<Roles, String> {
         match role.as_str() {
             "api" => roles.api = true,
             "projector" => roles.projector = true,
-            unknown => return Err(format!("{unknown:?} is no role; there are api and projector")),
+            unknown => {
+                return Err(format!("{unknown:?} is no role; there are api and projector"));
+            }
         }
     }
     if !roles.api && !roles.projector {

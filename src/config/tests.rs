@@ -26,15 +26,29 @@ fn the_defaults_are_the_embedded_stores_on_loopback() {
 #[test]
 fn all_mistakes_are_told_together() {
     let mistakes = read(&[
-        "--listen=8080", "--journal-url=mysql://x", "--read-url=read.db", "--roles=api,cook",
-        "--key-prefix=A", "--shutdown-grace=8", "--allowed-origins=https://a.example.com/",
-        "--jwt-jwks-url=http://id.example.com", "--jwt-hs256-secret=short",
+        "--listen=8080",
+        "--journal-url=mysql://x",
+        "--read-url=read.db",
+        "--roles=api,cook",
+        "--key-prefix=A",
+        "--shutdown-grace=8",
+        "--allowed-origins=https://a.example.com/",
+        "--jwt-jwks-url=http://id.example.com",
+        "--jwt-hs256-secret=short",
         "--jwt-public-key=/no/such/file",
     ])
     .unwrap_err();
     for variable in [
-        "LISTEN", "JOURNAL_URL", "READ_URL", "ROLES", "KEY_PREFIX", "SHUTDOWN_GRACE",
-        "ALLOWED_ORIGINS", "JWT_JWKS_URL", "JWT_HS256_SECRET", "JWT_PUBLIC_KEY",
+        "LISTEN",
+        "JOURNAL_URL",
+        "READ_URL",
+        "ROLES",
+        "KEY_PREFIX",
+        "SHUTDOWN_GRACE",
+        "ALLOWED_ORIGINS",
+        "JWT_JWKS_URL",
+        "JWT_HS256_SECRET",
+        "JWT_PUBLIC_KEY",
     ] {
         assert!(mistakes.contains(&format!("  KEYLEDGER_{variable}: ")), "{variable}: {mistakes}");
     }

@@ -161,7 +161,7 @@ impl Fields {
             Some(value) => value,
         };
         // To JSON Schema, 60.0 is an integer.
-        let text = value.is_number().then(|| value.to_string()).unwrap_or_default();
+        let text = if value.is_number() { value.to_string() } else { String::new() };
         let seconds = text.strip_suffix(".0").unwrap_or(&text).parse::<u32>().ok();
         match seconds {
             Some(seconds @ 1..=MAX_EXPIRES_IN_SECONDS) => Ok(Some(seconds)),

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
-};
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr, Response};
 use utoipa::{IntoResponses, Modify};
 
@@ -66,8 +64,7 @@ impl Modify for ClosedBodies {
 fn problems(of: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
     use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
     let problem = |description: &str| {
-        let content =
-            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         ResponseBuilder::new()
             .description(description)
             .content("application/problem+json", content)
@@ -100,7 +97,10 @@ impl IntoResponses for CommandProblems {
             ("400", "The body or a header is not what it must be"),
             ("401", "Nobody is signed in"),
             ("403", "Not the caller's key, or a request from another site"),
-            ("409", "Others change the key at the same time, or the request was carried out before"),
+            (
+                "409",
+                "Others change the key at the same time, or the request was carried out before",
+            ),
             ("413", "The body has more than 16 KiB"),
             ("415", "The body is not of type application/json"),
             ("503", "Not possible now; `Retry-After` tells when to try again"),

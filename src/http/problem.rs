@@ -147,9 +147,9 @@ impl ApiError {
                 kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
             }
             Self::TimedOut => kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out"),
-            Self::ReadTables(_)
-            | Self::Journal(ReadError::Corrupt { .. })
-            | Self::Defect(_) => INTERNAL,
+            Self::ReadTables(_) | Self::Journal(ReadError::Corrupt { .. }) | Self::Defect(_) => {
+                INTERNAL
+            }
         }
     }
 
@@ -192,8 +192,7 @@ impl ApiError {
     }
 }
 
-const INTERNAL: Kind =
-    kind(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error");
+const INTERNAL: Kind = kind(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error");
 const INTERNAL_SENTENCE: &str = "Something went wrong on our side";
 
 fn command_kind(error: &CommandError) -> Kind {
@@ -217,9 +216,7 @@ fn command_kind(error: &CommandError) -> Kind {
         CommandError::IdempotencyMismatch => {
             kind(S::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "Idempotency key reused")
         }
-        CommandError::Unavailable(_) => {
-            kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
-        }
+        CommandError::Unavailable(_) => kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable"),
         CommandError::OutcomeUnknown(_) => {
             kind(S::SERVICE_UNAVAILABLE, "outcome_unknown", "Outcome unknown")
         }
@@ -282,15 +279,20 @@ pub(super) struct Problem {
     key_id: Option<KeyId>,
 }
 
+/// How to sign in (RFC 6750 § 3).
+const NO_TOKEN: &str = "Bearer realm=\"keyledger\"";
+const BAD_TOKEN: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Kind { status, code, title } = self.kind();
         if status.is_server_error() {
             tracing::error!(code, cause = %chain(&self), "request failed");
         }
-        let key_id = match &self {
-            Self::Command(CommandError::Replayed { key_id }) => Some(*key_id),
-            _ => None,
+        let key_id = if let Self::Command(CommandError::Replayed { key_id }) = &self {
+            Some(*key_id)
+        } else {
+            None
         };
         let problem = Problem {
             success: false,
@@ -307,16 +309,11 @@ impl IntoResponse for ApiError {
             headers.insert(name, HeaderValue::from_static(value));
         };
         set(header::CONTENT_TYPE, "application/problem+json");
-        match &self {
-            Self::AuthenticationRequired { bad_token: false } => {
-                set(header::WWW_AUTHENTICATE, "Bearer realm=\"keyledger\"");
-            }
-            Self::AuthenticationRequired { bad_token: true } => set(
-                header::WWW_AUTHENTICATE,
-                "Bearer realm=\"keyledger\", error=\"invalid_token\"",
-            ),
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => set(header::RETRY_AFTER, "1"),
-            _ => {}
+        if let Self::AuthenticationRequired { bad_token } = self {
+            set(header::WWW_AUTHENTICATE, if bad_token { BAD_TOKEN } else { NO_TOKEN });
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            set(header::RETRY_AFTER, "1");
         }
         response
     }
@@ -331,4 +328,3 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
         .unwrap_or_else(|| "a panic without a text".to_owned());
     ApiError::Defect(text.into()).into_response()
 }
-

@@ -174,10 +174,7 @@ fn status(value: &str) -> Result<StatusFilter, ApiError> {
         "active" => Ok(StatusFilter::Active),
         "revoked" => Ok(StatusFilter::Revoked),
         "all" => Ok(StatusFilter::All),
-        _ => Err(ApiError::InvalidParameter {
-            name: "status",
-            expected: "active, revoked or all",
-        }),
+        _ => Err(ApiError::InvalidParameter { name: "status", expected: "active, revoked or all" }),
     }
 }
 

@@ -51,11 +51,18 @@ impl VerifyingKey {
     /// Reads a key of a key set; `None` for one that does not verify signatures, or is of a kind
     /// that we do not take. A secret in a set that anyone can read is none.
     pub(super) fn from_jwk(jwk: &Jwk) -> Option<Self> {
-        let algorithms = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => RSA,
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => EC,
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => ED,
-            _ => return None,
+        let algorithms = if let AlgorithmParameters::RSA(_) = &jwk.algorithm {
+            RSA
+        } else if let AlgorithmParameters::EllipticCurve(key) = &jwk.algorithm
+            && key.curve == EllipticCurve::P256
+        {
+            EC
+        } else if let AlgorithmParameters::OctetKeyPair(key) = &jwk.algorithm
+            && key.curve == EllipticCurve::Ed25519
+        {
+            ED
+        } else {
+            return None;
         };
         let signs = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
         let decoding = DecodingKey::from_jwk(jwk).ok().filter(|_| signs)?;

@@ -123,10 +123,12 @@ impl TokenVerifier {
             KeySource::Jwks(url) => Keys::Set(jwks::KeySet::new(jwks::HttpSource::new(url))),
         };
         // Which algorithms are accepted is set for each key.
-        let mut validation = Validation::default();
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        validation.required_spec_claims = ["exp".to_owned()].into();
+        let mut validation = Validation {
+            leeway: LEEWAY,
+            validate_nbf: true,
+            required_spec_claims: ["exp".to_owned()].into(),
+            ..Validation::default()
+        };
         if rules.audiences.is_empty() {
             validation.validate_aud = false;
         } else {

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use keyledger_domain::key::KeyEvent;
-use keyledger_domain::{
-    DecodeError, EventId, KeyId, Metadata, Position, RecordedEvent, Revision,
-};
+use keyledger_domain::{DecodeError, EventId, KeyId, Metadata, Position, RecordedEvent, Revision};
 use keyledger_projections::Delivery;
 
 /// An error of the database behind a journal, for the log.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keyledger_domain::Position;
-use keyledger_projections::{ProjectionError, Progress, Projector, ReadTables, WriteError};
+use keyledger_projections::{Progress, ProjectionError, Projector, ReadTables, WriteError};
 
 use super::Pause;
 use crate::journal::{JournalReader, ReadError};
@@ -102,8 +102,7 @@ async fn project(
     progress: &Progress,
 ) -> Interruption {
     let followed = async {
-        let projector =
-            Projector::load(tables, progress).await.map_err(ProjectionError::Write)?;
+        let projector = Projector::load(tables, progress).await.map_err(ProjectionError::Write)?;
         let head = journal.barrier().await.map_err(Interruption::Head)?;
         if projector.position() > head {
             return Err(Interruption::OtherJournal { tables: projector.position(), head });

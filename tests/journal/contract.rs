@@ -90,9 +90,7 @@ async fn conflicts(journal: &dyn Journal, append: keyledger::journal::Append) {
     assert!(matches!(outcome, Err(AppendError::Conflict)), "{outcome:?}");
 }
 
-pub(crate) async fn an_append_to_a_stream_that_is_not_as_expected_is_a_conflict(
-    stand: &dyn Stand,
-) {
+pub(crate) async fn an_append_to_a_stream_that_is_not_as_expected_is_a_conflict(stand: &dyn Stand) {
     let journal = stand.open().await;
     let unknown = new_key();
     conflicts(&*journal, after(0, unknown, vec![revoked(unknown)])).await;
@@ -222,9 +220,7 @@ pub(crate) async fn a_subscription_from_the_head_is_level_at_once(stand: &dyn St
     assert!(level >= head);
 }
 
-pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(
-    stand: &dyn Stand,
-) {
+pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(stand: &dyn Stand) {
     const APPENDERS: usize = 16;
     const EACH: usize = 60;
     let journal = stand.open().await;
@@ -248,13 +244,16 @@ pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(
     // Some subscribe before, some in the midst of it.
     let reader = stand.open_reader().await;
     let readers = (0..6).map(async |number: usize| {
-        while number > 0 && journal.barrier().await.unwrap().as_u64()
-            < start.as_u64() + (number * 100) as u64
+        while number > 0
+            && journal.barrier().await.unwrap().as_u64() < start.as_u64() + (number * 100) as u64
         {
             tokio::task::yield_now().await;
         }
-        let subscription =
-            if number % 2 == 0 { journal.subscribe(start) } else { reader.subscribe(start) };
+        let subscription = if number.is_multiple_of(2) {
+            journal.subscribe(start)
+        } else {
+            reader.subscribe(start)
+        };
         collect(subscription, APPENDERS * EACH).await
     });
     let seen = join_all(readers).await;

@@ -60,8 +60,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// Before every key.
-    const START: Self =
-        Self { created_at: Timestamp::MAX, key_id: KeyId::from_uuid(Uuid::max()) };
+    const START: Self = Self { created_at: Timestamp::MAX, key_id: KeyId::from_uuid(Uuid::max()) };
 }
 
 /// An owner's keys, newest first.
@@ -185,7 +184,10 @@ mod tests {
     #[tokio::test]
     async fn one_key_is_looked_up() {
         let plan = plan(GET.to_owned(), 1).await;
-        assert!(plan.contains("SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)"), "{plan}");
+        assert!(
+            plan.contains("SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)"),
+            "{plan}"
+        );
         assert!(!plan.contains("SCAN"), "{plan}");
     }
 }

@@ -36,12 +36,10 @@ impl TryFrom<Row> for KeyView {
     fn try_from(row: Row) -> Result<Self, BadRow> {
         let key_id = KeyId::from_uuid(row.key_id);
         let bad = |column| BadRow { table: "keys", column, key_id };
-        let time = |column, micros: i64| {
-            Timestamp::from_unix_micros(micros).map_err(|_| bad(column))
-        };
-        let maybe = |column, micros: Option<i64>| {
-            micros.map(|micros| time(column, micros)).transpose()
-        };
+        let time =
+            |column, micros: i64| Timestamp::from_unix_micros(micros).map_err(|_| bad(column));
+        let maybe =
+            |column, micros: Option<i64>| micros.map(|micros| time(column, micros)).transpose();
         Ok(Self {
             key_id,
             owner: UserId::from_stored(row.user_id),

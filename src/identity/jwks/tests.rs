@@ -175,9 +175,14 @@ fn a_set_is_fetched_over_tls_or_on_this_machine() {
     for url in ["https://id.example.com/keys", "http://localhost:1/", "http://127.0.0.1/k"] {
         assert!(JwksUrl::parse(url).is_ok(), "{url}");
     }
-    for url in ["", "keys", "http://id.example.com/keys", "http://localhost.example.com/",
-        "file:///etc/passwd", "ftp://127.0.0.1/"]
-    {
+    for url in [
+        "",
+        "keys",
+        "http://id.example.com/keys",
+        "http://localhost.example.com/",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/",
+    ] {
         assert_eq!(JwksUrl::parse(url), Err(JwksUrlError), "{url}");
     }
 }

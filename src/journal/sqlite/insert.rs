@@ -20,7 +20,8 @@ pub(super) const MOST_EVENTS: usize = 256;
 /// positions after the head, without gaps, in their order.
 static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
-        let rows: Vec<_> = (0..size).map(|place| format!("({place}, ?, ?, ?, ?, ?, ?, ?)")).collect();
+        let rows: Vec<_> =
+            (0..size).map(|place| format!("({place}, ?, ?, ?, ?, ?, ?, ?)")).collect();
         let text = format!(
             "WITH head (position) AS (VALUES (?)),
                   new (place, stream, before, revision, id, type, data, metadata)
@@ -119,7 +120,9 @@ pub(super) async fn resent(
     if !rows.iter().map(|(_, _, id)| *id).eq(sent) {
         return Ok(None);
     }
-    let Some((last, revision, _)) = rows.last() else { return Ok(None) };
+    let Some((last, revision, _)) = rows.last() else {
+        return Ok(None);
+    };
     let revision = Revision::try_from(*revision).map_err(|e| sqlx::Error::Decode(e.into()))?;
     Ok(Some(Appended { position: position(*last)?, revision }))
 }

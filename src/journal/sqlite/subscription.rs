@@ -129,8 +129,8 @@ impl Follower {
 
     /// Whether nothing lies between what was delivered and these events; positions are gapless.
     fn follows(&self, committed: &[RecordedEvent]) -> bool {
-        committed.first().is_some_and(|first| {
-            self.after.plus(1).is_ok_and(|next| first.position <= next)
-        })
+        committed
+            .first()
+            .is_some_and(|first| self.after.plus(1).is_ok_and(|next| first.position <= next))
     }
 }

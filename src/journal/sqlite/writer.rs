@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision, StoredForm, encode};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::insert::{MOST_EVENTS, head, insert, resent};
@@ -173,11 +173,7 @@ impl Task {
         Ok((connection, head))
     }
 
-    fn answer(
-        &self,
-        group: impl Iterator<Item = Pending>,
-        outcome: Result<Outcome, AppendError>,
-    ) {
+    fn answer(&self, group: impl Iterator<Item = Pending>, outcome: Result<Outcome, AppendError>) {
         // Nobody may be subscribed, and a caller may have gone: the events are in the file.
         match outcome {
             Ok(Outcome { appended, recorded }) => {
@@ -191,9 +187,11 @@ impl Task {
             Err(error) => {
                 for pending in group {
                     let cause: Cause = chain(&error).into();
-                    let _ = pending.reply.send(Err(match error {
-                        AppendError::Ambiguous(_) => AppendError::Ambiguous(cause),
-                        _ => AppendError::Unavailable(cause),
+                    let is_unknown = matches!(error, AppendError::Ambiguous(_));
+                    let _ = pending.reply.send(Err(if is_unknown {
+                        AppendError::Ambiguous(cause)
+                    } else {
+                        AppendError::Unavailable(cause)
                     }));
                 }
             }
