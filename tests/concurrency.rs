@@ -119,7 +119,7 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
     let mut keys: BTreeMap<KeyId, Key> = BTreeMap::new();
     let mut last = Position::START;
     while let Delivery::Event(recorded) = subscription.next().await.unwrap().unwrap() {
-        assert_eq!(recorded.position, last.plus(1).unwrap(), "no gaps");
+        assert!(recorded.position > last);
         last = recorded.position;
         let key_id = recorded.event.key_id();
         let key = evolve(keys.remove(&key_id), &recorded.event).unwrap();

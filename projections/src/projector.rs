@@ -75,7 +75,7 @@ impl Projector {
             if !batch.events.is_empty() {
                 let mut connection = self.tables.writer().await;
                 self.checkpoint =
-                    self.checkpoint.write_alone(&mut connection, &batch.events).await?;
+                    self.checkpoint.write(&mut connection, true, &batch.events).await?;
                 self.progress.advance(self.checkpoint.position);
             }
             if let Some(level) = batch.caught_up {

@@ -38,21 +38,13 @@ impl Rebuild {
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
         clear(tables).await?;
         let mut connection = tables.writer().await;
-        let mut transaction = begin(&mut connection).await?;
         let generation: i64 = sqlx::query_scalar(
             "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
              RETURNING last_generation",
         )
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await?;
         let checkpoint = Checkpoint { generation, position: Position::START };
-        sqlx::query(
-            "INSERT INTO projection_checkpoint (name, generation, position) VALUES ('keys', $1, 0)",
-        )
-        .bind(generation)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
         Ok(Self { tables: tables.clone(), checkpoint })
     }
 
@@ -77,7 +69,7 @@ impl Rebuild {
             let batch = next_batch(&mut batches).await?;
             self.checkpoint = {
                 let mut connection = self.tables.writer().await;
-                self.checkpoint.write_alone(&mut connection, &batch.events).await?
+                self.checkpoint.write(&mut connection, false, &batch.events).await?
             };
             count += batch.events.len();
             reached(self.checkpoint.position);
@@ -91,8 +83,8 @@ impl Rebuild {
     }
 
     /// Makes this build the one that queries read, once it includes all that they show now; tells
-    /// how many events that took. Nobody else writes meanwhile. The old build's checkpoint goes,
-    /// which its projector will find.
+    /// how many events that took. Nobody else writes meanwhile; the old build's projector will find
+    /// that it is no longer the one.
     async fn take_over<S, E>(&mut self, batches: &mut S) -> Result<usize, ProjectionError<E>>
     where
         S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
@@ -106,18 +98,19 @@ impl Rebuild {
         let (mut count, mut marks) = (0, 0);
         while self.checkpoint.position < live.position && marks < 2 {
             let batch = next_batch(batches).await?;
-            self.checkpoint = self.checkpoint.write(&mut transaction, &batch.events).await?;
+            let written = self.checkpoint.write(&mut transaction, false, &batch.events);
+            self.checkpoint = written.await?;
             count += batch.events.len();
             marks += u32::from(batch.caught_up.is_some());
         }
-        sqlx::query("UPDATE projection SET live_generation = $1 WHERE name = 'keys'")
-            .bind(self.checkpoint.generation)
-            .execute(&mut *transaction)
-            .await?;
-        let ended = sqlx::query(
-            "DELETE FROM projection_checkpoint WHERE name = 'keys' AND generation = $1",
+        let swapped = sqlx::query(
+            "UPDATE projection SET live_generation = $1
+             WHERE name = 'keys' AND live_generation < $1",
         );
-        ended.bind(live.generation).execute(&mut *transaction).await?;
+        let swapped = swapped.bind(self.checkpoint.generation).execute(&mut *transaction).await?;
+        if swapped.rows_affected() != 1 {
+            return Err(WriteError::Superseded.into());
+        }
         transaction.commit().await?;
         Ok(count)
     }
@@ -143,22 +136,14 @@ where
 pub async fn clear(tables: &ReadTables) -> Result<(), WriteError> {
     loop {
         let mut connection = tables.writer().await;
-        let mut transaction = begin(&mut connection).await?;
-        sqlx::query(
-            "DELETE FROM projection_checkpoint WHERE name = 'keys' AND generation <>
-             (SELECT live_generation FROM projection WHERE name = 'keys')",
-        )
-        .execute(&mut *transaction)
-        .await?;
         let deleted = sqlx::query(
             "DELETE FROM keys WHERE (generation, key_id) IN
              (SELECT generation, key_id FROM keys WHERE generation <>
                  (SELECT live_generation FROM projection WHERE name = 'keys') LIMIT $1)",
         )
         .bind(DELETED_AT_ONCE)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-        transaction.commit().await?;
         if deleted.rows_affected() == 0 {
             return Ok(());
         }

@@ -142,14 +142,30 @@ async fn of_two_rebuilds_the_later_one_wins() {
     project(&tables, &events).await;
     let early = Rebuild::begin(&tables).await.unwrap();
     let late = Rebuild::begin(&tables).await.unwrap();
-    let (feed, fed) = unbounded();
-    let building = tokio::spawn(late.run(fed, |_| {}));
-    send(&feed, &events[..100]);
+    late.run(delivered(&events), |_| {}).await.unwrap();
     let outcome = early.run(delivered(&events), |_| {}).await;
     assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    assert_eq!(shown(&tables).await, folded(&events));
+}
+
+#[tokio::test]
+async fn a_rebuild_that_another_has_cleared_away_ends() {
+    let events = some_history();
+    let (_folder, tables) = tables().await;
+    project(&tables, &events).await;
+    let first = Rebuild::begin(&tables).await.unwrap();
+    let (feed, fed) = unbounded();
+    let building = tokio::spawn(first.run(fed, |_| {}));
+    send(&feed, &events[..100]);
+    while !feed.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let second = Rebuild::begin(&tables).await.unwrap();
     send(&feed, &events[100..]);
     mark(&feed, &events);
-    building.await.unwrap().unwrap();
+    let outcome = building.await.unwrap();
+    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    second.run(delivered(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
 }
 

@@ -1,6 +1,7 @@
 -- The journal: rows are inserted and never changed.
 CREATE TABLE events (
-    -- The place in the total order: gapless, from 1, given by the one writer.
+    -- The place in the total order, from 1, given by the one writer. A refused append may leave
+    -- a gap.
     position INTEGER PRIMARY KEY,
     stream   TEXT    NOT NULL,
     revision INTEGER NOT NULL,

@@ -8,16 +8,7 @@ CREATE TABLE projection (
     last_generation INTEGER NOT NULL
 ) STRICT;
 
--- How far each build of a projection has come.
-CREATE TABLE projection_checkpoint (
-    name       TEXT    NOT NULL,
-    generation INTEGER NOT NULL,
-    position   INTEGER NOT NULL,
-    PRIMARY KEY (name, generation)
-) STRICT;
-
 INSERT INTO projection (name, live_generation, last_generation) VALUES ('keys', 1, 1);
-INSERT INTO projection_checkpoint (name, generation, position) VALUES ('keys', 1, 0);
 
 -- Every key that ever was, deleted ones included. Times are microseconds since 1970.
 CREATE TABLE keys (
@@ -32,13 +23,17 @@ CREATE TABLE keys (
     expires_at INTEGER,
     revoked_at INTEGER,
     deleted_at INTEGER,
-    -- The revision of the last event that the row includes.
+    -- The revision of the last event that the row includes, and that event's position.
     revision   INTEGER NOT NULL,
+    position   INTEGER NOT NULL,
     PRIMARY KEY (generation, key_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX keys_of_owner ON keys (generation, user_id, created_at DESC, key_id DESC)
     WHERE deleted_at IS NULL;
+
+-- The highest position is how far the table has come: rows and checkpoint are one write.
+CREATE INDEX keys_by_position ON keys (generation, position);
 
 -- When keys were last used: no event tells it, so no rebuild may touch it.
 CREATE TABLE key_usage (

@@ -1,14 +1,15 @@
 //! What events do to the key table.
 //!
 //! The events of a batch are folded per key first, and all rows that they change are written with
-//! one statement. It puts nothing where a column must have a value, which the database refuses, if
-//! a key's row is not at the revision just before the key's first event in the batch: so a row that
-//! is not there, or is elsewhere, ends the whole transaction.
+//! one statement, which is a transaction of its own. It writes nothing if the table has not come
+//! exactly as far as the events continue. It puts nothing where a column must have a value, which
+//! the database refuses, if a key's row is not at the revision just before the key's first event in
+//! the batch: so a row that is not there, or is elsewhere, ends the whole of it.
 
 use std::collections::BTreeMap;
 
 use keyledger_domain::key::{KeyCreated, KeyEvent};
-use keyledger_domain::{KeyId, RecordedEvent, Revision, Timestamp};
+use keyledger_domain::{KeyId, Position, RecordedEvent, Revision, Timestamp};
 
 use crate::WriteError;
 use crate::statement::Query;
@@ -19,6 +20,8 @@ pub(crate) struct Change<'a> {
     /// The revision of the key's first event in the batch, and of the last so far.
     first: Revision,
     last: Revision,
+    /// The position of that last event.
+    position: Position,
     created: Option<&'a KeyCreated>,
     revoked_at: Option<Timestamp>,
     deleted_at: Option<Timestamp>,
@@ -30,7 +33,7 @@ pub(crate) struct Change<'a> {
 /// [`WriteError::EventOutOfStep`] when an event does not follow on the one before it.
 pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, WriteError> {
     let mut changes: BTreeMap<KeyId, Change<'_>> = BTreeMap::new();
-    for RecordedEvent { revision, event, .. } in events {
+    for RecordedEvent { position, revision, event, .. } in events {
         let (key_id, revision) = (event.key_id(), *revision);
         let out_of_step = WriteError::EventOutOfStep { key_id };
         let change = match changes.get_mut(&key_id) {
@@ -40,12 +43,14 @@ pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, Write
                 key_id,
                 first: revision,
                 last: revision,
+                position: *position,
                 created: None,
                 revoked_at: None,
                 deleted_at: None,
             }),
         };
         change.last = revision;
+        change.position = *position;
         let is_first = revision == Revision::FIRST;
         match event {
             KeyEvent::Created(created) if is_first => change.created = Some(created),
@@ -64,17 +69,24 @@ pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, Write
 }
 
 /// How many values a row of the statement has.
-pub(crate) const COLUMNS: usize = 12;
+pub(crate) const COLUMNS: usize = 13;
 
-/// The statement: the first value is the build of the table, then come the rows, as
-/// [`Change::bind`] binds them.
+/// The statement: first the build of the table, how far it must have come, and whether it must be the
+/// one that queries read; then the rows, as [`Change::bind`] binds them.
 pub(crate) fn statement(rows: &str) -> String {
     format!(
-        "WITH build (generation) AS (VALUES (?)),
-              change (key_id, before, revision, user_id, user_email, name, key_prefix, key_hash,
-                      created_at, expires_at, revoked_at, deleted_at) AS (VALUES {rows})
+        "WITH asked (generation, position, live) AS (VALUES (?, ?, ?)),
+              build (generation) AS (
+                  SELECT asked.generation
+                  FROM asked JOIN projection ON projection.name = 'keys'
+                  WHERE (projection.live_generation = asked.generation) = asked.live
+                    AND asked.position = (SELECT coalesce(max(keys.position), 0) FROM keys
+                                          WHERE keys.generation = asked.generation)),
+              change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
+                      key_hash, created_at, expires_at, revoked_at, deleted_at)
+                  AS (VALUES {rows})
          INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
-                           created_at, expires_at, revoked_at, deleted_at, revision)
+                           created_at, expires_at, revoked_at, deleted_at, revision, position)
          SELECT build.generation, change.key_id,
                 coalesce(keys.user_id, change.user_id),
                 coalesce(keys.user_email, change.user_email),
@@ -85,14 +97,16 @@ pub(crate) fn statement(rows: &str) -> String {
                 coalesce(keys.expires_at, change.expires_at),
                 coalesce(change.revoked_at, keys.revoked_at),
                 coalesce(change.deleted_at, keys.deleted_at),
-                CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END
+                CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
+                change.position
          FROM build CROSS JOIN change
          LEFT JOIN keys ON keys.generation = build.generation AND keys.key_id = change.key_id
          WHERE change.key_id IS NOT NULL
          ON CONFLICT (generation, key_id) DO UPDATE
          SET revoked_at = excluded.revoked_at,
              deleted_at = excluded.deleted_at,
-             revision = excluded.revision"
+             revision = excluded.revision,
+             position = excluded.position"
     )
 }
 
@@ -104,6 +118,7 @@ impl Change<'_> {
             .bind(self.key_id.as_uuid())
             .bind(i64::from(self.first.as_u32()) - 1)
             .bind(i64::from(self.last.as_u32()))
+            .bind(self.position.as_i64())
             .bind(created.map(|event| event.user_id.as_str()))
             .bind(created.and_then(|event| event.user_email.as_ref()).map(|email| email.as_str()))
             .bind(created.map(|event| event.name.as_str()))
@@ -122,8 +137,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_row_of_a_changed_key_is_looked_up() {
-        let row = format!("({})", ["?"; 12].join(", "));
-        let plan = plan(super::statement(&format!("{row}, {row}")), 25).await;
+        let row = format!("({})", ["?"; 13].join(", "));
+        let plan = plan(super::statement(&format!("{row}, {row}")), 29).await;
         let by_key = "SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)";
         assert!(plan.contains(by_key), "{plan}");
         assert!(!plan.contains("SCAN keys"), "{plan}");

@@ -15,24 +15,19 @@ use crate::journal::Appended;
 const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_EVENTS];
 pub(super) const MOST_EVENTS: usize = 256;
 
-/// The first value is the head. Each append's events are inserted if the last revision of their
-/// stream is the one before the append's first: all of them or none. The events that are get the
-/// positions after the head, without gaps, in their order.
+/// Each append's events are inserted if the last revision of their stream is the one before the
+/// append's first: all of them or none.
 static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
-        let rows: Vec<_> =
-            (0..size).map(|place| format!("({place}, ?, ?, ?, ?, ?, ?, ?)")).collect();
         let text = format!(
-            "WITH head (position) AS (VALUES (?)),
-                  new (place, stream, before, revision, id, type, data, metadata)
-                      AS (VALUES {rows})
+            "WITH new (position, stream, before, revision, id, type, data, metadata)
+                 AS (VALUES {rows})
              INSERT INTO events (position, stream, revision, id, type, data, metadata)
-             SELECT head.position + row_number() OVER (ORDER BY place),
-                    stream, revision, id, type, data, metadata
-             FROM head CROSS JOIN new
+             SELECT position, stream, revision, id, type, data, metadata
+             FROM new
              WHERE before = (SELECT coalesce(max(events.revision), -1) FROM events
                              WHERE events.stream = new.stream)",
-            rows = rows.join(", ")
+            rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; size].join(", ")
         );
         (size, text)
     })
@@ -55,12 +50,17 @@ pub(super) async fn insert(
     let count: usize = group.iter().map(|pending| pending.events.len()).sum();
     let fitting = STATEMENTS.iter().find(|(size, _)| *size >= count);
     let (_, text) = fitting.ok_or_else(|| sqlx::Error::Protocol("too many events".into()))?;
-    let mut query = sqlx::query(text.as_str()).bind(before.as_i64());
+    let mut query = sqlx::query(text.as_str());
+    let mut assigned = Vec::with_capacity(count);
+    let mut position = before;
     for pending in group {
         let stream = pending.key_id.stream();
         let first = i64::from(pending.first.as_u32());
         for ((new, form), revision) in pending.events.iter().zip(first..) {
+            position = position.plus(1).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            assigned.push((new.id, position));
             query = query
+                .bind(position.as_i64())
                 .bind(stream.clone())
                 .bind(first - 1)
                 .bind(revision)
@@ -71,20 +71,19 @@ pub(super) async fn insert(
         }
     }
     let inserted = query.execute(&mut *connection).await?.rows_affected();
-    let all = u64::try_from(count).is_ok_and(|count| count == inserted);
-    let ids: Vec<Uuid> = if all {
-        let events = group.iter().flat_map(|pending| &pending.events);
-        events.map(|(new, _)| new.id.as_uuid()).collect()
-    } else {
-        sqlx::query_scalar("SELECT id FROM events WHERE position > ? ORDER BY position")
+    if u64::try_from(count).is_ok_and(|count| count == inserted) {
+        return Ok(Inserted { positions: assigned.into_iter().collect(), head: position });
+    }
+    let rows: Vec<(Uuid, i64)> =
+        sqlx::query_as("SELECT id, position FROM events WHERE position > ?")
             .bind(before.as_i64())
             .fetch_all(connection)
-            .await?
-    };
-    let mut inserted = Inserted { positions: HashMap::with_capacity(ids.len()), head: before };
-    for id in ids {
-        inserted.head = inserted.head.plus(1).map_err(|e| sqlx::Error::Encode(e.into()))?;
-        inserted.positions.insert(EventId::from_uuid(id), inserted.head);
+            .await?;
+    let mut inserted = Inserted { positions: HashMap::with_capacity(rows.len()), head: before };
+    for (id, position) in rows {
+        let position = position_of(position)?;
+        inserted.head = inserted.head.max(position);
+        inserted.positions.insert(EventId::from_uuid(id), position);
     }
     Ok(inserted)
 }
@@ -124,15 +123,15 @@ pub(super) async fn resent(
         return Ok(None);
     };
     let revision = Revision::try_from(*revision).map_err(|e| sqlx::Error::Decode(e.into()))?;
-    Ok(Some(Appended { position: position(*last)?, revision }))
+    Ok(Some(Appended { position: position_of(*last)?, revision }))
 }
 
 /// The position of the last event in the file.
 pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Position, sqlx::Error> {
     let head = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events");
-    position(head.fetch_one(connection).await?)
+    position_of(head.fetch_one(connection).await?)
 }
 
-fn position(number: i64) -> Result<Position, sqlx::Error> {
+fn position_of(number: i64) -> Result<Position, sqlx::Error> {
     Position::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))
 }

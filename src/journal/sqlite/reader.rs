@@ -1,5 +1,7 @@
 //! Reads events from the file.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use keyledger_domain::{EventId, KeyId, Position, RecordedEvent, Revision, decode};
@@ -17,7 +19,7 @@ use crate::journal::{JournalReader, OpenError, ReadError, Subscription, Unreadab
 pub(in crate::journal) struct SqliteReader {
     pool: SqlitePool,
     /// Where this process's writer tells what it commits; `None` where another process writes.
-    committed: Option<broadcast::WeakSender<Committed>>,
+    committed: Option<broadcast::WeakSender<Arc<Committed>>>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -44,7 +46,7 @@ impl SqliteReader {
         Ok(Self { pool, committed: None })
     }
 
-    pub(super) fn fed_by(self, committed: broadcast::Sender<Committed>) -> Self {
+    pub(super) fn fed_by(self, committed: broadcast::Sender<Arc<Committed>>) -> Self {
         Self { committed: Some(committed.downgrade()), ..self }
     }
 

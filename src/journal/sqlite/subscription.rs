@@ -1,5 +1,6 @@
 //! Follows the journal: pages from the file, then what the writer tells.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -21,7 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// How a subscription learns of new events.
 pub(super) enum Live {
     /// By this process's writer; `None` when it has stopped.
-    Told(Option<broadcast::Receiver<Committed>>),
+    Told(Option<broadcast::Receiver<Arc<Committed>>>),
     /// By looking.
     Polled,
 }
@@ -116,7 +117,7 @@ impl Follower {
             Ok(committed) if self.follows(&committed) => {
                 self.phase = Phase::Live;
                 let after = self.after;
-                let fresh = committed.iter().filter(|event| event.position > after);
+                let fresh = committed.events.iter().filter(|event| event.position > after);
                 self.deliver(fresh.cloned().collect::<Vec<_>>())
             }
             Ok(_) | Err(RecvError::Lagged(_)) => {
@@ -127,10 +128,8 @@ impl Follower {
         }
     }
 
-    /// Whether nothing lies between what was delivered and these events; positions are gapless.
-    fn follows(&self, committed: &[RecordedEvent]) -> bool {
-        committed
-            .first()
-            .is_some_and(|first| self.after.plus(1).is_ok_and(|next| first.position <= next))
+    /// Whether nothing lies between what was delivered and these events.
+    fn follows(&self, committed: &Committed) -> bool {
+        !committed.events.is_empty() && committed.after <= self.after
     }
 }

@@ -17,15 +17,20 @@ const GROUP: usize = MOST_EVENTS;
 /// How many commits a subscription may lie behind before it has to read them from the file.
 const REMEMBERED_COMMITS: usize = 256;
 
-/// Events that were committed together, oldest first. An empty one says that something may have
-/// been committed that only the file knows.
-pub(super) type Committed = Arc<[RecordedEvent]>;
+/// Events that were committed together.
+#[derive(Debug)]
+pub(super) struct Committed {
+    /// The position of the last event before them.
+    pub(super) after: Position,
+    /// Oldest first; none says that something may have been committed that only the file knows.
+    pub(super) events: Vec<RecordedEvent>,
+}
 
 /// Hands appends to the writing task.
 #[derive(Debug)]
 pub(super) struct Writer {
     appends: mpsc::Sender<Pending>,
-    committed: broadcast::Sender<Committed>,
+    committed: broadcast::Sender<Arc<Committed>>,
 }
 
 /// An append that waits for its turn.
@@ -51,7 +56,7 @@ impl Writer {
         Ok(Self { appends, committed })
     }
 
-    pub(super) fn committed(&self) -> broadcast::Sender<Committed> {
+    pub(super) fn committed(&self) -> broadcast::Sender<Arc<Committed>> {
         self.committed.clone()
     }
 
@@ -103,13 +108,13 @@ struct Task {
     /// The connection and the position of the last event; `None` when they are unknown, after an
     /// error.
     open: Option<(SqliteConnection, Position)>,
-    committed: broadcast::Sender<Committed>,
+    committed: broadcast::Sender<Arc<Committed>>,
 }
 
 /// What became of a group: of each append, in their order, and the events that were added.
 struct Outcome {
     appended: Vec<Result<Appended, AppendError>>,
-    recorded: Vec<RecordedEvent>,
+    committed: Committed,
 }
 
 impl Task {
@@ -160,7 +165,8 @@ impl Task {
             Ok(open) => {
                 self.open = Some(open);
                 // Subscriptions have to look into the file.
-                let _ = self.committed.send(Arc::new([]));
+                let unknown = Committed { after: before, events: Vec::new() };
+                let _ = self.committed.send(Arc::new(unknown));
                 Err(AppendError::Ambiguous(error.into()))
             }
             Err(_) => Err(AppendError::Ambiguous(error.into())),
@@ -176,9 +182,9 @@ impl Task {
     fn answer(&self, group: impl Iterator<Item = Pending>, outcome: Result<Outcome, AppendError>) {
         // Nobody may be subscribed, and a caller may have gone: the events are in the file.
         match outcome {
-            Ok(Outcome { appended, recorded }) => {
-                if !recorded.is_empty() {
-                    let _ = self.committed.send(recorded.into());
+            Ok(Outcome { appended, committed }) => {
+                if !committed.events.is_empty() {
+                    let _ = self.committed.send(Arc::new(committed));
                 }
                 for (pending, appended) in group.zip(appended) {
                     let _ = pending.reply.send(appended);
@@ -206,15 +212,17 @@ async fn append_all(
     group: &[Pending],
 ) -> Result<(Outcome, Position), sqlx::Error> {
     let inserted = insert(connection, before, group).await?;
-    let mut outcome = Outcome { appended: Vec::with_capacity(group.len()), recorded: Vec::new() };
+    let mut appended = Vec::with_capacity(group.len());
+    let mut events = Vec::with_capacity(group.len());
     for pending in group {
         let recorded = inserted.recorded(pending);
-        outcome.appended.push(match recorded.last() {
+        appended.push(match recorded.last() {
             Some(last) => Ok(Appended { position: last.position, revision: last.revision }),
             None => resent(connection, pending).await?.ok_or(AppendError::Conflict),
         });
-        outcome.recorded.extend(recorded);
+        // Positions were given in this order.
+        events.extend(recorded);
     }
-    outcome.recorded.sort_unstable_by_key(|event| event.position);
-    Ok((outcome, inserted.head))
+    let committed = Committed { after: before, events };
+    Ok((Outcome { appended, committed }, inserted.head))
 }
