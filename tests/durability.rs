@@ -7,15 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 use keyledger_domain::KeyId;
 use keyledger_projections::{ReadTables, usage};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::support::{Client, Service, Setup, keyledger};
 
-const KILLS: usize = 20;
 const CLIENTS: usize = 16;
 
 /// What a client was told before the connection broke.
@@ -51,11 +49,23 @@ async fn until_it_dies(client: Client, count: Arc<AtomicUsize>, more: Arc<Notify
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_every_kill() {
-    let mut random = StdRng::seed_from_u64(9);
+    kill_under_load(15).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes many minutes: `make soak`"]
+async fn what_was_acknowledged_is_there_after_hundreds_of_kills() {
+    for _ in 0..20 {
+        kill_under_load(20).await;
+    }
+}
+
+async fn kill_under_load(kills: usize) {
+    let mut random = crate::journal::given::random();
     let mut folder = Arc::new(TempDir::new().unwrap());
     let mut created: BTreeSet<String> = BTreeSet::new();
     let mut revoked: BTreeSet<String> = BTreeSet::new();
-    for _ in 0..KILLS {
+    for _ in 0..kills {
         let service = Setup::in_folder(folder).start();
         let (count, more) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let clients: Vec<_> = (0..CLIENTS)

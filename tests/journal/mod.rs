@@ -1,5 +1,5 @@
 //! The journal port: one contract for every adapter, and what is particular to each.
 
 mod contract;
-mod given;
+pub(crate) mod given;
 mod sqlite;

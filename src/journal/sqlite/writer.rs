@@ -183,11 +183,12 @@ impl Task {
         // Nobody may be subscribed, and a caller may have gone: the events are in the file.
         match outcome {
             Ok(Outcome { appended, committed }) => {
-                if !committed.events.is_empty() {
-                    let _ = self.committed.send(Arc::new(committed));
-                }
                 for (pending, appended) in group.zip(appended) {
                     let _ = pending.reply.send(appended);
+                }
+                // Whoever is woken last runs first, and those above wait for what these will do.
+                if !committed.events.is_empty() {
+                    let _ = self.committed.send(Arc::new(committed));
                 }
             }
             Err(error) => {
