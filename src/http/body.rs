@@ -34,7 +34,7 @@ pub(super) struct CreateKeyBody {
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     /// After how many seconds the key shall not verify, instead of `expires_at`.
-    #[schema(minimum = 1, maximum = 3_155_760_000_u32)]
+    #[schema(format = Int64, minimum = 1, maximum = 3_155_760_000_u32)]
     expires_in_seconds: Option<u32>,
 }
 

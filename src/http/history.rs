@@ -14,7 +14,6 @@ use super::caller::{Gate, SignedIn};
 use super::commands::KeyPath;
 use super::openapi::{Problems, QueryProblems};
 use super::problem::ApiError;
-use super::wire::Time;
 use crate::commands::CommandError;
 use crate::journal::JournalReader;
 
@@ -85,7 +84,7 @@ pub(super) struct HistoryEvent {
     #[serde(rename = "type")]
     #[schema(example = "KeyRevoked")]
     event_type: &'static str,
-    #[schema(value_type = Time, format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     occurred_at: Timestamp,
     /// Who did it.
     actor: String,
@@ -109,7 +108,7 @@ pub(super) struct HistoryData {
     #[schema(nullable = false)]
     key_prefix: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Time>, format = DateTime, nullable = false)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -13,9 +13,6 @@ pub(super) const MIN_POSITION: HeaderName = HeaderName::from_static("keyledger-m
 pub(super) const POSITION: HeaderName = HeaderName::from_static("keyledger-position");
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A point in time, for the document.
-pub(super) type Time = String;
-
 /// An answer that says no more than that it was done.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Success {
@@ -32,15 +29,15 @@ pub(super) struct KeyItem {
     #[schema(example = "orag_AbCdEfGh")]
     key_prefix: String,
     name: String,
-    #[schema(value_type = Time, format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When the key last verified, within seconds; `null` when it never did.
-    #[schema(value_type = Option<Time>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     last_used_at: Option<Timestamp>,
     revoked: bool,
     /// From when on the key does not verify; absent when it does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Time>, format = DateTime, nullable = false)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     expires_at: Option<Timestamp>,
 }
 
@@ -88,10 +85,10 @@ pub(super) struct CreatedKey<'a> {
     #[schema(example = "orag_AbCdEfGh")]
     key_prefix: &'a str,
     name: &'a str,
-    #[schema(value_type = Time, format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Time>, format = DateTime, nullable = false)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     expires_at: Option<Timestamp>,
     /// The key itself. It is not stored and cannot be shown again.
     api_key: &'a str,
