@@ -28,7 +28,7 @@ pub enum Group {
     Logging,
 }
 
-/// Names a setting once: the flag and the variable say the same.
+/// A row of the table.
 macro_rules! setting {
     ($group:ident, $flag:literal, $env:literal, $default:literal, $help:literal) => {
         Setting { flag: $flag, env: $env, default: $default, help: $help, group: Group::$group }
@@ -36,106 +36,38 @@ macro_rules! setting {
 }
 
 /// All settings, in the order in which README shows them.
+#[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting!(
-        Serve,
-        "listen",
-        "KEYLEDGER_LISTEN",
-        "127.0.0.1:8080",
-        "Address and port of the public API"
-    ),
-    setting!(
-        Stores,
-        "journal-url",
-        "KEYLEDGER_JOURNAL_URL",
-        "sqlite://data/journal.db",
-        "Where the events are"
-    ),
-    setting!(
-        Stores,
-        "read-url",
-        "KEYLEDGER_READ_URL",
-        "sqlite://data/read.db",
-        "Where the read tables are"
-    ),
-    setting!(
-        Serve,
-        "roles",
-        "KEYLEDGER_ROLES",
-        "api,projector",
-        "What this process does: api, projector"
-    ),
-    setting!(
-        Serve,
-        "key-prefix",
-        "KEYLEDGER_KEY_PREFIX",
-        "orag",
-        "What new keys begin with: 2 to 16 of a-z0-9"
-    ),
-    setting!(
-        Serve,
-        "jwt-public-key",
-        "KEYLEDGER_JWT_PUBLIC_KEY",
-        "",
-        "Public key that tokens are checked with: PEM text or a file (RSA, EC P-256, Ed25519)"
-    ),
-    setting!(
-        Serve,
-        "jwt-jwks-url",
-        "KEYLEDGER_JWT_JWKS_URL",
-        "",
-        "Address of the identity provider's key set (RFC 7517)"
-    ),
-    setting!(
-        Serve,
-        "jwt-hs256-secret",
-        "KEYLEDGER_JWT_HS256_SECRET",
-        "",
-        "Secret shared with the identity provider, 32 bytes or more"
-    ),
-    setting!(
-        Serve,
-        "jwt-audience",
-        "KEYLEDGER_JWT_AUDIENCE",
-        "",
-        "Audiences of which a token must name one, separated by commas"
-    ),
-    setting!(Serve, "jwt-issuer", "KEYLEDGER_JWT_ISSUER", "", "Issuer that a token must name"),
-    setting!(
-        Serve,
-        "audit-role",
-        "KEYLEDGER_AUDIT_ROLE",
-        "keyledger:audit",
-        "Role or scope that makes an auditor"
-    ),
-    setting!(
-        Serve,
-        "allowed-origins",
-        "KEYLEDGER_ALLOWED_ORIGINS",
-        "",
-        "Origins whose pages may use the API, separated by commas"
-    ),
-    setting!(
-        Serve,
-        "shutdown-grace",
-        "KEYLEDGER_SHUTDOWN_GRACE",
-        "8s",
-        "How long running requests may take when the service stops"
-    ),
-    setting!(
-        Logging,
-        "log",
-        "KEYLEDGER_LOG",
-        "info",
-        "What is logged: error, warn, info, debug, or a filter such as keyledger=debug"
-    ),
-    setting!(
-        Logging,
-        "log-format",
-        "KEYLEDGER_LOG_FORMAT",
-        "auto",
-        "Form of the log: human, json, or auto (human on a terminal)"
-    ),
+    setting!(Serve, "listen", "KEYLEDGER_LISTEN", "127.0.0.1:8080",
+        "Address and port of the public API"),
+    setting!(Stores, "journal-url", "KEYLEDGER_JOURNAL_URL", "sqlite://data/journal.db",
+        "Where the events are"),
+    setting!(Stores, "read-url", "KEYLEDGER_READ_URL", "sqlite://data/read.db",
+        "Where the read tables are"),
+    setting!(Serve, "roles", "KEYLEDGER_ROLES", "api,projector",
+        "What this process does: api, projector"),
+    setting!(Serve, "key-prefix", "KEYLEDGER_KEY_PREFIX", "orag",
+        "What new keys begin with: 2 to 16 of a-z0-9"),
+    setting!(Serve, "jwt-public-key", "KEYLEDGER_JWT_PUBLIC_KEY", "",
+        "Public key that tokens are checked with: PEM text or a file (RSA, EC P-256, Ed25519)"),
+    setting!(Serve, "jwt-jwks-url", "KEYLEDGER_JWT_JWKS_URL", "",
+        "Address of the identity provider's key set (RFC 7517)"),
+    setting!(Serve, "jwt-hs256-secret", "KEYLEDGER_JWT_HS256_SECRET", "",
+        "Secret shared with the identity provider, 32 bytes or more"),
+    setting!(Serve, "jwt-audience", "KEYLEDGER_JWT_AUDIENCE", "",
+        "Audiences of which a token must name one, separated by commas"),
+    setting!(Serve, "jwt-issuer", "KEYLEDGER_JWT_ISSUER", "",
+        "Issuer that a token must name"),
+    setting!(Serve, "audit-role", "KEYLEDGER_AUDIT_ROLE", "keyledger:audit",
+        "Role or scope that makes an auditor"),
+    setting!(Serve, "allowed-origins", "KEYLEDGER_ALLOWED_ORIGINS", "",
+        "Origins whose pages may use the API, separated by commas"),
+    setting!(Serve, "shutdown-grace", "KEYLEDGER_SHUTDOWN_GRACE", "8s",
+        "How long running requests may take when the service stops"),
+    setting!(Logging, "log", "KEYLEDGER_LOG", "info",
+        "What is logged: error, warn, info, debug, or a filter such as keyledger=debug"),
+    setting!(Logging, "log-format", "KEYLEDGER_LOG_FORMAT", "auto",
+        "Form of the log: human, json, or auto (human on a terminal)"),
 ];
 
 /// The arguments of a subcommand that needs these groups.
