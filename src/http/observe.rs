@@ -64,7 +64,7 @@ pub(super) async fn surround(mut request: Request, next: Next) -> Response {
         Err(_) => span.in_scope(|| ApiError::TimedOut.into_response()),
     };
     let status = response.status().as_u16();
-    let duration_ms = begun.elapsed().as_micros() / 1_000;
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(parent: &span, %method, path, status, duration_ms, "request done");
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(id.0) {
