@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{LogFormat, Logging};
 
@@ -16,7 +15,6 @@ pub fn start(logging: &Logging) {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&logging.filter))
-        .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr);
     // A second start in one process keeps the first, which tests of the library rely on.
     let _ = if human {

@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// Waits until the read side has been level with the journal since its last interruption.
+    /// Waits until a projector that runs has brought the read side level with the journal.
     pub async fn level(&self) {
         // The sender is ours: it cannot be gone.
         let _ = self.0.subscribe().wait_for(|state| state.level).await;

@@ -12,7 +12,8 @@ use crate::statement::MOST_ROWS;
 use crate::{Delivery, Progress, ReadTables, WriteError};
 
 /// The most events that share a transaction. Fewer do when fewer are waiting.
-pub(crate) const BATCH: usize = MOST_ROWS;
+pub(crate) const BATCH: usize = 500;
+const _: () = assert!(BATCH <= MOST_ROWS, "a batch is written with one statement");
 
 /// Keeps the build of the key table that queries read level with the events it is given.
 #[derive(Debug)]
@@ -49,7 +50,6 @@ impl Projector {
     /// [`WriteError::Database`].
     pub async fn load(tables: &ReadTables, progress: &Progress) -> Result<Self, WriteError> {
         let checkpoint = Checkpoint::live(&mut *tables.writer().await).await?;
-        progress.set_level(false);
         progress.advance(checkpoint.position);
         Ok(Self { tables: tables.clone(), progress: progress.clone(), checkpoint })
     }
@@ -87,6 +87,13 @@ impl Projector {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Projector {
+    /// Nobody keeps the table level any more.
+    fn drop(&mut self) {
+        self.progress.set_level(false);
     }
 }
 

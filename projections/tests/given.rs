@@ -11,7 +11,7 @@ use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, RecordedEvent, Revision,
     Secret, Timestamp, UserId,
 };
-use keyledger_projections::{Delivery, KeyView, ReadTables, StatusFilter};
+use keyledger_projections::{Delivery, KeyView, Progress, Projector, ReadTables, StatusFilter};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -126,6 +126,12 @@ pub(crate) fn delivered(
     let level = events.last().map_or(Position::START, |last| last.position);
     let events: Vec<_> = events.iter().cloned().map(Delivery::Event).collect();
     stream::iter(events.into_iter().chain([Delivery::CaughtUp(level)]).map(Ok))
+}
+
+/// Applies these events to the tables.
+pub(crate) async fn project(tables: &ReadTables, events: &[RecordedEvent]) {
+    let projector = Projector::load(tables, &Progress::default()).await.unwrap();
+    projector.run(delivered(events)).await.unwrap();
 }
 
 /// What the tables show of all owners' keys.

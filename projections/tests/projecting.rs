@@ -2,19 +2,16 @@
 
 use std::io;
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use keyledger_domain::{Position, Revision};
 use keyledger_projections::{
-    Delivery, Page, Progress, ProjectionError, Projector, ReadTables, StatusFilter, WriteError,
+    Delivery, Page, Progress, ProjectionError, Projector, StatusFilter, WriteError,
 };
 use proptest::prelude::*;
 
-use crate::given::{Try, at, creations, delivered, folded, history, key_id, shown, tables, tries};
-
-async fn project(tables: &ReadTables, events: &[keyledger_domain::RecordedEvent]) {
-    let projector = Projector::load(tables, &Progress::default()).await.unwrap();
-    projector.run(delivered(events)).await.unwrap();
-}
+use crate::given::{
+    Try, at, creations, delivered, folded, history, key_id, project, shown, tables, tries,
+};
 
 fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Runtime::new().unwrap().block_on(work);
@@ -99,6 +96,18 @@ async fn progress_is_told_once_the_rows_can_be_seen() {
     assert_eq!(shown(&tables).await, folded(&events));
     progress.level().await;
     running.abort();
+}
+
+#[tokio::test]
+async fn the_tables_are_level_only_while_a_projector_runs() {
+    let (_folder, tables) = tables().await;
+    let progress = Progress::default();
+    let projector = Projector::load(&tables, &progress).await.unwrap();
+    let running = tokio::spawn(projector.run(delivered(&creations(3)).chain(stream::pending())));
+    progress.level().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    assert_eq!(progress.level().now_or_never(), None);
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
 use keyledger_domain::RecordedEvent;
 use keyledger_projections::{
-    Delivery, Progress, ProjectionError, Projector, ReadTables, Rebuild, WriteError, rebuild, usage,
+    Delivery, Progress, ProjectionError, Projector, Rebuild, WriteError, rebuild, usage,
 };
 
-use crate::given::{Try, at, creations, delivered, folded, history, key_id, open, shown, tables};
+use crate::given::{
+    Try, at, creations, delivered, folded, history, key_id, open, project, shown, tables,
+};
 
 type Sender = UnboundedSender<Result<Delivery, Infallible>>;
 
@@ -22,11 +24,6 @@ fn send(to: &Sender, events: &[RecordedEvent]) {
 
 fn mark(to: &Sender, events: &[RecordedEvent]) {
     to.unbounded_send(Ok(Delivery::CaughtUp(events.last().unwrap().position))).unwrap();
-}
-
-async fn project(tables: &ReadTables, events: &[RecordedEvent]) {
-    let projector = Projector::load(tables, &Progress::default()).await.unwrap();
-    projector.run(delivered(events)).await.unwrap();
 }
 
 fn some_history() -> Vec<RecordedEvent> {

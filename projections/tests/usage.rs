@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use keyledger_domain::{KeyId, Timestamp};
-use keyledger_projections::{Progress, Projector, ReadTables, usage};
+use keyledger_projections::{ReadTables, usage};
 
-use crate::given::{at, creations, delivered, key_id, tables};
+use crate::given::{at, creations, key_id, project, tables};
 
 async fn used(tables: &ReadTables, number: usize) -> Option<Timestamp> {
     tables.get(key_id(number)).await.unwrap().unwrap().last_used_at
@@ -14,8 +14,7 @@ async fn used(tables: &ReadTables, number: usize) -> Option<Timestamp> {
 #[tokio::test]
 async fn a_last_use_only_moves_forward() {
     let (_folder, tables) = tables().await;
-    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
-    projector.run(delivered(&creations(3))).await.unwrap();
+    project(&tables, &creations(3)).await;
     assert_eq!(used(&tables, 0).await, None);
     for (uses, expected) in [
         ([(0, 10), (1, 20)], [Some(at(10)), Some(at(20))]),
@@ -33,8 +32,7 @@ async fn a_last_use_only_moves_forward() {
 #[tokio::test]
 async fn many_uses_are_recorded_at_once() {
     let (_folder, tables) = tables().await;
-    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
-    projector.run(delivered(&creations(500))).await.unwrap();
+    project(&tables, &creations(500)).await;
     let uses = (0..500).map(|number| (key_id(number), at(number))).collect();
     usage::record(&tables, &uses).await.unwrap();
     for number in [0, 127, 128, 255, 383, 399, 400, 499] {

@@ -1,5 +1,6 @@
 //! Feeds the read side from the journal, and keeps it fed.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use keyledger_domain::Position;
@@ -101,7 +102,7 @@ async fn project(
     tables: &ReadTables,
     progress: &Progress,
 ) -> Interruption {
-    let followed = async {
+    let followed: Result<Infallible, Interruption> = async {
         let projector = Projector::load(tables, progress).await.map_err(ProjectionError::Write)?;
         let head = journal.barrier().await.map_err(Interruption::Head)?;
         if projector.position() > head {
@@ -109,10 +110,9 @@ async fn project(
         }
         let events = journal.subscribe(projector.position());
         projector.run(events).await?;
-        Err::<(), _>(ProjectionError::SourceEnded.into())
-    };
-    match followed.await {
-        Ok(()) => ProjectionError::SourceEnded.into(),
-        Err(interruption) => interruption,
+        Err(ProjectionError::SourceEnded.into())
     }
+    .await;
+    let Err(interruption) = followed;
+    interruption
 }
