@@ -4,6 +4,11 @@
 //! This is the port. Each adapter passes one contract suite (`tests/journal`), whatever database
 //! stands behind it.
 
+mod follow;
+mod group;
+mod news;
+mod postgres;
+mod row;
 mod sqlite;
 
 use std::sync::Arc;
@@ -154,7 +159,7 @@ pub enum Unreadable {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no kind of journal that this program knows.
-    #[error("a journal URL begins with sqlite://, not {0:?}")]
+    #[error("a journal URL begins with sqlite:// or postgres://, not {0:?}")]
     UnknownScheme(String),
     /// The URL cannot be understood.
     #[error("the journal URL {url:?} cannot be used")]
@@ -179,13 +184,21 @@ pub enum OpenError {
     },
 }
 
+/// The kinds of journals.
+enum Kind {
+    Sqlite,
+    Postgres,
+}
+
 /// Opens a journal for reading and appending.
 ///
 /// # Errors
 /// Every variant of [`OpenError`].
 pub async fn open(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
-    check_scheme(url)?;
-    Ok(Arc::new(sqlite::SqliteJournal::open(url).await?))
+    Ok(match kind(url)? {
+        Kind::Sqlite => Arc::new(sqlite::open(url).await?),
+        Kind::Postgres => Arc::new(postgres::open(url).await?),
+    })
 }
 
 /// Opens a journal for reading only, beside the process that writes to it.
@@ -193,8 +206,10 @@ pub async fn open(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
 /// # Errors
 /// Every variant of [`OpenError`] but [`OpenError::InUse`].
 pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError> {
-    check_scheme(url)?;
-    Ok(Arc::new(sqlite::SqliteReader::open(url).await?))
+    Ok(match kind(url)? {
+        Kind::Sqlite => Arc::new(sqlite::SqliteReader::open(url).await?),
+        Kind::Postgres => Arc::new(postgres::PostgresReader::open(url).await?),
+    })
 }
 
 /// Whether the URL is one that [`open`] knows.
@@ -202,8 +217,13 @@ pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError>
 /// # Errors
 /// [`OpenError::UnknownScheme`].
 pub fn check_scheme(url: &str) -> Result<(), OpenError> {
+    kind(url).map(drop)
+}
+
+fn kind(url: &str) -> Result<Kind, OpenError> {
     match url.split_once("://") {
-        Some(("sqlite", _)) => Ok(()),
+        Some(("sqlite", _)) => Ok(Kind::Sqlite),
+        Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres),
         _ => Err(OpenError::UnknownScheme(url.split(':').next().unwrap_or_default().to_owned())),
     }
 }

@@ -2,4 +2,5 @@
 
 mod contract;
 pub(crate) mod given;
+mod postgres;
 mod sqlite;

@@ -4,16 +4,14 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use keyledger_domain::{EventId, Position, RecordedEvent, Revision};
+use keyledger_domain::{EventId, Position};
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-use super::writer::Pending;
-use crate::journal::Appended;
+use crate::journal::group::{MOST_EVENTS, Pending, ResentRow};
 
 /// How many events one statement takes; places that are left are `NULL`, which insert nothing.
 const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_EVENTS];
-pub(super) const MOST_EVENTS: usize = 256;
 
 /// Each append's events are inserted if the last revision of their stream is the one before the
 /// append's first: all of them or none.
@@ -36,7 +34,7 @@ static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
 /// What one statement has inserted.
 pub(super) struct Inserted {
     /// Where the events stand; those of appends that were refused are not among them.
-    positions: HashMap<EventId, Position>,
+    pub(super) positions: HashMap<EventId, Position>,
     /// The position of the last event then.
     pub(super) head: Position,
 }
@@ -88,42 +86,17 @@ pub(super) async fn insert(
     Ok(inserted)
 }
 
-impl Inserted {
-    /// The events of an append as they were recorded; none if they were refused.
-    pub(super) fn recorded(&self, pending: &Pending) -> Vec<RecordedEvent> {
-        let revisions = std::iter::successors(Some(pending.first), |revision| revision.next());
-        let recorded = pending.events.iter().zip(revisions).map(|((new, _), revision)| {
-            let position = *self.positions.get(&new.id)?;
-            let (id, event, metadata) = (new.id, new.event.clone(), new.metadata.clone());
-            Some(RecordedEvent { position, revision, id, event, metadata })
-        });
-        recorded.collect::<Option<_>>().unwrap_or_default()
-    }
-}
-
-/// Where the very events of an append stand that was refused, if they are there: it was sent again.
+/// The events that stand where those of an append that was refused were to stand.
 pub(super) async fn resent(
     connection: &mut SqliteConnection,
     pending: &Pending,
-) -> Result<Option<Appended>, sqlx::Error> {
-    let rows: Vec<(i64, i64, Uuid)> = sqlx::query_as(
-        "SELECT position, revision, id FROM events
-         WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3",
-    )
-    .bind(pending.key_id.stream())
-    .bind(i64::from(pending.first.as_u32()))
-    .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
-    .fetch_all(connection)
-    .await?;
-    let sent = pending.events.iter().map(|(new, _)| new.id.as_uuid());
-    if !rows.iter().map(|(_, _, id)| *id).eq(sent) {
-        return Ok(None);
-    }
-    let Some((last, revision, _)) = rows.last() else {
-        return Ok(None);
-    };
-    let revision = Revision::try_from(*revision).map_err(|e| sqlx::Error::Decode(e.into()))?;
-    Ok(Some(Appended { position: position_of(*last)?, revision }))
+) -> Result<Vec<ResentRow>, sqlx::Error> {
+    sqlx::query_as(Pending::RESENT)
+        .bind(pending.key_id.stream())
+        .bind(i64::from(pending.first.as_u32()))
+        .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await
 }
 
 /// The position of the last event in the file.

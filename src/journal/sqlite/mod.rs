@@ -7,67 +7,34 @@
 
 mod insert;
 mod reader;
-mod subscription;
-mod writer;
+mod table;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use super::{
-    Append, AppendError, Appended, Journal, JournalReader, OpenError, ReadError, Subscription,
-};
+use super::OpenError;
+use super::follow::PAGE;
+use super::group::{Grouped, Writer};
+use super::news;
 pub(super) use reader::SqliteReader;
-use writer::Writer;
+use table::SqliteTable;
 
 /// How long a statement waits for another program's lock on the file.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The journal in a SQLite file, opened for reading and appending.
-#[derive(Debug)]
-pub(super) struct SqliteJournal {
-    reader: SqliteReader,
-    writer: Writer,
-    /// Held open for the lock on it, which ends with the process, however that ends.
-    _lock: File,
-}
-
-impl SqliteJournal {
-    pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
-        let location = Location::parse(url)?;
-        let lock = location.lock()?;
-        let writer = Writer::start(location.options()).await.map_err(|e| location.failed(e))?;
-        let reader = SqliteReader::open(url).await?.fed_by(writer.committed());
-        Ok(Self { reader, writer, _lock: lock })
-    }
-}
-
-#[async_trait]
-impl JournalReader for SqliteJournal {
-    async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.reader.read(key_id).await
-    }
-
-    fn subscribe(&self, after: Position) -> Subscription {
-        self.reader.subscribe(after)
-    }
-
-    async fn barrier(&self) -> Result<Position, ReadError> {
-        self.reader.barrier().await
-    }
-}
-
-#[async_trait]
-impl Journal for SqliteJournal {
-    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.writer.append(append).await
-    }
+/// Opens the journal for reading and appending.
+pub(super) async fn open(url: &str) -> Result<Grouped<SqliteReader>, OpenError> {
+    let location = Location::parse(url)?;
+    let lock = location.lock()?;
+    let tell = news::channel();
+    let table = SqliteTable::open(location.options()).await.map_err(|e| location.failed(e))?;
+    let reader = SqliteReader::open(url).await?.fed_by(&tell);
+    Ok(Grouped::new(reader, Writer::start(table, tell), Some(lock)))
 }
 
 /// Where the file lies and how it is opened.
@@ -105,7 +72,7 @@ impl Location {
             .read_only(true)
             .busy_timeout(BUSY)
             // A page of events in one go, rather than a wake-up for every few rows.
-            .row_buffer_size(subscription::PAGE)
+            .row_buffer_size(PAGE)
             .disable_statement_logging()
     }
 

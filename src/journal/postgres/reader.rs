@@ -1,0 +1,104 @@
+//! Reads events from the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_postgres::{Heard, Listening, Pool};
+
+use super::{CHANNEL, failed, place};
+use crate::journal::follow::{self, Live, PAGE, Pages};
+use crate::journal::news::{self, News, Tell};
+use crate::journal::row::{Row, head, unavailable};
+use crate::journal::{JournalReader, OpenError, ReadError, Subscription};
+
+/// How often a subscription looks for news that it was not told.
+const POLL: Duration = Duration::from_millis(100);
+const CONNECTIONS: u32 = 4;
+
+/// The journal in a PostgreSQL database, opened for reading.
+#[derive(Clone, Debug)]
+pub(in crate::journal) struct PostgresReader {
+    pool: Pool,
+    tell: Tell,
+    _listening: Arc<Listening>,
+}
+
+impl PostgresReader {
+    pub(in crate::journal) async fn open(url: &str) -> Result<Self, OpenError> {
+        let place = place(url)?;
+        let opened = Pool::open(&place, CONNECTIONS).await;
+        let pool = opened.map_err(|error| failed(&place, error))?;
+        let tell = news::channel();
+        let told = tell.clone();
+        let listening = Listening::start(&place, CHANNEL, move |heard| {
+            let head = match heard {
+                Heard::Said(head) => head.parse::<i64>().ok(),
+                Heard::Interruption => None,
+            };
+            let head = head.and_then(|head| Position::try_from(head).ok());
+            // Nobody may be subscribed.
+            let _ = told.send(Arc::new(head.map_or(News::Unknown, News::Head)));
+        });
+        let reader = Self { pool, tell, _listening: Arc::new(listening) };
+        // Tells at once when the tables are missing.
+        reader.barrier().await.map_err(|error| failed(&place, error))?;
+        Ok(reader)
+    }
+
+    /// Where this process tells what it commits.
+    pub(super) fn tell(&self) -> Tell {
+        self.tell.clone()
+    }
+}
+
+#[async_trait]
+impl Pages for PostgresReader {
+    async fn page(&self, after: Position) -> Result<Vec<RecordedEvent>, ReadError> {
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let rows = self.pool.ask(|connection| {
+            sqlx::query_as::<_, Row>(
+                "SELECT position, stream, revision, uuid_send(id) AS id, type,
+                        data::text AS data, metadata::text AS metadata
+                 FROM events WHERE position > $1 ORDER BY position LIMIT $2",
+            )
+            .bind(after.as_i64())
+            .bind(limit)
+            .fetch_all(connection)
+            .boxed()
+        });
+        rows.await.map_err(unavailable)?.into_iter().map(Row::into_event).collect()
+    }
+}
+
+#[async_trait]
+impl JournalReader for PostgresReader {
+    async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError> {
+        let rows = self.pool.ask(|connection| {
+            sqlx::query_as::<_, Row>(
+                "SELECT position, stream, revision, uuid_send(id) AS id, type,
+                        data::text AS data, metadata::text AS metadata
+                 FROM events WHERE stream = $1 ORDER BY revision",
+            )
+            .bind(key_id.stream())
+            .fetch_all(connection)
+            .boxed()
+        });
+        rows.await.map_err(unavailable)?.into_iter().map(Row::into_event).collect()
+    }
+
+    fn subscribe(&self, after: Position) -> Subscription {
+        let live = Live { told: Some(self.tell.subscribe()), poll: Some(POLL) };
+        follow::subscribe(self.clone(), after, live)
+    }
+
+    /// The counter, from the server that is written to.
+    async fn barrier(&self) -> Result<Position, ReadError> {
+        let question = self.pool.ask(|connection| {
+            sqlx::query_scalar("SELECT position FROM journal_head").fetch_one(connection).boxed()
+        });
+        head(question.await)
+    }
+}

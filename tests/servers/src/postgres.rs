@@ -1,0 +1,159 @@
+//! A real PostgreSQL server.
+
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::free_port;
+use crate::process::Process;
+
+/// A server with a folder of its own. It keeps no promise about power cuts (`fsync=off`) unless it
+/// is started as durable, but every one about processes that are killed.
+#[derive(Debug)]
+pub struct Postgres {
+    folder: TempDir,
+    port: u16,
+    is_durable: bool,
+    process: Mutex<Option<Process>>,
+}
+
+impl Postgres {
+    /// One for all tests of a process that do not stop it.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// One of its own.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::initialise(false)
+    }
+
+    /// One that waits for the disk, as in production: for measurements.
+    #[must_use]
+    pub fn start_durable() -> Self {
+        Self::initialise(true)
+    }
+
+    fn initialise(is_durable: bool) -> Self {
+        let folder = TempDir::new().unwrap();
+        let server = Self { folder, port: free_port(), is_durable, process: Mutex::new(None) };
+        if let Some((user, group)) = unprivileged() {
+            chown(server.folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let made = server
+            .program("initdb")
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
+            .args(["--no-locale", "--pgdata"])
+            .arg(server.data())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server.start_again();
+        server
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        // The server refuses to run as root.
+        if let Some((user, group)) = unprivileged() {
+            command.uid(user).gid(group);
+        }
+        command.current_dir(self.folder.path()).env("LC_ALL", "C");
+        command
+    }
+
+    /// Starts it again where it was stopped.
+    pub fn start_again(&self) {
+        let mut command = self.program("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
+        command.args(["-p", &self.port.to_string(), "-h", "127.0.0.1"]);
+        command.args(["-c", "max_connections=300", "-c", "log_min_messages=warning"]);
+        if !self.is_durable {
+            command.args(["-c", "fsync=off"]);
+        }
+        let process = Process::start(&mut command, "ready to accept connections");
+        *self.process.lock().unwrap() = Some(process);
+    }
+
+    /// Ends it at once, in the midst of whatever it does.
+    pub fn kill(&self) {
+        // SIGQUIT: all of its processes end without a word, and the next start recovers.
+        self.end("QUIT");
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&self) {
+        self.end("INT");
+    }
+
+    fn end(&self, signal: &str) {
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            process.signal(signal);
+            process.ended();
+        }
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A new, empty database; tells its URL.
+    pub async fn database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        let create = format!("CREATE DATABASE {name}");
+        sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        self.url(&name)
+    }
+
+    /// The URL of a database.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.end("QUIT");
+    }
+}
+
+/// A program that comes with PostgreSQL: from the newest version that is installed, or the path.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions.map(|version| version.path().join("bin").join(name));
+    newest.filter(|path| path.exists()).max().unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// Someone else than root, where this runs as root: the user of the system's own PostgreSQL, or
+/// nobody.
+fn unprivileged() -> Option<(u32, u32)> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        return None;
+    }
+    let users = std::fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default();
+    let ids = |name: &str| {
+        let user = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = user.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    Some(ids("postgres").or_else(|| ids("nobody")).unwrap_or((65534, 65534)))
+}
