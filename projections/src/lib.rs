@@ -6,18 +6,21 @@
 
 #![deny(missing_docs)]
 
-mod checkpoint;
 mod keys;
+mod lease;
 mod position;
+mod postgres;
 mod projector;
 pub mod rebuild;
-mod statement;
+mod sqlite;
+mod store;
 mod tables;
 pub mod usage;
 
 use keyledger_domain::{Position, RecordedEvent};
 
 pub use keys::{BadRow, Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
+pub use lease::{Duty, Lease, Term};
 pub use position::{Lagging, Progress};
 pub use projector::{ProjectionError, Projector};
 pub use rebuild::{Rebuild, Rebuilt};

@@ -1,19 +1,19 @@
 //! Applies events to the key table, as they come.
 //!
 //! Delivery: the rows and the checkpoint change in one transaction, and the checkpoint only moves
-//! from where this projector left it. So each event takes effect exactly once, whatever crashes
-//! and however many projectors run: all but one of them find that they were superseded.
+//! from where this projector left it, in the term of its lease. So each event takes effect exactly
+//! once, whatever crashes and however many projectors run: all but one of them find that they were
+//! superseded.
 
 use futures::{Stream, StreamExt};
 use keyledger_domain::{Position, RecordedEvent};
 
-use crate::checkpoint::Checkpoint;
-use crate::statement::MOST_ROWS;
+use crate::lease::Term;
+use crate::store::{Checkpoint, Target};
 use crate::{Delivery, Progress, ReadTables, WriteError};
 
 /// The most events that share a transaction. Fewer do when fewer are waiting.
 pub(crate) const BATCH: usize = 500;
-const _: () = assert!(BATCH <= MOST_ROWS, "a batch is written with one statement");
 
 /// Keeps the build of the key table that queries read level with the events it is given.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Projector {
     tables: ReadTables,
     progress: Progress,
     checkpoint: Checkpoint,
+    term: Term,
 }
 
 /// Why a projector or a rebuild stopped.
@@ -44,14 +45,19 @@ impl<E: std::error::Error + 'static> From<sqlx::Error> for ProjectionError<E> {
 }
 
 impl Projector {
-    /// Begins where the table stands; what is told to `progress` is what queries include.
+    /// Begins where the table stands, for as long as the term lasts; what is told to `progress` is
+    /// what queries include.
     ///
     /// # Errors
     /// [`WriteError::Database`].
-    pub async fn load(tables: &ReadTables, progress: &Progress) -> Result<Self, WriteError> {
-        let checkpoint = Checkpoint::live(&mut *tables.writer().await).await?;
+    pub async fn load(
+        tables: &ReadTables,
+        progress: &Progress,
+        term: Term,
+    ) -> Result<Self, WriteError> {
+        let checkpoint = tables.store.live().await?;
         progress.advance(checkpoint.position);
-        Ok(Self { tables: tables.clone(), progress: progress.clone(), checkpoint })
+        Ok(Self { tables: tables.clone(), progress: progress.clone(), checkpoint, term })
     }
 
     /// The position after which the events are to begin.
@@ -72,14 +78,14 @@ impl Projector {
         let mut batches = std::pin::pin!(events.ready_chunks(BATCH));
         while let Some(deliveries) = batches.next().await {
             let batch = Batch::gather(deliveries);
-            if !batch.events.is_empty() {
-                let mut connection = self.tables.writer().await;
-                self.checkpoint =
-                    self.checkpoint.write(&mut connection, true, &batch.events).await?;
-                self.progress.advance(self.checkpoint.position);
+            let to = batch.reaches(self.checkpoint.position);
+            if to > self.checkpoint.position {
+                let target = Target::Live(self.term);
+                let written = self.tables.store.write(self.checkpoint, target, &batch.events, to);
+                self.checkpoint = written.await?;
+                self.progress.advance(to);
             }
-            if let Some(level) = batch.caught_up {
-                self.progress.advance(level);
+            if batch.caught_up.is_some() {
                 self.progress.set_level(true);
             }
             if let Some(error) = batch.failure {
@@ -116,5 +122,11 @@ impl<E> Batch<E> {
             }
         }
         batch
+    }
+
+    /// How far these bring whoever was at this position.
+    pub(crate) fn reaches(&self, from: Position) -> Position {
+        let last = self.events.last().map(|last| last.position);
+        from.max(last.unwrap_or_default()).max(self.caught_up.unwrap_or_default())
     }
 }

@@ -6,13 +6,9 @@
 use futures::{Stream, StreamExt};
 use keyledger_domain::Position;
 
-use crate::checkpoint::Checkpoint;
 use crate::projector::{BATCH, Batch, ProjectionError};
-use crate::tables::begin;
+use crate::store::{Checkpoint, Target};
 use crate::{Delivery, ReadTables, WriteError};
-
-/// How many rows are deleted at a time.
-const DELETED_AT_ONCE: i64 = 5_000;
 
 /// A build of the key table that is to take the place of the one that queries read.
 #[derive(Debug)]
@@ -37,26 +33,21 @@ impl Rebuild {
     /// [`WriteError::Database`].
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
         clear(tables).await?;
-        let mut connection = tables.writer().await;
-        let generation: i64 = sqlx::query_scalar(
-            "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
-             RETURNING last_generation",
-        )
-        .fetch_one(&mut *connection)
-        .await?;
-        let checkpoint = Checkpoint { generation, position: Position::START };
+        let checkpoint = tables.store.begin_build().await?;
         Ok(Self { tables: tables.clone(), checkpoint })
     }
 
     /// Applies all events from the first on, until the build is level with the one that queries
-    /// read, and takes its place. Tells each position that it reaches. What the old build leaves
-    /// behind is for [`clear`].
+    /// read, and takes its place. Asks for the journal's head
+    /// only when it is about to, and tells each position that it
+    /// reaches. What the old build leaves behind is for [`clear`].
     ///
     /// # Errors
     /// Every variant of [`ProjectionError`]; the old build then stays in use.
     pub async fn run<S, E>(
         mut self,
         events: S,
+        head: impl Future<Output = Result<Position, E>>,
         mut reached: impl FnMut(Position),
     ) -> Result<Rebuilt, ProjectionError<E>>
     where
@@ -67,14 +58,13 @@ impl Rebuild {
         let mut count = 0;
         loop {
             let batch = next_batch(&mut batches).await?;
-            self.checkpoint = {
-                let mut connection = self.tables.writer().await;
-                self.checkpoint.write(&mut connection, false, &batch.events).await?
-            };
+            let to = batch.reaches(self.checkpoint.position);
+            let written = self.tables.store.write(self.checkpoint, Target::Next, &batch.events, to);
+            self.checkpoint = written.await?;
             count += batch.events.len();
             reached(self.checkpoint.position);
             if batch.caught_up.is_some() {
-                count += self.take_over(&mut batches).await?;
+                count += self.take_over(&mut batches, head).await?;
                 reached(self.checkpoint.position);
                 break;
             }
@@ -85,33 +75,28 @@ impl Rebuild {
     /// Makes this build the one that queries read, once it includes all that they show now; tells
     /// how many events that took. Nobody else writes meanwhile; the old build's projector will find
     /// that it is no longer the one.
-    async fn take_over<S, E>(&mut self, batches: &mut S) -> Result<usize, ProjectionError<E>>
+    async fn take_over<S, E>(
+        &mut self,
+        batches: &mut S,
+        head: impl Future<Output = Result<Position, E>>,
+    ) -> Result<usize, ProjectionError<E>>
     where
         S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
         E: std::error::Error + 'static,
     {
-        let mut connection = self.tables.writer().await;
-        let mut transaction = begin(&mut connection).await?;
-        let live = Checkpoint::live(&mut transaction).await?;
-        // The journal holds all that the live build includes, so its events come; a second mark
-        // without them tells that the live build was made from another journal.
-        let (mut count, mut marks) = (0, 0);
-        while self.checkpoint.position < live.position && marks < 2 {
+        let mut swap = self.tables.store.swap().await?;
+        let live = swap.live().await?;
+        // The journal holds all that the live build includes, so its events come; unless that was
+        // made from another, longer journal.
+        let due = live.position.min(head.await.map_err(ProjectionError::Source)?);
+        let mut count = 0;
+        while self.checkpoint.position < due {
             let batch = next_batch(batches).await?;
-            let written = self.checkpoint.write(&mut transaction, false, &batch.events);
-            self.checkpoint = written.await?;
+            let to = batch.reaches(self.checkpoint.position);
+            self.checkpoint = swap.write(self.checkpoint, &batch.events, to).await?;
             count += batch.events.len();
-            marks += u32::from(batch.caught_up.is_some());
         }
-        let swapped = sqlx::query(
-            "UPDATE projection SET live_generation = $1
-             WHERE name = 'keys' AND live_generation < $1",
-        );
-        let swapped = swapped.bind(self.checkpoint.generation).execute(&mut *transaction).await?;
-        if swapped.rows_affected() != 1 {
-            return Err(WriteError::Superseded.into());
-        }
-        transaction.commit().await?;
+        swap.finish(self.checkpoint.generation).await?;
         Ok(count)
     }
 }
@@ -134,18 +119,6 @@ where
 /// # Errors
 /// [`WriteError::Database`].
 pub async fn clear(tables: &ReadTables) -> Result<(), WriteError> {
-    loop {
-        let mut connection = tables.writer().await;
-        let deleted = sqlx::query(
-            "DELETE FROM keys WHERE (generation, key_id) IN
-             (SELECT generation, key_id FROM keys WHERE generation <>
-                 (SELECT live_generation FROM projection WHERE name = 'keys') LIMIT $1)",
-        )
-        .bind(DELETED_AT_ONCE)
-        .execute(&mut *connection)
-        .await?;
-        if deleted.rows_affected() == 0 {
-            return Ok(());
-        }
-    }
+    while tables.store.clear().await? > 0 {}
+    Ok(())
 }

@@ -1,37 +1,29 @@
 //! The database that holds the read tables.
 
-use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use keyledger_domain::KeyId;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
-use tokio::sync::{Mutex, MutexGuard};
+use keyledger_domain::{KeyId, Position};
 
-/// How long a statement waits for another process's transaction.
-const BUSY: Duration = Duration::from_secs(10);
+use crate::postgres::PostgresStore;
+use crate::sqlite::SqliteStore;
+use crate::store::Store;
 
 /// The read tables, for queries, projectors and rebuilds; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReadTables {
-    /// For queries. They never wait for the one that writes.
-    pub(crate) reads: SqlitePool,
-    /// For changes: SQLite has one writer at a time.
-    writes: Arc<Mutex<SqliteConnection>>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 /// Why the read tables cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenTablesError {
+    /// The URL names no kind of database that this program knows.
+    #[error("a URL of the read tables begins with sqlite:// or postgres://")]
+    UnknownScheme,
     /// The URL cannot be understood.
     #[error("the URL of the read tables {url:?} cannot be used")]
     BadUrl {
-        /// The URL.
+        /// The URL, without a password.
         url: String,
         /// Why.
         #[source]
@@ -47,8 +39,14 @@ pub enum OpenTablesError {
         source: std::io::Error,
     },
     /// The database does not open.
-    #[error("the read tables cannot be opened")]
-    Failed(#[source] sqlx::Error),
+    #[error("the read tables {place} cannot be opened")]
+    Failed {
+        /// Which.
+        place: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The tables cannot be brought to this version's form.
     #[error("the read tables cannot be migrated")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -75,59 +73,48 @@ pub enum WriteError {
 }
 
 impl ReadTables {
-    /// Opens the tables at a URL such as `sqlite://data/read.db`; makes them where they are
-    /// missing, and brings them to this version's form.
-    ///
-    /// What is lost with an unsynced commit can be built anew from the journal, so commits do not
-    /// wait for the disk (`synchronous=NORMAL`): a power cut may take the last ones back, whole.
+    /// Opens the tables at a URL such as `sqlite://data/read.db` or `postgres://db/keyledger`; makes
+    /// them where they are missing, and brings them to this version's form.
     ///
     /// # Errors
     /// Every variant of [`OpenTablesError`].
     pub async fn open(url: &str) -> Result<Self, OpenTablesError> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|source| OpenTablesError::BadUrl { url: url.to_owned(), source })?
-            .busy_timeout(BUSY)
-            .disable_statement_logging();
-        let path = options.get_filename();
-        if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-            std::fs::create_dir_all(folder).map_err(|source| OpenTablesError::Folder {
-                path: path.display().to_string(),
-                source,
-            })?;
-        }
-        let writing = options
-            .clone()
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            // Pages that change often are copied into the database once for many commits, and 64 MiB
-            // of them stay in memory.
-            .pragma("wal_autocheckpoint", "8000")
-            .pragma("cache_size", "-65536");
-        let mut writes = writing.connect().await.map_err(OpenTablesError::Failed)?;
-        // `run` would do the same with a future that cannot be sent between threads.
-        sqlx::migrate!("../migrations/read/sqlite")
-            .run_direct(None, &mut writes, false)
-            .await
-            .map_err(OpenTablesError::Migration)?;
-        let reads = SqlitePoolOptions::new()
-            .max_connections(4)
-            .test_before_acquire(false)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(OpenTablesError::Failed)?;
-        Ok(Self { reads, writes: Arc::new(Mutex::new(writes)) })
+        let store: Arc<dyn Store> = match url.split_once("://") {
+            Some(("sqlite", _)) => Arc::new(SqliteStore::open(url).await?),
+            Some(("postgres" | "postgresql", _)) => Arc::new(PostgresStore::open(url).await?),
+            _ => return Err(OpenTablesError::UnknownScheme),
+        };
+        Ok(Self { store })
     }
 
-    /// The connection that writes, once nobody else uses it.
-    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.writes.lock().await
+    /// How far queries are in the journal, from the tables themselves: for a process in which no
+    /// projector runs.
+    ///
+    /// # Errors
+    /// The database's error.
+    pub async fn position(&self) -> Result<Position, sqlx::Error> {
+        Ok(self.store.live().await?.position)
     }
-}
 
-/// Begins a transaction that will write, before any other process can.
-pub(crate) async fn begin(
-    connection: &mut SqliteConnection,
-) -> Result<Transaction<'_, Sqlite>, sqlx::Error> {
-    connection.begin_with("BEGIN IMMEDIATE").await
+    /// Waits until it is worth asking for the position again: until a projector elsewhere has told
+    /// of a change, or a short time has passed.
+    pub async fn changed(&self) {
+        self.store.changed().await;
+    }
+
+    /// Where the relay to this stream has come, as it last remembered.
+    ///
+    /// # Errors
+    /// The database's error.
+    pub async fn relayed(&self, stream: &str) -> Result<Position, sqlx::Error> {
+        self.store.relayed(stream).await
+    }
+
+    /// Remembers where the relay to this stream has come. It never goes back.
+    ///
+    /// # Errors
+    /// The database's error.
+    pub async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error> {
+        self.store.set_relayed(stream, position).await
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::time::Duration;
+
+use std::future::{Ready, ready};
 
 use futures::{Stream, stream};
 use keyledger_domain::key::{
@@ -11,11 +14,16 @@ use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, RecordedEvent, Revision,
     Secret, Timestamp, UserId,
 };
-use keyledger_projections::{Delivery, KeyView, Progress, Projector, ReadTables, StatusFilter};
+use keyledger_projections::{
+    Delivery, Duty, KeyView, Lease, Progress, Projector, ReadTables, StatusFilter,
+};
+use keyledger_test_servers::postgres::Postgres;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use sqlx::Connection;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 pub(crate) const OWNERS: [&str; 3] = ["ann", "bob", "eve"];
 
@@ -108,15 +116,91 @@ fn command(attempt: Try) -> (KeyId, Command) {
     (key_id, command)
 }
 
-/// Empty tables, and the folder that they are in.
-pub(crate) async fn tables() -> (TempDir, ReadTables) {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder).await;
-    (folder, tables)
+/// The databases that hold read tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
 }
 
-pub(crate) async fn open(folder: &TempDir) -> ReadTables {
-    ReadTables::open(&format!("sqlite://{}/read.db", folder.path().display())).await.unwrap()
+/// A database of its own.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    _folder: TempDir,
+}
+
+impl Database {
+    pub(crate) async fn new(kind: Kind) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite://{}/read.db", folder.path().display()),
+            Kind::Postgres => Postgres::shared().database().await,
+        };
+        Self { url, _folder: folder }
+    }
+
+    /// Someone with another program; tells how many rows a query has that counts some.
+    pub(crate) async fn meddle(&self, statement: &'static str) -> i64 {
+        if self.url.starts_with("sqlite") {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            let counted = sqlx::query_scalar(statement).fetch_optional(&mut connection).await;
+            counted.unwrap().unwrap_or_default()
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            let counted = sqlx::query_scalar(statement).fetch_optional(&mut connection).await;
+            counted.unwrap().unwrap_or_default()
+        }
+    }
+}
+
+/// Runs each of these tests on every kind of database.
+macro_rules! on_both_databases {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name($crate::given::Kind::Sqlite).await;
+                }
+            )*
+        }
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name($crate::given::Kind::Postgres).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// Empty tables, and the database that they are in.
+pub(crate) async fn tables(kind: Kind) -> (Database, ReadTables) {
+    let database = Database::new(kind).await;
+    let tables = open(&database).await;
+    (database, tables)
+}
+
+pub(crate) async fn open(database: &Database) -> ReadTables {
+    ReadTables::open(&database.url).await.unwrap()
+}
+
+/// The lease of one and the same node, which holds it.
+pub(crate) fn lease(tables: &ReadTables) -> Lease {
+    Lease::new(tables, Duty::Project, Uuid::from_u128(1), Duration::from_secs(60))
+}
+
+/// A projector of that node.
+pub(crate) async fn projector(tables: &ReadTables, progress: &Progress) -> Projector {
+    let term = lease(tables).claim().await.unwrap().unwrap();
+    Projector::load(tables, progress, term).await.unwrap()
+}
+
+/// The head of a journal that holds these events.
+pub(crate) fn head(events: &[RecordedEvent]) -> Ready<Result<Position, Infallible>> {
+    ready(Ok(events.last().map_or(Position::START, |last| last.position)))
 }
 
 /// A subscription that delivers these events, the mark, and then ends.
@@ -130,7 +214,7 @@ pub(crate) fn delivered(
 
 /// Applies these events to the tables.
 pub(crate) async fn project(tables: &ReadTables, events: &[RecordedEvent]) {
-    let projector = Projector::load(tables, &Progress::default()).await.unwrap();
+    let projector = projector(tables, &Progress::default()).await;
     projector.run(delivered(events)).await.unwrap();
 }
 

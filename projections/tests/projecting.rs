@@ -4,17 +4,20 @@ use std::io;
 
 use futures::{FutureExt, StreamExt, stream};
 use keyledger_domain::{Position, Revision};
-use keyledger_projections::{
-    Delivery, Page, Progress, ProjectionError, Projector, StatusFilter, WriteError,
-};
+use keyledger_projections::{Delivery, Page, Progress, ProjectionError, StatusFilter, WriteError};
 use proptest::prelude::*;
 
 use crate::given::{
-    Try, at, creations, delivered, folded, history, key_id, project, shown, tables, tries,
+    Kind, Try, at, creations, delivered, folded, history, key_id, on_both_databases, project,
+    projector, shown, tables, tries,
 };
 
 fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Runtime::new().unwrap().block_on(work);
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Sqlite), Just(Kind::Postgres)]
 }
 
 proptest! {
@@ -22,12 +25,13 @@ proptest! {
 
     #[test]
     fn the_tables_equal_the_fold_however_the_events_are_cut(
+        kind in kinds(),
         tries in tries(60),
         cuts in prop::collection::vec(0_usize..60, 0..6),
     ) {
         block_on(async {
             let events = history(&tries);
-            let (_folder, tables) = tables().await;
+            let (_database, tables) = tables(kind).await;
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(events.len())).collect();
             cuts.extend([0, events.len()]);
             cuts.sort_unstable();
@@ -40,9 +44,9 @@ proptest! {
     }
 
     #[test]
-    fn pages_are_the_list_in_parts(tries in tries(60), limit in 1_u32..8) {
+    fn pages_are_the_list_in_parts(kind in kinds(), tries in tries(60), limit in 1_u32..8) {
         block_on(async {
-            let (_folder, tables) = tables().await;
+            let (_database, tables) = tables(kind).await;
             project(&tables, &history(&tries)).await;
             let owner = keyledger_domain::UserId::parse("ann").unwrap();
             for filter in [StatusFilter::All, StatusFilter::Active, StatusFilter::Revoked] {
@@ -62,19 +66,17 @@ proptest! {
     }
 }
 
-#[tokio::test]
-async fn more_events_than_a_batch_holds_are_all_applied() {
+async fn more_events_than_a_batch_holds_are_all_applied(kind: Kind) {
     let events = creations(1_700);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     assert_eq!(shown(&tables).await, folded(&events));
     assert_eq!(tables.position().await.unwrap(), events.last().unwrap().position);
 }
 
-#[tokio::test]
-async fn one_key_is_found_until_it_is_deleted() {
+async fn one_key_is_found_until_it_is_deleted(kind: Kind) {
     let events = history(&[Try::Create(0), Try::Revoke(0), Try::Delete(0)]);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events[..2]).await;
     let view = tables.get(key_id(0)).await.unwrap().unwrap();
     assert_eq!((view.created_at, view.revoked_at), (at(0), Some(at(1))));
@@ -83,12 +85,11 @@ async fn one_key_is_found_until_it_is_deleted() {
     assert_eq!(tables.get(key_id(0)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn progress_is_told_once_the_rows_can_be_seen() {
+async fn progress_is_told_once_the_rows_can_be_seen(kind: Kind) {
     let events = creations(3);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     let progress = Progress::default();
-    let projector = Projector::load(&tables, &progress).await.unwrap();
+    let projector = projector(&tables, &progress).await;
     // The stream stays open, as a live one does.
     let live = delivered(&events).chain(stream::pending());
     let running = tokio::spawn(projector.run(live));
@@ -98,11 +99,10 @@ async fn progress_is_told_once_the_rows_can_be_seen() {
     running.abort();
 }
 
-#[tokio::test]
-async fn the_tables_are_level_only_while_a_projector_runs() {
-    let (_folder, tables) = tables().await;
+async fn the_tables_are_level_only_while_a_projector_runs(kind: Kind) {
+    let (_database, tables) = tables(kind).await;
     let progress = Progress::default();
-    let projector = Projector::load(&tables, &progress).await.unwrap();
+    let projector = projector(&tables, &progress).await;
     let running = tokio::spawn(projector.run(delivered(&creations(3)).chain(stream::pending())));
     progress.level().await;
     running.abort();
@@ -110,8 +110,7 @@ async fn the_tables_are_level_only_while_a_projector_runs() {
     assert_eq!(progress.level().now_or_never(), None);
 }
 
-#[tokio::test]
-async fn a_batch_that_cannot_be_applied_leaves_nothing() {
+async fn a_batch_that_cannot_be_applied_leaves_nothing(kind: Kind) {
     let events = history(&[Try::Create(0), Try::Create(1), Try::Revoke(0), Try::Create(2)]);
     for wrong in [
         // The key's creation is missing.
@@ -131,9 +130,9 @@ async fn a_batch_that_cannot_be_applied_leaves_nothing() {
             first
         }],
     ] {
-        let (_folder, tables) = tables().await;
+        let (_database, tables) = tables(kind).await;
         let progress = Progress::default();
-        let projector = Projector::load(&tables, &progress).await.unwrap();
+        let projector = projector(&tables, &progress).await;
         let outcome = projector.run(delivered(&wrong)).await;
         assert!(
             matches!(
@@ -150,14 +149,13 @@ async fn a_batch_that_cannot_be_applied_leaves_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_creation_that_the_table_has_already_is_out_of_step() {
+async fn a_creation_that_the_table_has_already_is_out_of_step(kind: Kind) {
     let events = creations(2);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     let mut again = events[0].clone();
     again.position = Position::START.plus(3).unwrap();
-    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let projector = projector(&tables, &Progress::default()).await;
     let outcome = projector.run(delivered(&[again])).await;
     assert!(
         matches!(outcome, Err(ProjectionError::Write(WriteError::RowsOutOfStep))),
@@ -165,11 +163,10 @@ async fn a_creation_that_the_table_has_already_is_out_of_step() {
     );
 }
 
-#[tokio::test]
-async fn of_two_projectors_one_finds_that_it_was_superseded() {
+async fn of_two_projectors_one_finds_that_it_was_superseded(kind: Kind) {
     let events = creations(4);
-    let (_folder, tables) = tables().await;
-    let slow = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let (_database, tables) = tables(kind).await;
+    let slow = projector(&tables, &Progress::default()).await;
     project(&tables, &events[..2]).await;
     let outcome = slow.run(delivered(&events)).await;
     assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
@@ -178,11 +175,10 @@ async fn of_two_projectors_one_finds_that_it_was_superseded() {
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
-async fn what_came_before_an_error_is_kept() {
+async fn what_came_before_an_error_is_kept(kind: Kind) {
     let events = creations(3);
-    let (_folder, tables) = tables().await;
-    let projector = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let (_database, tables) = tables(kind).await;
+    let projector = projector(&tables, &Progress::default()).await;
     let deliveries: Vec<Result<_, io::Error>> = vec![
         Ok(Delivery::Event(events[0].clone())),
         Ok(Delivery::Event(events[1].clone())),
@@ -192,3 +188,14 @@ async fn what_came_before_an_error_is_kept() {
     assert!(matches!(outcome, Err(ProjectionError::Source(_))), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events[..2]));
 }
+
+on_both_databases!(
+    more_events_than_a_batch_holds_are_all_applied,
+    one_key_is_found_until_it_is_deleted,
+    progress_is_told_once_the_rows_can_be_seen,
+    the_tables_are_level_only_while_a_projector_runs,
+    a_batch_that_cannot_be_applied_leaves_nothing,
+    a_creation_that_the_table_has_already_is_out_of_step,
+    of_two_projectors_one_finds_that_it_was_superseded,
+    what_came_before_an_error_is_kept,
+);

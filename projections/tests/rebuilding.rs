@@ -7,11 +7,12 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
 use keyledger_domain::RecordedEvent;
 use keyledger_projections::{
-    Delivery, Progress, ProjectionError, Projector, Rebuild, WriteError, rebuild, usage,
+    Delivery, Progress, ProjectionError, Rebuild, WriteError, rebuild, usage,
 };
 
 use crate::given::{
-    Try, at, creations, delivered, folded, history, key_id, open, project, shown, tables,
+    Kind, Try, at, creations, delivered, folded, head, history, key_id, on_both_databases, open,
+    project, projector, shown, tables,
 };
 
 type Sender = UnboundedSender<Result<Delivery, Infallible>>;
@@ -33,15 +34,17 @@ fn some_history() -> Vec<RecordedEvent> {
     history(&tries)
 }
 
-#[tokio::test]
-async fn a_rebuild_gives_the_same_tables() {
+async fn a_rebuild_gives_the_same_tables(kind: Kind) {
     let events = some_history();
-    let (folder, tables) = tables().await;
+    let (database, tables) = tables(kind).await;
     project(&tables, &events).await;
     let before = shown(&tables).await;
     let build = Rebuild::begin(&tables).await.unwrap();
     let mut reached = Vec::new();
-    let built = build.run(delivered(&events), |position| reached.push(position)).await.unwrap();
+    let built = build
+        .run(delivered(&events), head(&events), |position| reached.push(position))
+        .await
+        .unwrap();
     assert_eq!(built.events, events.len());
     assert_eq!(built.position, events.last().unwrap().position);
     assert_eq!(reached.last(), Some(&built.position));
@@ -49,42 +52,33 @@ async fn a_rebuild_gives_the_same_tables() {
     assert_eq!(shown(&tables).await, before);
     assert_eq!(shown(&tables).await, folded(&events));
     // A new process sees the same, and goes on from there.
-    let tables = open(&folder).await;
+    let tables = open(&database).await;
     assert_eq!(tables.position().await.unwrap(), built.position);
     assert_eq!(shown(&tables).await, before);
 }
 
-#[tokio::test]
-async fn a_rebuild_repairs_what_someone_has_broken() {
+async fn a_rebuild_repairs_what_someone_has_broken(kind: Kind) {
     let events = some_history();
-    let (folder, tables) = tables().await;
+    let (database, tables) = tables(kind).await;
     project(&tables, &events).await;
-    let url = format!("sqlite://{}/read.db", folder.path().display());
-    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
-    for statement in [
-        "UPDATE keys SET name = 'broken', revoked_at = NULL",
-        "DELETE FROM keys WHERE user_id = 'bob'",
-    ] {
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
-    }
+    database.meddle("UPDATE keys SET name = 'broken', revoked_at = NULL").await;
+    database.meddle("DELETE FROM keys WHERE user_id = 'bob'").await;
     assert_ne!(shown(&tables).await, folded(&events));
     let build = Rebuild::begin(&tables).await.unwrap();
-    build.run(delivered(&events), |_| {}).await.unwrap();
+    build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
     rebuild::clear(&tables).await.unwrap();
-    let (rows,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM keys").fetch_one(&mut connection).await.unwrap();
+    let rows = database.meddle("SELECT count(*) FROM keys").await;
     assert_eq!(rows, 900, "the old build is gone");
 }
 
-#[tokio::test]
-async fn queries_and_the_projector_go_on_during_a_rebuild() {
+async fn queries_and_the_projector_go_on_during_a_rebuild(kind: Kind) {
     let events = creations(60);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events[..20]).await;
     let build = Rebuild::begin(&tables).await.unwrap();
     let (feed, fed) = unbounded();
-    let building = tokio::spawn(build.run(fed, |_| {}));
+    let building = tokio::spawn(build.run(fed, head(&events), |_| {}));
     send(&feed, &events[..10]);
     // The projector is ahead of the rebuild all the time.
     project(&tables, &events[20..50]).await;
@@ -99,14 +93,13 @@ async fn queries_and_the_projector_go_on_during_a_rebuild() {
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
-async fn the_projector_finds_that_a_rebuild_took_over() {
+async fn the_projector_finds_that_a_rebuild_took_over(kind: Kind) {
     let events = creations(30);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events[..20]).await;
-    let old = Projector::load(&tables, &Progress::default()).await.unwrap();
+    let old = projector(&tables, &Progress::default()).await;
     let build = Rebuild::begin(&tables).await.unwrap();
-    build.run(delivered(&events[..20]), |_| {}).await.unwrap();
+    build.run(delivered(&events[..20]), head(&events[..20]), |_| {}).await.unwrap();
     let outcome = old.run(delivered(&events[20..])).await;
     assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events[..20]));
@@ -114,45 +107,42 @@ async fn the_projector_finds_that_a_rebuild_took_over() {
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
-async fn a_rebuild_that_was_broken_off_is_cleared_by_the_next() {
+async fn a_rebuild_that_was_broken_off_is_cleared_by_the_next(kind: Kind) {
     let events = some_history();
-    let (folder, tables) = tables().await;
+    let (database, tables) = tables(kind).await;
     project(&tables, &events).await;
     let broken = Rebuild::begin(&tables).await.unwrap();
     let (feed, fed) = unbounded();
     send(&feed, &events[..600]);
     drop(feed);
-    let outcome = broken.run(fed, |_| {}).await;
+    let outcome = broken.run(fed, head(&events), |_| {}).await;
     assert!(matches!(outcome, Err(ProjectionError::SourceEnded)), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events));
-    let tables = open(&folder).await;
+    let tables = open(&database).await;
     let build = Rebuild::begin(&tables).await.unwrap();
-    build.run(delivered(&events), |_| {}).await.unwrap();
+    build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
-async fn of_two_rebuilds_the_later_one_wins() {
+async fn of_two_rebuilds_the_later_one_wins(kind: Kind) {
     let events = some_history();
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     let early = Rebuild::begin(&tables).await.unwrap();
     let late = Rebuild::begin(&tables).await.unwrap();
-    late.run(delivered(&events), |_| {}).await.unwrap();
-    let outcome = early.run(delivered(&events), |_| {}).await;
+    late.run(delivered(&events), head(&events), |_| {}).await.unwrap();
+    let outcome = early.run(delivered(&events), head(&events), |_| {}).await;
     assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
-async fn a_rebuild_that_another_has_cleared_away_ends() {
+async fn a_rebuild_that_another_has_cleared_away_ends(kind: Kind) {
     let events = some_history();
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     let first = Rebuild::begin(&tables).await.unwrap();
     let (feed, fed) = unbounded();
-    let building = tokio::spawn(first.run(fed, |_| {}));
+    let building = tokio::spawn(first.run(fed, head(&events), |_| {}));
     send(&feed, &events[..100]);
     while !feed.is_empty() {
         tokio::task::yield_now().await;
@@ -162,32 +152,42 @@ async fn a_rebuild_that_another_has_cleared_away_ends() {
     mark(&feed, &events);
     let outcome = building.await.unwrap();
     assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
-    second.run(delivered(&events), |_| {}).await.unwrap();
+    second.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
-async fn a_table_made_from_another_journal_is_replaced_too() {
-    let (_folder, tables) = tables().await;
+async fn a_table_made_from_another_journal_is_replaced_too(kind: Kind) {
+    let (_database, tables) = tables(kind).await;
     project(&tables, &creations(30)).await;
     let shorter = creations(5);
     let build = Rebuild::begin(&tables).await.unwrap();
     // A poll that finds nothing new says so again and again.
     let mark = Ok(Delivery::CaughtUp(shorter.last().unwrap().position));
     let polled = delivered(&shorter).chain(stream::repeat(mark));
-    build.run(polled, |_| {}).await.unwrap();
+    build.run(polled, head(&shorter), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&shorter));
 }
 
-#[tokio::test]
-async fn the_last_use_of_a_key_survives_a_rebuild() {
+async fn the_last_use_of_a_key_survives_a_rebuild(kind: Kind) {
     let events = creations(3);
-    let (_folder, tables) = tables().await;
+    let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     usage::record(&tables, &BTreeMap::from([(key_id(1), at(77))])).await.unwrap();
     let before = shown(&tables).await;
     let build = Rebuild::begin(&tables).await.unwrap();
-    build.run(delivered(&events), |_| {}).await.unwrap();
+    build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, before);
     assert_eq!(tables.get(key_id(1)).await.unwrap().unwrap().last_used_at, Some(at(77)));
 }
+
+on_both_databases!(
+    a_rebuild_gives_the_same_tables,
+    a_rebuild_repairs_what_someone_has_broken,
+    queries_and_the_projector_go_on_during_a_rebuild,
+    the_projector_finds_that_a_rebuild_took_over,
+    a_rebuild_that_was_broken_off_is_cleared_by_the_next,
+    of_two_rebuilds_the_later_one_wins,
+    a_rebuild_that_another_has_cleared_away_ends,
+    a_table_made_from_another_journal_is_replaced_too,
+    the_last_use_of_a_key_survives_a_rebuild,
+);

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use keyledger_domain::{KeyId, Timestamp};
 use keyledger_projections::{ReadTables, usage};
 
-use crate::given::{at, creations, key_id, project, tables};
+use crate::given::{Kind, at, creations, key_id, on_both_databases, project, tables};
 
 async fn used(tables: &ReadTables, number: usize) -> Option<Timestamp> {
     tables.get(key_id(number)).await.unwrap().unwrap().last_used_at
 }
 
-#[tokio::test]
-async fn a_last_use_only_moves_forward() {
-    let (_folder, tables) = tables().await;
+async fn a_last_use_only_moves_forward(kind: Kind) {
+    let (_database, tables) = tables(kind).await;
     project(&tables, &creations(3)).await;
     assert_eq!(used(&tables, 0).await, None);
     for (uses, expected) in [
@@ -29,9 +28,8 @@ async fn a_last_use_only_moves_forward() {
     assert_eq!(used(&tables, 2).await, None);
 }
 
-#[tokio::test]
-async fn many_uses_are_recorded_at_once() {
-    let (_folder, tables) = tables().await;
+async fn many_uses_are_recorded_at_once(kind: Kind) {
+    let (_database, tables) = tables(kind).await;
     project(&tables, &creations(500)).await;
     let uses = (0..500).map(|number| (key_id(number), at(number))).collect();
     usage::record(&tables, &uses).await.unwrap();
@@ -40,3 +38,5 @@ async fn many_uses_are_recorded_at_once() {
     }
     usage::record(&tables, &BTreeMap::new()).await.unwrap();
 }
+
+on_both_databases!(a_last_use_only_moves_forward, many_uses_are_recorded_at_once,);

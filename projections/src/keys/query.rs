@@ -3,7 +3,7 @@
 use keyledger_domain::{DisplayPrefix, KeyId, KeyName, Revision, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::row::{BadRow, Row};
+use super::row::BadRow;
 use crate::ReadTables;
 
 /// A key that is not deleted, as queries show it.
@@ -91,8 +91,16 @@ impl QueryError {
     }
 }
 
+/// What [`LIST`] asks for.
+pub(crate) struct ListQuery<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) status: &'static str,
+    pub(crate) after: Cursor,
+    pub(crate) limit: i64,
+}
+
 /// `$1` owner, `$2` status, `$3` and `$4` where to begin, `$5` how many.
-pub(super) const LIST: &str = "
+pub(crate) const LIST: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
            keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
     FROM keys
@@ -106,7 +114,7 @@ pub(super) const LIST: &str = "
     LIMIT $5";
 
 /// `$1` key.
-pub(super) const GET: &str = "
+pub(crate) const GET: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
            keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
     FROM keys
@@ -134,14 +142,13 @@ impl ReadTables {
         let after = page.and_then(|page| page.after).unwrap_or(Cursor::START);
         // One more than asked for tells whether there is a next page.
         let limit = page.map(|page| i64::from(page.limit));
-        let rows: Vec<Row> = sqlx::query_as(LIST)
-            .bind(owner.as_str())
-            .bind(status)
-            .bind(after.created_at.unix_micros())
-            .bind(after.key_id.as_uuid())
-            .bind(limit.map_or(i64::MAX, |limit| limit + 1))
-            .fetch_all(&self.reads)
-            .await?;
+        let query = ListQuery {
+            owner: owner.as_str(),
+            status,
+            after,
+            limit: limit.map_or(i64::MAX, |limit| limit + 1),
+        };
+        let rows = self.store.list(&query).await?;
         let mut keys: Vec<KeyView> =
             rows.into_iter().map(KeyView::try_from).collect::<Result<_, _>>()?;
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
@@ -157,37 +164,7 @@ impl ReadTables {
     /// # Errors
     /// Every variant of [`QueryError`].
     pub async fn get(&self, key_id: KeyId) -> Result<Option<KeyView>, QueryError> {
-        let row: Option<Row> =
-            sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(&self.reads).await?;
+        let row = self.store.get(key_id).await?;
         Ok(row.map(KeyView::try_from).transpose()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::plan;
-
-    #[tokio::test]
-    async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
-        let plan = plan(LIST.to_owned(), 5).await;
-        assert!(
-            plan.contains(
-                "SEARCH keys USING INDEX keys_of_owner (generation=? AND user_id=? AND (created_at"
-            ),
-            "{plan}"
-        );
-        assert!(!plan.contains("SCAN"), "{plan}");
-        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
-    }
-
-    #[tokio::test]
-    async fn one_key_is_looked_up() {
-        let plan = plan(GET.to_owned(), 1).await;
-        assert!(
-            plan.contains("SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)"),
-            "{plan}"
-        );
-        assert!(!plan.contains("SCAN"), "{plan}");
     }
 }

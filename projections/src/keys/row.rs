@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::query::KeyView;
 
 #[derive(sqlx::FromRow)]
-pub(super) struct Row {
+pub(crate) struct Row {
     key_id: Uuid,
     user_id: String,
     name: String,

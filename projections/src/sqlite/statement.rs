@@ -4,21 +4,21 @@ use sqlx::Sqlite;
 use sqlx::sqlite::SqliteArguments;
 
 /// A statement whose values are being bound.
-pub(crate) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// How many rows one statement takes: few sizes, so that each is prepared once and kept. Values
 /// that are not bound are `NULL`; the statements pass over such rows.
 const SIZES: [usize; 5] = [1, 4, 32, 128, MOST_ROWS];
-pub(crate) const MOST_ROWS: usize = 512;
+pub(super) const MOST_ROWS: usize = 512;
 
 /// A statement over rows of values, in a text for each number of rows that it is run with.
 #[derive(Debug)]
-pub(crate) struct ManyRows([(usize, String); SIZES.len()]);
+pub(super) struct ManyRows([(usize, String); SIZES.len()]);
 
 impl ManyRows {
     /// A statement whose text is made around `(?, ?), (?, ?), …`, as many places a row as there are
     /// `columns`. The places have no numbers, since SQLite searches all of those for each one.
-    pub(crate) fn new(columns: usize, text: impl Fn(&str) -> String) -> Self {
+    pub(super) fn new(columns: usize, text: impl Fn(&str) -> String) -> Self {
         Self(SIZES.map(|size| {
             let row = format!("({})", vec!["?"; columns].join(", "));
             (size, text(&vec![row; size].join(", ")))
@@ -26,7 +26,7 @@ impl ManyRows {
     }
 
     /// The text for this many rows, of [`MOST_ROWS`] at most.
-    pub(crate) fn text(&'static self, rows: usize) -> &'static str {
+    pub(super) fn text(&'static self, rows: usize) -> &'static str {
         let fitting = self.0.iter().find(|(size, _)| *size >= rows);
         fitting.map_or("", |(_, text)| text.as_str())
     }

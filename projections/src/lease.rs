@@ -1,0 +1,80 @@
+//! Leases: what only one of many nodes may do at a time.
+//!
+//! A lease ends by the database's clock unless its holder renews it. Each change of the holder begins
+//! a new epoch, and whatever a holder writes is refused in another epoch than its own: so a holder
+//! that was paused or cut off for longer than it knew can do no harm.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::ReadTables;
+
+/// What only one node may do at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Keep the read tables level with the journal.
+    Project,
+    /// Publish the events.
+    Relay,
+}
+
+impl Duty {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// The time in which one node holds a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term(pub(crate) i64);
+
+/// Who wants a lease, for what and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) duty: Duty,
+    pub(crate) holder: Uuid,
+    pub(crate) period: Duration,
+}
+
+/// A node's part in the contest for a duty; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    tables: ReadTables,
+    claim: Claim,
+}
+
+impl Lease {
+    /// The contest for this duty, as this holder: an id that no other node and no earlier life of
+    /// this one has. A lease lasts for `period` unless it is renewed.
+    #[must_use]
+    pub fn new(tables: &ReadTables, duty: Duty, holder: Uuid, period: Duration) -> Self {
+        Self { tables: tables.clone(), claim: Claim { duty, holder, period } }
+    }
+
+    /// How long a lease lasts that is not renewed.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.claim.period
+    }
+
+    /// Takes the lease if it is free, or renews it if it is ours; `None` when another node holds it.
+    /// In a database that only one machine uses, it is always ours.
+    ///
+    /// # Errors
+    /// The database's error.
+    pub async fn claim(&self) -> Result<Option<Term>, sqlx::Error> {
+        self.tables.store.claim(&self.claim).await
+    }
+
+    /// Gives the lease back, so that another node need not wait for its end.
+    ///
+    /// # Errors
+    /// The database's error.
+    pub async fn release(&self) -> Result<(), sqlx::Error> {
+        self.tables.store.release(&self.claim).await
+    }
+}

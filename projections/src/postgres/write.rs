@@ -1,0 +1,176 @@
+//! Writes of the key table, each with how far it brings the table.
+//!
+//! One statement, which is a transaction of its own, moves the build's position from where it must
+//! be, holds off a change of the lease and of the build that queries read until it is done, and
+//! writes all rows. It puts nothing where a column must have a value, which the database refuses, if a
+//! key's row is not at the revision just before the key's first event in the batch.
+
+use keyledger_domain::{Position, RecordedEvent, Timestamp};
+use sqlx::error::ErrorKind;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::WriteError;
+use crate::keys::{Change, changes};
+use crate::lease::{Duty, Term};
+use crate::store::{Checkpoint, Target, position_of};
+
+/// The channel on which a write of the live build says that it has happened.
+pub(super) const CHANNEL: &str = "keyledger_read";
+
+/// The checkpoint of the build that queries read.
+pub(super) async fn live(connection: &mut PgConnection) -> Result<Checkpoint, sqlx::Error> {
+    let (generation, position): (i64, i64) = sqlx::query_as(
+        "SELECT projection.live_generation, build.position
+         FROM projection JOIN build ON build.generation = projection.live_generation
+         WHERE projection.name = 'keys'",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Checkpoint { generation, position: position_of("build", position)? })
+}
+
+/// `$1` generation, `$2` its position before and `$3` after, `$4` the epoch of the lease `$5` (none
+/// for a build that queries do not read), `$6` the channel; then the rows, column by column.
+const WRITE: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $5 AND epoch = $4 FOR SHARE
+    ), chosen AS (
+        SELECT FROM projection
+        WHERE name = 'keys' AND (live_generation = $1) = ($4::bigint IS NOT NULL) FOR SHARE
+    ), target AS (
+        UPDATE build SET position = $3
+        WHERE generation = $1 AND position = $2
+          AND EXISTS (SELECT FROM chosen)
+          AND ($4 IS NULL OR EXISTS (SELECT FROM term))
+        RETURNING generation
+    ), change AS (
+        SELECT *
+        FROM unnest($7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
+                    $13::text[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[],
+                    $18::bigint[], $19::bigint[])
+             AS change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
+                        key_hash, created_at, expires_at, revoked_at, deleted_at)
+    ), written AS (
+        INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
+                          created_at, expires_at, revoked_at, deleted_at, revision, position)
+        SELECT target.generation, change.key_id,
+               coalesce(keys.user_id, change.user_id),
+               coalesce(keys.user_email, change.user_email),
+               coalesce(keys.name, change.name),
+               coalesce(keys.key_prefix, change.key_prefix),
+               coalesce(keys.key_hash, change.key_hash),
+               coalesce(keys.created_at, change.created_at),
+               coalesce(keys.expires_at, change.expires_at),
+               coalesce(change.revoked_at, keys.revoked_at),
+               coalesce(change.deleted_at, keys.deleted_at),
+               CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
+               change.position
+        FROM target CROSS JOIN change
+        LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
+        ON CONFLICT (generation, key_id) DO UPDATE
+        SET revoked_at = excluded.revoked_at,
+            deleted_at = excluded.deleted_at,
+            revision = excluded.revision,
+            position = excluded.position
+        RETURNING 1
+    ), told AS (
+        SELECT pg_notify($6, '') FROM target WHERE $4 IS NOT NULL
+    )
+    SELECT (SELECT count(*) FROM target), (SELECT count(*) FROM written), (SELECT count(*) FROM told)";
+
+/// Writes what events do, and how far they bring the build.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    from: Checkpoint,
+    target: Target,
+    events: &[RecordedEvent],
+    to: Position,
+) -> Result<Checkpoint, WriteError> {
+    let changes = changes(events)?;
+    let epoch = match target {
+        Target::Live(Term(epoch)) => Some(epoch),
+        Target::Next => None,
+    };
+    let columns = Columns::of(&changes);
+    let written: Result<(i64, i64, i64), _> = sqlx::query_as(WRITE)
+        .bind(from.generation)
+        .bind(from.position.as_i64())
+        .bind(to.as_i64())
+        .bind(epoch)
+        .bind(Duty::Project.name())
+        .bind(CHANNEL)
+        .bind(columns.key_id)
+        .bind(columns.before)
+        .bind(columns.revision)
+        .bind(columns.position)
+        .bind(columns.user_id)
+        .bind(columns.user_email)
+        .bind(columns.name)
+        .bind(columns.key_prefix)
+        .bind(columns.key_hash)
+        .bind(columns.created_at)
+        .bind(columns.expires_at)
+        .bind(columns.revoked_at)
+        .bind(columns.deleted_at)
+        .fetch_one(connection)
+        .await;
+    match written {
+        Ok((0, _, _)) => Err(WriteError::Superseded),
+        Ok((_, rows, _)) if usize::try_from(rows).is_ok_and(|rows| rows == changes.len()) => {
+            Ok(Checkpoint { position: to, ..from })
+        }
+        Ok(_) => Err(WriteError::RowsOutOfStep),
+        Err(sqlx::Error::Database(refusal)) if refusal.kind() == ErrorKind::NotNullViolation => {
+            Err(WriteError::RowsOutOfStep)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Changes, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    key_id: Vec<Uuid>,
+    before: Vec<i64>,
+    revision: Vec<i64>,
+    position: Vec<i64>,
+    user_id: Vec<Option<&'a str>>,
+    user_email: Vec<Option<&'a str>>,
+    name: Vec<Option<&'a str>>,
+    key_prefix: Vec<Option<&'a str>>,
+    key_hash: Vec<Option<&'a [u8]>>,
+    created_at: Vec<Option<i64>>,
+    expires_at: Vec<Option<i64>>,
+    revoked_at: Vec<Option<i64>>,
+    deleted_at: Vec<Option<i64>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(changes: &'a [Change<'_>]) -> Self {
+        let mut columns = Self::default();
+        for change in changes {
+            columns.add(change);
+        }
+        columns
+    }
+
+    fn add(&mut self, change: &'a Change<'_>) {
+        let created = change.created;
+        let email = created.and_then(|event| event.user_email.as_ref());
+        let expires_at = created.and_then(|event| event.expires_at);
+        self.key_id.push(change.key_id.as_uuid());
+        self.before.push(i64::from(change.first.as_u32()) - 1);
+        self.revision.push(i64::from(change.last.as_u32()));
+        self.position.push(change.position.as_i64());
+        self.user_id.push(created.map(|event| event.user_id.as_str()));
+        self.user_email.push(email.map(|email| email.as_str()));
+        self.name.push(created.map(|event| event.name.as_str()));
+        self.key_prefix.push(created.map(|event| event.key_prefix.as_str()));
+        self.key_hash.push(created.map(|event| event.key_hash.as_bytes().as_slice()));
+        self.created_at.push(created.map(|event| event.occurred_at.unix_micros()));
+        self.expires_at.push(expires_at.map(Timestamp::unix_micros));
+        self.revoked_at.push(change.revoked_at.map(Timestamp::unix_micros));
+        self.deleted_at.push(change.deleted_at.map(Timestamp::unix_micros));
+    }
+}

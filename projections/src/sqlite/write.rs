@@ -1,0 +1,166 @@
+//! Writes of the key table, each with how far it brings the table.
+//!
+//! All rows that a batch changes are written with one statement, which is a transaction of its own.
+//! It writes nothing if the table has not come exactly as far as the events continue. It puts nothing
+//! where a column must have a value, which the database refuses, if a key's row is not at the
+//! revision just before the key's first event in the batch: so a row that is not there, or is
+//! elsewhere, ends the whole of it.
+
+use std::sync::LazyLock;
+
+use keyledger_domain::{Position, RecordedEvent, Timestamp};
+use sqlx::error::ErrorKind;
+use sqlx::sqlite::SqliteConnection;
+
+use super::statement::{ManyRows, Query};
+use crate::WriteError;
+use crate::keys::{Change, changes};
+use crate::store::{Checkpoint, position_of};
+
+/// How far a build has come: to its last event, or to a later place that is no event of a key.
+macro_rules! reached {
+    ($generation:literal) => {
+        concat!(
+            "max((SELECT coalesce(max(keys.position), 0) FROM keys WHERE keys.generation = ",
+            $generation,
+            "), coalesce((SELECT build.position FROM build WHERE build.generation = ",
+            $generation,
+            "), 0))"
+        )
+    };
+}
+
+/// The checkpoint of the build that queries read.
+pub(super) async fn live(connection: &mut SqliteConnection) -> Result<Checkpoint, sqlx::Error> {
+    const LIVE: &str = concat!(
+        "SELECT live_generation, ",
+        reached!("projection.live_generation"),
+        " FROM projection WHERE name = 'keys'"
+    );
+    let (generation, position): (i64, i64) = sqlx::query_as(LIVE).fetch_one(connection).await?;
+    Ok(Checkpoint { generation, position: position_of("keys", position)? })
+}
+
+static WRITE: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(COLUMNS, statement));
+
+/// Writes what events do, and how far they bring the build.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    from: Checkpoint,
+    is_live: bool,
+    events: &[RecordedEvent],
+    to: Position,
+) -> Result<Checkpoint, WriteError> {
+    let mut checkpoint = from;
+    if let Some(last) = events.last() {
+        let changes = changes(events)?;
+        let query = sqlx::query(WRITE.text(changes.len()))
+            .bind(from.generation)
+            .bind(from.position.as_i64())
+            .bind(is_live);
+        let query = changes.iter().fold(query, |query, change| bind(change, query));
+        match query.execute(&mut *connection).await {
+            Ok(written) => match usize::try_from(written.rows_affected()) {
+                Ok(rows) if rows == changes.len() => checkpoint.position = last.position,
+                Ok(0) => return Err(WriteError::Superseded),
+                Ok(_) | Err(_) => return Err(WriteError::RowsOutOfStep),
+            },
+            Err(sqlx::Error::Database(refusal))
+                if refusal.kind() == ErrorKind::NotNullViolation =>
+            {
+                return Err(WriteError::RowsOutOfStep);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if to > checkpoint.position {
+        mark(connection, checkpoint, is_live, to).await?;
+        checkpoint.position = to;
+    }
+    Ok(checkpoint)
+}
+
+/// Notes that the build has come further without an event.
+async fn mark(
+    connection: &mut SqliteConnection,
+    from: Checkpoint,
+    is_live: bool,
+    to: Position,
+) -> Result<(), WriteError> {
+    const MARK: &str = concat!(
+        "INSERT INTO build (generation, position)
+         SELECT $1, $4 FROM projection
+         WHERE name = 'keys' AND (live_generation = $1) = $3 AND $2 = ",
+        reached!("$1"),
+        " ON CONFLICT (generation) DO UPDATE SET position = excluded.position"
+    );
+    let marked = sqlx::query(MARK)
+        .bind(from.generation)
+        .bind(from.position.as_i64())
+        .bind(is_live)
+        .bind(to.as_i64())
+        .execute(connection)
+        .await?;
+    if marked.rows_affected() == 1 { Ok(()) } else { Err(WriteError::Superseded) }
+}
+
+/// How many values a row of the statement has.
+pub(super) const COLUMNS: usize = 13;
+
+/// The statement: first the build of the table, how far it must have come, and whether it must be the
+/// one that queries read; then the rows, as [`bind`] binds them.
+pub(super) fn statement(rows: &str) -> String {
+    format!(
+        "WITH asked (generation, position, live) AS (VALUES (?, ?, ?)),
+              target (generation) AS (
+                  SELECT asked.generation
+                  FROM asked JOIN projection ON projection.name = 'keys'
+                  WHERE (projection.live_generation = asked.generation) = asked.live
+                    AND asked.position = {reached}),
+              change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
+                      key_hash, created_at, expires_at, revoked_at, deleted_at)
+                  AS (VALUES {rows})
+         INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
+                           created_at, expires_at, revoked_at, deleted_at, revision, position)
+         SELECT target.generation, change.key_id,
+                coalesce(keys.user_id, change.user_id),
+                coalesce(keys.user_email, change.user_email),
+                coalesce(keys.name, change.name),
+                coalesce(keys.key_prefix, change.key_prefix),
+                coalesce(keys.key_hash, change.key_hash),
+                coalesce(keys.created_at, change.created_at),
+                coalesce(keys.expires_at, change.expires_at),
+                coalesce(change.revoked_at, keys.revoked_at),
+                coalesce(change.deleted_at, keys.deleted_at),
+                CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
+                change.position
+         FROM target CROSS JOIN change
+         LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
+         WHERE change.key_id IS NOT NULL
+         ON CONFLICT (generation, key_id) DO UPDATE
+         SET revoked_at = excluded.revoked_at,
+             deleted_at = excluded.deleted_at,
+             revision = excluded.revision,
+             position = excluded.position",
+        reached = reached!("asked.generation")
+    )
+}
+
+/// Binds the values of a row.
+fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
+    let created = change.created;
+    query
+        .bind(change.key_id.as_uuid())
+        .bind(i64::from(change.first.as_u32()) - 1)
+        .bind(i64::from(change.last.as_u32()))
+        .bind(change.position.as_i64())
+        .bind(created.map(|event| event.user_id.as_str()))
+        .bind(created.and_then(|event| event.user_email.as_ref()).map(|email| email.as_str()))
+        .bind(created.map(|event| event.name.as_str()))
+        .bind(created.map(|event| event.key_prefix.as_str()))
+        .bind(created.map(|event| event.key_hash.as_bytes().as_slice()))
+        .bind(created.map(|event| event.occurred_at.unix_micros()))
+        .bind(created.and_then(|event| event.expires_at).map(Timestamp::unix_micros))
+        .bind(change.revoked_at.map(Timestamp::unix_micros))
+        .bind(change.deleted_at.map(Timestamp::unix_micros))
+}

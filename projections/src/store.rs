@@ -1,0 +1,127 @@
+//! What a database does for the read side. There is one adapter for each kind.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
+
+use crate::WriteError;
+use crate::keys::{ListQuery, Row};
+use crate::lease::{Claim, Term};
+
+/// Deletes up to `$1` rows of builds that queries do not read.
+pub(crate) const CLEAR: &str = "
+    DELETE FROM keys WHERE (generation, key_id) IN
+        (SELECT generation, key_id FROM keys WHERE generation <>
+            (SELECT live_generation FROM projection WHERE name = 'keys') LIMIT $1)";
+
+/// Forgets how far such builds have come.
+pub(crate) const CLEAR_BUILDS: &str = "
+    DELETE FROM build WHERE generation <>
+        (SELECT live_generation FROM projection WHERE name = 'keys')";
+
+/// Makes build `$1` the one that queries read, unless a later one is.
+pub(crate) const SWAP: &str = "
+    UPDATE projection SET live_generation = $1 WHERE name = 'keys' AND live_generation < $1";
+
+/// Where the relay to stream `$1` has come.
+pub(crate) const RELAYED: &str = "SELECT position FROM relay WHERE stream = $1";
+
+/// Remembers that the relay to stream `$1` has come to `$2`.
+pub(crate) const SET_RELAYED: &str = "
+    INSERT INTO relay (stream, position) VALUES ($1, $2)
+    ON CONFLICT (stream) DO UPDATE SET position = excluded.position
+    WHERE relay.position < excluded.position";
+
+/// A position as a table tells it.
+pub(crate) fn position_of(table: &str, number: i64) -> Result<Position, sqlx::Error> {
+    Position::try_from(number).map_err(|error| sqlx::Error::ColumnDecode {
+        index: format!("{table}.position"),
+        source: error.into(),
+    })
+}
+
+/// A build of the key table, and how far in the journal it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) generation: i64,
+    pub(crate) position: Position,
+}
+
+/// Which build is written, and by what right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The one that queries read, by whoever holds the lease.
+    Live(Term),
+    /// One that is to take its place.
+    Next,
+}
+
+/// A database that holds the read tables.
+#[async_trait]
+pub(crate) trait Store: std::fmt::Debug + Send + Sync {
+    /// The rows of an owner's keys.
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, sqlx::Error>;
+
+    /// The row of a key.
+    async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error>;
+
+    /// The checkpoint of the build that queries read.
+    async fn live(&self) -> Result<Checkpoint, sqlx::Error>;
+
+    /// Waits until it is worth looking at [`Store::live`] again.
+    async fn changed(&self);
+
+    /// Writes what events do, all of it or nothing, and that the build includes this position: only
+    /// if the build is where the checkpoint says, and is what the target says.
+    async fn write(
+        &self,
+        from: Checkpoint,
+        target: Target,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Checkpoint, WriteError>;
+
+    /// Begins another build.
+    async fn begin_build(&self) -> Result<Checkpoint, sqlx::Error>;
+
+    /// Begins the change from one build to another. Until it ends, nobody else writes the build that
+    /// queries read.
+    async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error>;
+
+    /// Deletes some rows of builds that queries do not read; tells how many.
+    async fn clear(&self) -> Result<u64, sqlx::Error>;
+
+    /// Records when keys were last used.
+    async fn record(&self, uses: &BTreeMap<KeyId, Timestamp>) -> Result<(), sqlx::Error>;
+
+    /// Takes or renews a lease; `None` when another holds it.
+    async fn claim(&self, claim: &Claim) -> Result<Option<Term>, sqlx::Error>;
+
+    /// Gives a lease back, if it is held.
+    async fn release(&self, claim: &Claim) -> Result<(), sqlx::Error>;
+
+    /// Where the relay to this stream has come.
+    async fn relayed(&self, stream: &str) -> Result<Position, sqlx::Error>;
+
+    /// Remembers where the relay to this stream has come; never goes back.
+    async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error>;
+}
+
+/// The change from one build to another, which is undone unless it is finished.
+#[async_trait]
+pub(crate) trait Swap: Send {
+    /// The checkpoint of the build that queries read.
+    async fn live(&mut self) -> Result<Checkpoint, sqlx::Error>;
+
+    /// Writes to the build that is to take its place, like [`Store::write`].
+    async fn write(
+        &mut self,
+        from: Checkpoint,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Checkpoint, WriteError>;
+
+    /// Makes this build the one that queries read, unless a later one is already.
+    async fn finish(self: Box<Self>, generation: i64) -> Result<(), WriteError>;
+}
