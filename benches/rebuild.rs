@@ -110,7 +110,8 @@ pub(crate) async fn run() {
 
         let begun = Instant::now();
         let build = Rebuild::begin(&tables).await.unwrap();
-        let built = build.run(journal.subscribe(Position::START), |_| {}).await.unwrap();
+        let built =
+            build.run(journal.subscribe(Position::START), journal.barrier(), |_| {}).await.unwrap();
         rebuilds.push(events / begun.elapsed().as_secs_f64());
         rebuild::clear(&tables).await.unwrap();
         assert_eq!(built.events as f64, events);

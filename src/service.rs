@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use keyledger_projections::{OpenTablesError, Progress, ReadTables};
+use keyledger_projections::{Duty, Lease, OpenTablesError, Progress, ReadTables};
+use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -16,7 +17,11 @@ use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::{self, JournalReader, OpenError};
 use crate::readiness::Readiness;
 use crate::shutdown::StopSignals;
+use crate::upkeep::ReadSide;
 use crate::{development, http, upkeep};
+
+/// How long it may take to give a lease back.
+const GIVE_BACK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -78,13 +83,20 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         (journal::open_reader(&config.journal_url).await?, None)
     };
     let tables = ReadTables::open(&config.read_url).await?;
-    tasks.spawn(upkeep::watch_journal(journal.clone(), readiness.clone()));
-    if config.roles.projector {
-        let parts = (journal.clone(), tables.clone(), progress.clone(), readiness.clone());
-        tasks.spawn(upkeep::keep_level(parts.0, parts.1, parts.2, parts.3));
-    } else {
-        tasks.spawn(upkeep::follow_tables(tables.clone(), progress.clone(), readiness.clone()));
-    }
+    let (head, heads) = tokio::sync::watch::channel(None);
+    tasks.spawn(upkeep::watch_journal(journal.clone(), head, readiness.clone()));
+    let holder = uuid::Builder::from_random_bytes(UnwrapErr(SysRng).random()).into_uuid();
+    let lease = |duty| Lease::new(&tables, duty, holder, config.lease_period);
+    let projecting = config.roles.projector.then(|| lease(Duty::Project));
+    let read_side = ReadSide {
+        journal: journal.clone(),
+        tables: tables.clone(),
+        lease: projecting.clone(),
+        progress: progress.clone(),
+        readiness: readiness.clone(),
+        head: heads,
+    };
+    tasks.spawn(read_side.keep_level());
     let router = match commands {
         None => http::health_router(readiness),
         Some(commands) => {
@@ -120,7 +132,20 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         () = signalled => {}
         defect = first_defect(&mut tasks) => return Err(ServeError::Defect(defect)),
     }
+    tasks.shutdown().await;
+    give_back(projecting).await;
     Ok(())
+}
+
+/// Gives leases back, so that other nodes need not wait for their end.
+async fn give_back(leases: impl IntoIterator<Item = Lease>) {
+    for lease in leases {
+        match tokio::time::timeout(GIVE_BACK, lease.release()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a lease could not be given back"),
+            Err(_) => tracing::debug!("a lease could not be given back in time"),
+        }
+    }
 }
 
 /// Waits for a task to panic; tasks may end otherwise.

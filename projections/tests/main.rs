@@ -8,6 +8,7 @@
 )]
 
 mod given;
+mod leases;
 mod projecting;
 mod rebuilding;
 mod usage;

@@ -17,7 +17,8 @@ pub(super) async fn run(stores: &Stores) -> anyhow::Result<()> {
     )?);
     let build = Rebuild::begin(&tables).await?;
     let events = journal.subscribe(Position::START);
-    let rebuilt = build.run(events, |position| bar.set_position(position.as_u64())).await?;
+    let reached = |position: Position| bar.set_position(position.as_u64());
+    let rebuilt = build.run(events, journal.barrier(), reached).await?;
     bar.finish();
     rebuild::clear(&tables).await?;
     say(&format!("The read tables are rebuilt from {} events.", rebuilt.events))

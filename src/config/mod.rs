@@ -25,6 +25,8 @@ pub struct Config {
     pub read_url: String,
     /// What this process does.
     pub roles: Roles,
+    /// How long a node that has died may still hold what only one may do.
+    pub lease_period: Duration,
     /// What new keys begin with.
     pub key_prefix: KeyPrefix,
     /// Who is let in.
@@ -84,6 +86,7 @@ impl Config {
         let journal_url = read.required("journal-url", parse::journal_url);
         let read_url = read.required("read-url", parse::read_url);
         let roles = read.required("roles", parse::roles);
+        let lease_period = read.required("lease-period", parse::lease_period);
         let key_prefix = read.required("key-prefix", parse::key_prefix);
         let public_key = read.optional("jwt-public-key", parse::public_key);
         let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
@@ -127,6 +130,7 @@ impl Config {
                 journal_url: journal_url?,
                 read_url: read_url?,
                 roles: roles?,
+                lease_period: lease_period?,
                 key_prefix: key_prefix?,
                 identity: identity?,
                 allowed_origins: origins,

@@ -89,6 +89,13 @@ pub(super) fn duration(value: &str) -> Result<Duration, String> {
         .map_err(|_| format!("{value:?} is no duration with a unit, such as 10s or 500ms"))
 }
 
+pub(super) fn lease_period(value: &str) -> Result<Duration, String> {
+    let period = duration(value)?;
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(600);
+    let in_bounds = bounds.contains(&period);
+    if in_bounds { Ok(period) } else { Err("it is from 100ms to 10m".to_owned()) }
+}
+
 pub(super) fn journal_url(value: &str) -> Result<String, String> {
     journal::check_scheme(value).map_err(|error| error.to_string())?;
     Ok(value.to_owned())
@@ -96,8 +103,10 @@ pub(super) fn journal_url(value: &str) -> Result<String, String> {
 
 pub(super) fn read_url(value: &str) -> Result<String, String> {
     match value.split_once("://") {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(value.to_owned()),
-        _ => Err("a URL of the read tables begins with sqlite://".to_owned()),
+        Some(("sqlite" | "postgres" | "postgresql", place)) if !place.is_empty() => {
+            Ok(value.to_owned())
+        }
+        _ => Err("a URL of the read tables begins with sqlite:// or postgres://".to_owned()),
     }
 }
 

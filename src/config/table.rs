@@ -46,6 +46,8 @@ pub const SETTINGS: &[Setting] = &[
         "Where the read tables are"),
     setting!(Serve, "roles", "KEYLEDGER_ROLES", "api,projector",
         "What this process does: api, projector"),
+    setting!(Serve, "lease-period", "KEYLEDGER_LEASE_PERIOD", "5s",
+        "How long a node that died may still hold what only one node does at a time"),
     setting!(Serve, "key-prefix", "KEYLEDGER_KEY_PREFIX", "orag",
         "What new keys begin with: 2 to 16 of a-z0-9"),
     setting!(Serve, "jwt-public-key", "KEYLEDGER_JWT_PUBLIC_KEY", "",

@@ -1,19 +1,18 @@
 //! What runs beside the requests: it keeps the read side level, and tells what the service can do.
 
 mod journal;
-mod projector;
+mod lead;
+mod read_side;
 mod sign_in;
-mod tables;
 
 use std::time::Duration;
 
 pub use journal::watch_journal;
-pub use projector::keep_level;
+pub use read_side::ReadSide;
 pub use sign_in::prepare_sign_in;
-pub use tables::follow_tables;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The wait between tries of something that does not work, longer each time.
 struct Pause(Duration);

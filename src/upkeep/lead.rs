@@ -1,0 +1,132 @@
+//! Projects: feeds the read tables from the journal while this node holds the lease.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use keyledger_domain::Position;
+use keyledger_projections::{Lease, ProjectionError, Projector, Term, WriteError};
+
+use super::read_side::{LATE, ReadSide};
+use crate::journal::ReadError;
+use crate::readiness::State;
+use crate::telemetry::chain;
+
+/// Why the read tables no longer follow the journal.
+#[derive(Debug, thiserror::Error)]
+enum Interruption {
+    #[error(transparent)]
+    Projection(#[from] ProjectionError<ReadError>),
+    #[error("the journal's head cannot be read")]
+    Head(#[source] ReadError),
+    #[error("the read tables include position {tables}, but the journal ends at {head}")]
+    OtherJournal { tables: Position, head: Position },
+}
+
+/// What to do about it.
+pub(super) enum Remedy {
+    /// Begin again at once.
+    BeginAgain,
+    /// Begin again later.
+    Wait,
+    /// Nothing that a program could do.
+    Stop,
+}
+
+impl Interruption {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::Projection(ProjectionError::Write(WriteError::Superseded)) => Remedy::BeginAgain,
+            Self::Projection(
+                ProjectionError::Source(ReadError::Unavailable(_))
+                | ProjectionError::SourceEnded
+                | ProjectionError::Write(WriteError::Database(_)),
+            )
+            | Self::Head(_) => Remedy::Wait,
+            Self::Projection(
+                ProjectionError::Source(ReadError::Corrupt { .. })
+                | ProjectionError::Write(
+                    WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep,
+                ),
+            )
+            | Self::OtherJournal { .. } => Remedy::Stop,
+        }
+    }
+}
+
+/// Projects for as long as the term lasts, or until something interrupts it; tells what to do then.
+pub(super) async fn lead(side: &ReadSide, lease: &Lease, term: Term) -> Remedy {
+    tracing::debug!("this node keeps the read tables");
+    let interruption = tokio::select! {
+        interruption = project(side, term) => interruption,
+        never = tell_level(side) => never,
+        () = hold(lease, term) => {
+            tracing::info!("another node keeps the read tables now");
+            return Remedy::BeginAgain;
+        }
+    };
+    let remedy = interruption.remedy();
+    match remedy {
+        Remedy::BeginAgain => {
+            tracing::info!("read tables were taken over; beginning again where they stand");
+        }
+        Remedy::Wait => {
+            tracing::warn!(cause = %chain(&interruption), "read tables interrupted");
+        }
+        Remedy::Stop => {
+            tracing::error!(
+                cause = %chain(&interruption),
+                "read tables stopped: the journal and they do not fit; look into the cause, \
+                 then run `keyledger rebuild` and start again"
+            );
+        }
+    }
+    remedy
+}
+
+/// Follows the journal until something interrupts it.
+async fn project(side: &ReadSide, term: Term) -> Interruption {
+    let followed: Result<Infallible, Interruption> = async {
+        let loading = Projector::load(&side.tables, &side.progress, term);
+        let projector = loading.await.map_err(ProjectionError::Write)?;
+        let head = side.journal.barrier().await.map_err(Interruption::Head)?;
+        if projector.position() > head {
+            return Err(Interruption::OtherJournal { tables: projector.position(), head });
+        }
+        let events = side.journal.subscribe(projector.position());
+        projector.run(events).await?;
+        Err(ProjectionError::SourceEnded.into())
+    }
+    .await;
+    let Err(interruption) = followed;
+    interruption
+}
+
+/// Tells whether the projector keeps up with the journal's head.
+async fn tell_level(side: &ReadSide) -> Interruption {
+    side.progress.level().await;
+    side.tell(State::Ready);
+    let mut heads = side.head.clone();
+    loop {
+        // The other end is only dropped when the process ends.
+        if heads.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        let Some(head) = *heads.borrow_and_update() else { continue };
+        let is_level = side.progress.wait_for(head, LATE).await.is_ok();
+        side.tell(if is_level { State::Ready } else { State::Failing });
+    }
+}
+
+/// Renews the lease until it is lost, or cannot be known to be ours.
+async fn hold(lease: &Lease, term: Term) {
+    let mut renewed = Instant::now();
+    while renewed.elapsed() < lease.period() {
+        tokio::time::sleep(lease.period() / 3).await;
+        let asked = Instant::now();
+        match lease.claim().await {
+            Ok(Some(now)) if now == term => renewed = asked,
+            Ok(_) => return,
+            Err(error) => tracing::warn!(cause = %chain(&error), "lease cannot be renewed"),
+        }
+    }
+}
