@@ -6,6 +6,7 @@
 
 mod follow;
 mod group;
+mod kurrentdb;
 mod news;
 mod postgres;
 mod row;
@@ -159,7 +160,7 @@ pub enum Unreadable {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no kind of journal that this program knows.
-    #[error("a journal URL begins with sqlite:// or postgres://, not {0:?}")]
+    #[error("a journal URL begins with sqlite://, postgres:// or kurrentdb://, not {0:?}")]
     UnknownScheme(String),
     /// The URL cannot be understood.
     #[error("the journal URL {url:?} cannot be used")]
@@ -188,6 +189,7 @@ pub enum OpenError {
 enum Kind {
     Sqlite,
     Postgres,
+    Kurrent,
 }
 
 /// Opens a journal for reading and appending.
@@ -198,6 +200,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
     Ok(match kind(url)? {
         Kind::Sqlite => Arc::new(sqlite::open(url).await?),
         Kind::Postgres => Arc::new(postgres::open(url).await?),
+        Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
     })
 }
 
@@ -209,6 +212,7 @@ pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError>
     Ok(match kind(url)? {
         Kind::Sqlite => Arc::new(sqlite::SqliteReader::open(url).await?),
         Kind::Postgres => Arc::new(postgres::PostgresReader::open(url).await?),
+        Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
     })
 }
 
@@ -224,6 +228,9 @@ fn kind(url: &str) -> Result<Kind, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", _)) => Ok(Kind::Sqlite),
         Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres),
+        Some(("esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover", _)) => {
+            Ok(Kind::Kurrent)
+        }
         _ => Err(OpenError::UnknownScheme(url.split(':').next().unwrap_or_default().to_owned())),
     }
 }

@@ -10,7 +10,7 @@ use crate::journal::JournalReader;
 use crate::readiness::{Part, Readiness, State};
 use crate::telemetry::chain;
 
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Asks the journal now and then for its head, and tells it.
 pub async fn watch_journal(

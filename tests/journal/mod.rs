@@ -2,5 +2,6 @@
 
 mod contract;
 pub(crate) mod given;
+mod kurrentdb;
 mod postgres;
 mod sqlite;

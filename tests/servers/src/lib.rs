@@ -1,7 +1,5 @@
 //! The servers that tests run against, each started by the test that needs it, on a port of its own.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 pub mod kurrentdb;
 pub mod nats;
 pub mod postgres;

@@ -1,0 +1,279 @@
+//! The log of a database, and the rules by which it grows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::Cluster;
+
+/// The database behind one or more nodes; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Database(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    log: Mutex<Log>,
+    head: watch::Sender<u64>,
+    cluster: Arc<Cluster>,
+}
+
+/// All events in order, and where each stream's are.
+#[derive(Debug, Default)]
+struct Log {
+    all: Vec<Arc<Record>>,
+    streams: HashMap<String, Stream>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    /// Where in the log its events are, from the first that was ever written.
+    events: Vec<usize>,
+    /// How many of them are gone, by a soft delete.
+    truncated: usize,
+    is_tombstoned: bool,
+}
+
+/// An event as it was written.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) stream: String,
+    pub(super) revision: u64,
+    pub(super) position: u64,
+    pub(super) id: Uuid,
+    pub(super) metadata: HashMap<String, String>,
+    pub(super) custom_metadata: Vec<u8>,
+    pub(super) data: Vec<u8>,
+}
+
+/// An event that is to be written.
+#[derive(Debug)]
+pub(super) struct Proposed {
+    pub(super) id: Uuid,
+    pub(super) metadata: HashMap<String, String>,
+    pub(super) custom_metadata: Vec<u8>,
+    pub(super) data: Vec<u8>,
+}
+
+/// What a stream must be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    Any,
+    NoStream,
+    Exists,
+    Exact(u64),
+}
+
+/// What became of an append.
+#[derive(Debug)]
+pub(super) enum Appended {
+    Written { revision: u64, position: u64 },
+    WrongExpected { current: Option<u64> },
+    Deleted,
+}
+
+/// A stream, as a reader finds it.
+#[derive(Debug)]
+pub(super) enum Found {
+    Events { events: Vec<Arc<Record>>, last: u64 },
+    Nothing,
+    Deleted,
+}
+
+impl Database {
+    pub(super) fn cluster(&self) -> Arc<Cluster> {
+        self.0.cluster.clone()
+    }
+
+    /// Changes each time that the log grows.
+    pub(super) fn head(&self) -> watch::Receiver<u64> {
+        self.0.head.subscribe()
+    }
+
+    /// Appends by the server's rules of idempotency.
+    pub(super) fn append(
+        &self,
+        stream: &str,
+        expected: Expected,
+        events: Vec<Proposed>,
+    ) -> Appended {
+        let mut log = self.0.log.lock().unwrap();
+        let found = log.streams.get(stream);
+        if found.is_some_and(|found| found.is_tombstoned) {
+            return Appended::Deleted;
+        }
+        let written = found.map_or(0, |found| found.events.len());
+        let is_empty = found.is_none_or(|found| found.events.len() == found.truncated);
+        let current = written.checked_sub(1).map(|last| last as u64);
+        let matches = match expected {
+            Expected::Any => true,
+            Expected::NoStream => is_empty,
+            Expected::Exists => !is_empty,
+            Expected::Exact(revision) => current == Some(revision),
+        };
+        let known = match expected {
+            // Only what the whole append is, is recognised.
+            Expected::Any | Expected::Exists => log.known_anywhere(stream, &events),
+            Expected::NoStream if !matches => log.known_from(stream, 0, &events),
+            Expected::Exact(revision)
+                if !matches && current.is_some_and(|last| last > revision) =>
+            {
+                log.known_from(stream, revision as usize + 1, &events)
+            }
+            Expected::NoStream | Expected::Exact(_) => None,
+        };
+        if let Some(last) = known {
+            return Appended::Written { revision: last.revision, position: last.position };
+        }
+        if !matches {
+            return Appended::WrongExpected { current: current.filter(|_| !is_empty) };
+        }
+        let (mut revision, mut position) = (written as u64, log.end());
+        for event in events {
+            position = log.end();
+            revision = log.write(stream, event);
+        }
+        drop(log);
+        self.0.head.send_modify(|head| *head += 1);
+        Appended::Written { revision, position }
+    }
+
+    /// Events of other programs, this many, in a stream of theirs.
+    pub fn append_foreign(&self, count: usize) {
+        let event = |_| Proposed {
+            id: Uuid::from_u128(0),
+            metadata: HashMap::from([("type".to_owned(), "Ordered".to_owned())]),
+            custom_metadata: Vec::new(),
+            data: b"{}".to_vec(),
+        };
+        let mut log = self.0.log.lock().unwrap();
+        for number in 0..count {
+            log.write("order-1", event(number));
+        }
+        drop(log);
+        self.0.head.send_modify(|head| *head += 1);
+    }
+
+    /// What an operator does to hide a stream: its events stay in the log until it is scavenged.
+    pub fn soft_delete(&self, stream: &str) {
+        let mut log = self.0.log.lock().unwrap();
+        let found = log.streams.get_mut(stream).unwrap();
+        found.truncated = found.events.len();
+        drop(log);
+        self.0.head.send_modify(|head| *head += 1);
+    }
+
+    /// What an operator does to end a stream for ever.
+    pub fn tombstone(&self, stream: &str) {
+        let mut log = self.0.log.lock().unwrap();
+        let position = log.end();
+        log.streams.get_mut(stream).unwrap().is_tombstoned = true;
+        log.all.push(Arc::new(Record {
+            stream: stream.to_owned(),
+            revision: i64::MAX as u64,
+            position,
+            id: Uuid::from_u128(1),
+            metadata: stamped(HashMap::from([("type".to_owned(), "$streamDeleted".to_owned())])),
+            custom_metadata: Vec::new(),
+            data: Vec::new(),
+        }));
+        drop(log);
+        self.0.head.send_modify(|head| *head += 1);
+    }
+
+    /// The events of a stream.
+    pub(super) fn stream(&self, name: &str) -> Found {
+        let log = self.0.log.lock().unwrap();
+        match log.streams.get(name) {
+            Some(stream) if stream.is_tombstoned => Found::Deleted,
+            Some(stream) if stream.truncated < stream.events.len() => {
+                let left = stream.events.iter().skip(stream.truncated);
+                let events: Vec<_> = left.filter_map(|at| log.all.get(*at).cloned()).collect();
+                let last = events.last().map_or(0, |last| last.revision);
+                Found::Events { events, last }
+            }
+            Some(_) | None => Found::Nothing,
+        }
+    }
+
+    /// Up to `most` events of all streams, after a position.
+    pub(super) fn after(&self, position: Option<u64>, most: usize) -> Vec<Arc<Record>> {
+        let log = self.0.log.lock().unwrap();
+        let from =
+            position.map_or(0, |after| log.all.partition_point(|event| event.position <= after));
+        log.all.iter().skip(from).take(most).cloned().collect()
+    }
+
+    /// The position of the last event.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.0.log.lock().unwrap().all.last().map(|last| last.position)
+    }
+
+    /// How many events of keys there are, and how many different ones.
+    #[must_use]
+    pub fn key_events(&self) -> (usize, usize) {
+        let log = self.0.log.lock().unwrap();
+        let of_keys = log.all.iter().filter(|event| event.stream.starts_with("apikey-"));
+        let ids: Vec<_> = of_keys.map(|event| event.id).collect();
+        let different: std::collections::HashSet<_> = ids.iter().collect();
+        (ids.len(), different.len())
+    }
+}
+
+impl Log {
+    /// Where the next event will be. Positions are places in a file: they grow by its size.
+    fn end(&self) -> u64 {
+        self.all.last().map_or(71, |last| last.position + 180 + last.data.len() as u64)
+    }
+
+    fn write(&mut self, name: &str, event: Proposed) -> u64 {
+        let position = self.end();
+        let at = self.all.len();
+        let stream = self.streams.entry(name.to_owned()).or_default();
+        let revision = stream.events.len() as u64;
+        stream.events.push(at);
+        self.all.push(Arc::new(Record {
+            stream: name.to_owned(),
+            revision,
+            position,
+            id: event.id,
+            metadata: stamped(event.metadata),
+            custom_metadata: event.custom_metadata,
+            data: event.data,
+        }));
+        revision
+    }
+
+    /// The last of these events, if they are the ones that stand from this revision on.
+    fn known_from(&self, stream: &str, from: usize, events: &[Proposed]) -> Option<Arc<Record>> {
+        let stream = self.streams.get(stream)?;
+        let mut last = None;
+        for (number, event) in events.iter().enumerate() {
+            let at = *stream.events.get(from + number)?;
+            let known = self.all.get(at).filter(|known| known.id == event.id)?;
+            last = Some(known.clone());
+        }
+        last
+    }
+
+    /// The last of these events, if all of them stand one after another anywhere in the stream.
+    fn known_anywhere(&self, name: &str, events: &[Proposed]) -> Option<Arc<Record>> {
+        let stream = self.streams.get(name)?;
+        let first = events.first()?;
+        // Ids of the recent past only are remembered.
+        let recent = stream.events.len().saturating_sub(100);
+        let from = (recent..stream.events.len()).find(|number| {
+            let at = stream.events.get(*number).and_then(|at| self.all.get(*at));
+            at.is_some_and(|known| known.id == first.id)
+        })?;
+        self.known_from(name, from, events)
+    }
+}
+
+fn stamped(mut metadata: HashMap<String, String>) -> HashMap<String, String> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    metadata.insert("created".to_owned(), (now.as_nanos() / 100).to_string());
+    metadata
+}

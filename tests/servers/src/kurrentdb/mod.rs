@@ -1,0 +1,193 @@
+//! A stand-in for KurrentDB: its protocol and its rules over a log in memory, and faults on demand.
+//!
+//! It does what was seen of a real server: when an append that is sent again is recognised, what
+//! reads and subscriptions tell of streams that are missing, deleted or truncated, when a filtered
+//! subscription tells checkpoints, how nodes that do not lead refuse. A database outlives its nodes,
+//! and any number of them serve it.
+
+mod log;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+pub use log::Database;
+use service::Node;
+
+/// What the protocol says, made at build time.
+#[allow(clippy::all, dead_code)]
+mod protocol {
+    pub mod event_store {
+        pub mod client {
+            tonic::include_proto!("event_store.client");
+            pub mod streams {
+                tonic::include_proto!("event_store.client.streams");
+            }
+            pub mod gossip {
+                tonic::include_proto!("event_store.client.gossip");
+            }
+            pub mod server_features {
+                tonic::include_proto!("event_store.client.server_features");
+            }
+        }
+    }
+    pub mod google {
+        pub mod rpc {
+            tonic::include_proto!("google.rpc");
+        }
+    }
+}
+
+/// What goes wrong with calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is refused, as by a server that has just started.
+    NotReady,
+    /// It is never answered, and does nothing.
+    Hang,
+    /// It is done, and answered with an error.
+    DoneThenError,
+    /// It is done, and answered this much later.
+    DoneThenLate(Duration),
+}
+
+/// What goes wrong with subscriptions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubscriptionFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// They deliver nothing any more.
+    Silent,
+    /// They end without an error, as when something between closes the stream.
+    End,
+    /// They end with an error.
+    Error,
+}
+
+/// What goes wrong with a node.
+#[derive(Debug, Default)]
+struct Faults {
+    appends: Mutex<CallFault>,
+    reads: Mutex<CallFault>,
+    subscriptions: watch::Sender<SubscriptionFault>,
+}
+
+/// The nodes of a database, and who of them leads.
+#[derive(Debug, Default)]
+struct Cluster {
+    members: Mutex<Vec<SocketAddr>>,
+    leader: Mutex<Option<SocketAddr>>,
+}
+
+/// A node of a database that runs.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    faults: Arc<Faults>,
+    cluster: Arc<Cluster>,
+    /// Its own, so that its end cuts every connection at once.
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// Starts the only node of a new database.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::serve(&Database::default(), 0)
+    }
+
+    /// Starts a node of a database on a port, 0 for any. The first of a database's nodes leads.
+    #[must_use]
+    pub fn serve(database: &Database, port: u16) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let faults = Arc::new(Faults::default());
+        let cluster = database.cluster();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut members = cluster.members.lock().unwrap();
+        if !members.contains(&address) {
+            members.push(address);
+        }
+        drop(members);
+        cluster.leader.lock().unwrap().get_or_insert(address);
+        let node = Node::new(database.clone(), faults.clone(), cluster.clone(), address);
+        runtime.spawn(node.serve(listener));
+        Self { address, faults, cluster, runtime: Some(runtime) }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, without TLS.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("kurrentdb://{}?tls=false", self.address)
+    }
+
+    /// The URL of all nodes of the database that ever were.
+    #[must_use]
+    pub fn cluster_url(&self) -> String {
+        let members = self.cluster.members.lock().unwrap();
+        let members: Vec<_> = members.iter().map(ToString::to_string).collect();
+        format!("kurrentdb://{}?tls=false", members.join(","))
+    }
+
+    /// Makes this node the leader.
+    pub fn lead(&self) {
+        *self.cluster.leader.lock().unwrap() = Some(self.address);
+    }
+
+    /// From now on, this goes wrong with appends.
+    pub fn appends(&self, fault: CallFault) {
+        *self.faults.appends.lock().unwrap() = fault;
+    }
+
+    /// From now on, this goes wrong with reads.
+    pub fn reads(&self, fault: CallFault) {
+        *self.faults.reads.lock().unwrap() = fault;
+    }
+
+    /// This goes wrong with the subscriptions that there are. Those that begin later are in order,
+    /// unless they are to be silent.
+    pub fn subscriptions(&self, fault: SubscriptionFault) {
+        self.faults.subscriptions.send_replace(fault);
+    }
+
+    /// Ends it: every connection is cut, and nobody answers.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waits for the listener to be closed, so that the port is free; elsewhere, since those
+            // who call this may not wait.
+            let ended = std::thread::spawn(|| runtime.shutdown_timeout(Duration::from_secs(5)));
+            ended.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
