@@ -1,13 +1,26 @@
 //! The journal in KurrentDB: on a stand-in, and on a real server where `TEST_KURRENTDB_URL` is set.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use keyledger::journal::{self, Journal, JournalReader};
-use keyledger_test_servers::kurrentdb::Server;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
+use keyledger::journal::{
+    self, Append, AppendError, Appended, Journal, JournalReader, OpenError, Subscription,
+};
+use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_projections::Delivery;
+use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
 
 use super::contract::contract;
-use super::given::Stand;
+use super::given::{
+    Stand, after, create, created, deleted, first, new_key, next_event, revoked, until_level,
+};
+
+/// How long anything may take to be back.
+const BACK: Duration = Duration::from_secs(5);
 
 /// A server of its own, or the one that the environment names.
 struct Kurrent {
@@ -39,3 +52,231 @@ impl Stand for Kurrent {
 }
 
 contract!(Kurrent::new());
+
+/// Sends the same append until its outcome is known, as commands do.
+async fn settle(journal: &dyn Journal, append: Append) -> Appended {
+    loop {
+        match journal.append(append.clone()).await {
+            Ok(appended) => return appended,
+            Err(AppendError::Ambiguous(_) | AppendError::Unavailable(_)) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
+    let key_id = new_key();
+    (key_id, settle(journal, first(key_id, vec![created(key_id)])).await)
+}
+
+/// Waits until the subscription has delivered this position; pulses go on meanwhile, as they do in
+/// the service. Tells how long it took.
+async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Position) -> Duration {
+    let begun = Instant::now();
+    let pulses = async {
+        loop {
+            let _ = journal.barrier().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let reached = async {
+        loop {
+            let (Delivery::CaughtUp(position) | Delivery::Event(RecordedEvent { position, .. })) =
+                subscription.next().await.unwrap().unwrap();
+            if position >= to {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = pulses => {}
+        () = reached => {}
+    }
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn a_leader_that_dies_is_left_for_the_next() {
+    let database = Database::default();
+    let mut leader = Server::serve(&database, 0);
+    let mut other = Server::serve(&database, 0);
+    let journal = journal::open(&other.cluster_url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    let mut written = Vec::new();
+    for _ in 0..3 {
+        let (_, appended) = settle_new(&*journal).await;
+        until(&*journal, &mut subscription, appended.position).await;
+        written.push(appended);
+        let address = leader.address();
+        leader.kill();
+        other.lead();
+        let begun = Instant::now();
+        let (_, appended) = settle_new(&*journal).await;
+        assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
+        let took = until(&*journal, &mut subscription, appended.position).await;
+        assert!(took < BACK, "{took:?}");
+        written.push(appended);
+        // It comes back as a follower, to be the next leader.
+        leader = std::mem::replace(&mut other, Server::serve(&database, address.port()));
+    }
+    assert_eq!(database.key_events(), (written.len(), written.len()));
+}
+
+#[tokio::test]
+async fn a_server_that_has_restarted_is_found_again() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let port = server.address().port();
+    let journal = journal::open(&server.url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    settle_new(&*journal).await;
+    server.kill();
+    let outcome = journal.append(first(new_key(), vec![created(new_key())])).await;
+    assert!(
+        matches!(outcome, Err(AppendError::Ambiguous(_) | AppendError::Unavailable(_))),
+        "{outcome:?}"
+    );
+    assert!(journal.read(new_key()).await.is_err());
+    assert!(journal.barrier().await.is_err());
+    let server = Server::serve(&database, port);
+    server.appends(CallFault::NotReady);
+    let settling = settle_new(&*journal);
+    let readying = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.appends(CallFault::None);
+    };
+    let begun = Instant::now();
+    let ((_, appended), ()) = tokio::join!(settling, readying);
+    assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
+    let took = until(&*journal, &mut subscription, appended.position).await;
+    assert!(took < BACK, "{took:?}");
+    assert_eq!(database.key_events(), (2, 2));
+}
+
+#[tokio::test]
+async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
+    for fault in [SubscriptionFault::Error, SubscriptionFault::End, SubscriptionFault::Silent] {
+        let server = Server::start();
+        let journal = journal::open(&server.url()).await.unwrap();
+        let mut subscription = journal.subscribe(Position::START);
+        until_level(&mut subscription).await;
+        let (key_id, _) = create(&*journal).await;
+        assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
+        server.subscriptions(fault);
+        let (one, _) = create(&*journal).await;
+        if fault == SubscriptionFault::Silent {
+            // Whoever subscribes from now on is told again.
+            server.subscriptions(SubscriptionFault::None);
+        }
+        let (two, appended) = create(&*journal).await;
+        let begun = Instant::now();
+        for expected in [one, two] {
+            let event = tokio::time::timeout(BACK, next_event(&mut subscription)).await;
+            assert_eq!(event.unwrap().event.key_id(), expected, "{fault:?}");
+        }
+        assert!(begun.elapsed() < BACK, "{fault:?}: {:?}", begun.elapsed());
+        until(&*journal, &mut subscription, appended.position).await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
+    let server = Server::start();
+    let journal = journal::open(&server.url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    until_level(&mut subscription).await;
+    for _ in 0..5 {
+        server.subscriptions(SubscriptionFault::End);
+        let (_, appended) = create(&*journal).await;
+        let took = until(&*journal, &mut subscription, appended.position).await;
+        assert!(took < BACK, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_append_whose_outcome_is_unknown_is_written_once() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let journal = journal::open(&server.url()).await.unwrap();
+    let late = CallFault::DoneThenLate(Duration::from_secs(60));
+    for fault in [CallFault::DoneThenError, CallFault::Hang, late] {
+        let (key_id, _) = create(&*journal).await;
+        let append = after(0, key_id, vec![revoked(key_id), deleted(key_id)]);
+        server.appends(fault);
+        let begun = Instant::now();
+        let outcome = journal.append(append.clone()).await;
+        assert!(matches!(outcome, Err(AppendError::Ambiguous(_))), "{fault:?}: {outcome:?}");
+        assert!(begun.elapsed() < BACK, "{fault:?}");
+        server.appends(CallFault::None);
+        let appended = settle(&*journal, append.clone()).await;
+        let read = journal.read(key_id).await.unwrap();
+        assert_eq!(read.len(), 3, "{fault:?}");
+        assert_eq!(read[2].position, appended.position);
+        assert_eq!(journal.append(append).await.unwrap(), appended);
+    }
+    assert_eq!(database.key_events(), (9, 9));
+}
+
+#[tokio::test]
+async fn what_an_operator_has_deleted_stops_no_reader() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let journal = journal::open(&server.url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    let (hidden, _) = create(&*journal).await;
+    let (ended, _) = create(&*journal).await;
+    database.append_foreign(1_700);
+    database.soft_delete(&hidden.stream());
+    database.tombstone(&ended.stream());
+    database.append_foreign(1_700);
+    let (last, appended) = create(&*journal).await;
+    assert_eq!(journal.read(hidden).await.unwrap(), []);
+    assert_eq!(journal.read(ended).await.unwrap(), []);
+    let outcome = journal.append(after(0, ended, vec![revoked(ended)])).await;
+    assert!(matches!(outcome, Err(AppendError::Invalid(_))), "{outcome:?}");
+    for mut subscription in [journal.subscribe(Position::START), subscription] {
+        for expected in [hidden, ended, last] {
+            assert_eq!(next_event(&mut subscription).await.event.key_id(), expected);
+        }
+        until(&*journal, &mut subscription, appended.position).await;
+    }
+}
+
+#[tokio::test]
+async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let journal = journal::open(&server.url()).await.unwrap();
+    create(&*journal).await;
+    let mut subscription = journal.subscribe(Position::START);
+    until_level(&mut subscription).await;
+    for _ in 0..3 {
+        database.append_foreign(777);
+        let barrier = journal.barrier().await.unwrap();
+        let took = until(&*journal, &mut subscription, barrier).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_may_have_any_characters() {
+    let server = Server::start();
+    let address = server.address();
+    let url = format!("kurrentdb://us%40er:p%40ss%3A%2F%25w%C3%BCrd@{address}?tls=false");
+    let journal = journal::open(&url).await.unwrap();
+    create(&*journal).await;
+    let expected = format!("Basic {}", STANDARD.encode("us@er:p@ss:/%würd"));
+    assert_eq!(server.authorization(), Some(expected));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_without_the_password() {
+    for url in ["esdb://ann:hidden@127.0.0.1:1?tls=false", "kurrentdb://ann:hidden@:x?tls=maybe"] {
+        let error = journal::open(url).await.unwrap_err();
+        assert!(matches!(error, OpenError::Failed { .. } | OpenError::BadUrl { .. }), "{error:?}");
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("hidden"), "{told}");
+    }
+}

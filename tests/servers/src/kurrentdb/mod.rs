@@ -78,6 +78,8 @@ struct Faults {
     appends: Mutex<CallFault>,
     reads: Mutex<CallFault>,
     subscriptions: watch::Sender<SubscriptionFault>,
+    /// What the last append was signed with.
+    authorization: Mutex<Option<String>>,
 }
 
 /// The nodes of a database, and who of them leads.
@@ -146,6 +148,12 @@ impl Server {
         let members = self.cluster.members.lock().unwrap();
         let members: Vec<_> = members.iter().map(ToString::to_string).collect();
         format!("kurrentdb://{}?tls=false", members.join(","))
+    }
+
+    /// The `Authorization` header of the last append.
+    #[must_use]
+    pub fn authorization(&self) -> Option<String> {
+        self.faults.authorization.lock().unwrap().clone()
     }
 
     /// Makes this node the leader.

@@ -131,6 +131,9 @@ impl Streams for Node {
         &self,
         request: Request<Streaming<s::AppendReq>>,
     ) -> Result<Response<s::AppendResp>, Status> {
+        let told = request.metadata().get("authorization");
+        let told = told.map(|value| value.to_str().unwrap().to_owned());
+        *self.faults.authorization.lock().unwrap() = told;
         use s::append_req::Content;
         use s::append_req::options::ExpectedStreamRevision as E;
         let missing = || Status::invalid_argument("an option is missing");
