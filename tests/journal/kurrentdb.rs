@@ -1,5 +1,6 @@
 //! The journal in KurrentDB: on a stand-in, and on a real server where `TEST_KURRENTDB_URL` is set.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,6 @@ use keyledger_domain::{KeyId, Position, RecordedEvent};
 use keyledger_projections::Delivery;
 use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
 
-use super::contract::contract;
 use super::given::{
     Stand, after, create, created, deleted, first, new_key, next_event, revoked, until_level,
 };
@@ -51,7 +51,34 @@ impl Stand for Kurrent {
     }
 }
 
-contract!(Kurrent::new());
+/// The contract: on a real server by
+/// `TEST_KURRENTDB_URL=… cargo test --test blackbox journal::kurrentdb::on_any_server`.
+mod on_any_server {
+    crate::journal::contract::contract!(super::Kurrent::new());
+}
+
+#[test]
+fn the_suite_runs_alone_on_a_server_that_others_use_too() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let nowhere = tempfile::TempDir::new().unwrap();
+    let mut suite = Command::new(std::env::current_exe().unwrap())
+        .arg("journal::kurrentdb::on_any_server")
+        .env_clear()
+        .env("TEST_KURRENTDB_URL", server.url())
+        .current_dir(nowhere.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while suite.try_wait().unwrap().is_none() {
+        database.append_foreign(3);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = suite.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("19 passed; 0 failed"), "{told}");
+}
 
 /// Sends the same append until its outcome is known, as commands do.
 async fn settle(journal: &dyn Journal, append: Append) -> Appended {
@@ -167,6 +194,7 @@ async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
         server.subscriptions(fault);
         let (one, _) = create(&*journal).await;
         if fault == SubscriptionFault::Silent {
+            server.struck().await;
             // Whoever subscribes from now on is told again.
             server.subscriptions(SubscriptionFault::None);
         }

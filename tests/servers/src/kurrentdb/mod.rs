@@ -78,6 +78,8 @@ struct Faults {
     appends: Mutex<CallFault>,
     reads: Mutex<CallFault>,
     subscriptions: watch::Sender<SubscriptionFault>,
+    /// How many subscriptions something has gone wrong with.
+    struck: watch::Sender<usize>,
     /// What the last append was signed with.
     authorization: Mutex<Option<String>>,
 }
@@ -175,6 +177,12 @@ impl Server {
     /// unless they are to be silent.
     pub fn subscriptions(&self, fault: SubscriptionFault) {
         self.faults.subscriptions.send_replace(fault);
+    }
+
+    /// Waits until something has gone wrong with a subscription.
+    pub async fn struck(&self) {
+        let mut struck = self.faults.struck.subscribe();
+        struck.wait_for(|count| *count > 0).await.unwrap();
     }
 
     /// Ends it: every connection is cut, and nobody answers.

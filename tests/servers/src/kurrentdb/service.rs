@@ -334,6 +334,9 @@ async fn deliver(
             continue;
         }
         let now = *fault.borrow_and_update();
+        if now != SubscriptionFault::None {
+            faults.struck.send_modify(|count| *count += 1);
+        }
         match now {
             SubscriptionFault::None => {}
             SubscriptionFault::End => return None,
