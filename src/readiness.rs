@@ -10,17 +10,26 @@ pub enum Part {
     Journal,
     /// The read tables follow the journal.
     ReadTables,
+    /// Events are published.
+    Relay,
     /// There are keys to verify sign-in tokens with.
     SignIn,
 }
 
 impl Part {
+    /// Whether requests can do without it: events that are not published wait in the journal.
+    #[must_use]
+    pub fn is_beside_requests(self) -> bool {
+        matches!(self, Self::Relay)
+    }
+
     /// The name that users see.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Journal => "journal",
             Self::ReadTables => "read_tables",
+            Self::Relay => "relay",
             Self::SignIn => "sign_in",
         }
     }

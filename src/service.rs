@@ -16,6 +16,7 @@ use crate::config::{Config, Identity};
 use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::{self, JournalReader, OpenError};
 use crate::readiness::Readiness;
+use crate::relay::{Relay, StreamDiffers};
 use crate::shutdown::StopSignals;
 use crate::upkeep::ReadSide;
 use crate::{development, http, upkeep};
@@ -35,6 +36,9 @@ pub enum ServeError {
     /// The read tables.
     #[error(transparent)]
     Tables(#[from] OpenTablesError),
+    /// The stream that events are published to.
+    #[error(transparent)]
+    Stream(#[from] StreamDiffers),
     /// The signing key of development.
     #[error(transparent)]
     Development(#[from] SigningError),
@@ -97,6 +101,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         head: heads,
     };
     tasks.spawn(read_side.keep_level());
+    let mut relaying = None;
+    if let Some(nats) = config.nats.filter(|_| config.roles.relay) {
+        Relay::check(&nats).await?;
+        let lease = lease(Duty::Relay);
+        relaying = Some(lease.clone());
+        let (journal, tables, readiness) = (journal.clone(), tables.clone(), readiness.clone());
+        tasks.spawn(Relay { journal, tables, lease, nats, readiness }.run());
+    }
     let router = match commands {
         None => http::health_router(readiness),
         Some(commands) => {
@@ -133,7 +145,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         defect = first_defect(&mut tasks) => return Err(ServeError::Defect(defect)),
     }
     tasks.shutdown().await;
-    give_back(projecting).await;
+    give_back(projecting.into_iter().chain(relaying)).await;
     Ok(())
 }
 

@@ -90,9 +90,12 @@ fn the_read_side_knows_no_journal_and_no_http() {
 
 #[test]
 fn each_technology_has_one_place() {
-    let places: [(&str, &[&str]); 10] = [
+    let places: [(&str, &[&str]); 13] = [
         ("sqlx", &["postgres/", "projections/", "src/journal/"]),
         ("axum", &["src/http/"]),
+        ("eventstore", &["src/journal/kurrentdb/"]),
+        ("async_nats", &["src/relay/"]),
+        ("socket2", &["src/journal/kurrentdb/"]),
         ("keyledger_postgres", &["projections/", "src/journal/"]),
         ("axum_extra", &["src/http/"]),
         ("tower_http", &["src/http/"]),

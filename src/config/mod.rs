@@ -6,12 +6,14 @@ mod parse;
 mod table;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
 
 use crate::identity::{KeySource, TokenRules};
+use crate::relay::NatsSettings;
 pub use table::{Group, SETTINGS, Setting, args};
 
 /// What `keyledger serve` runs with.
@@ -27,6 +29,8 @@ pub struct Config {
     pub roles: Roles,
     /// How long a node that has died may still hold what only one may do.
     pub lease_period: Duration,
+    /// Where events are published, if anywhere.
+    pub nats: Option<NatsSettings>,
     /// What new keys begin with.
     pub key_prefix: KeyPrefix,
     /// Who is let in.
@@ -56,6 +60,8 @@ pub struct Roles {
     pub api: bool,
     /// Keeps the read tables.
     pub projector: bool,
+    /// Publishes events.
+    pub relay: bool,
 }
 
 /// How the log is written.
@@ -87,6 +93,7 @@ impl Config {
         let read_url = read.required("read-url", parse::read_url);
         let roles = read.required("roles", parse::roles);
         let lease_period = read.required("lease-period", parse::lease_period);
+        let nats = nats(&mut read);
         let key_prefix = read.required("key-prefix", parse::key_prefix);
         let public_key = read.optional("jwt-public-key", parse::public_key);
         let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
@@ -131,6 +138,7 @@ impl Config {
                 read_url: read_url?,
                 roles: roles?,
                 lease_period: lease_period?,
+                nats,
                 key_prefix: key_prefix?,
                 identity: identity?,
                 allowed_origins: origins,
@@ -139,6 +147,36 @@ impl Config {
         };
         whole().ok_or_else(|| Mistakes(vec!["a value is missing".to_owned()]))
     }
+}
+
+/// Where events are published; `None` when they are not.
+fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
+    let url = read.optional("nats-url", parse::nats_url);
+    let credentials = read.optional("nats-credentials", parse::text);
+    let stream = read.required("nats-stream", parse::stream_name);
+    let replicas = read.required("nats-replicas", parse::replicas);
+    let source = read.required("event-source", parse::event_source);
+    Some(NatsSettings {
+        url: url?,
+        credentials: credentials.map(PathBuf::from),
+        stream: stream?,
+        replicas: replicas?,
+        source: source?,
+    })
+}
+
+/// Reads where events are published, for commands that need no more.
+///
+/// # Errors
+/// All [`Mistakes`] together.
+pub fn nats_from_matches(matches: &ArgMatches) -> Result<NatsSettings, Mistakes> {
+    let mut read = parse::Reader::new(matches);
+    let nats = nats(&mut read);
+    if nats.is_none() && read.is_clean() {
+        read.mistake("KEYLEDGER_NATS_URL: must not be empty");
+    }
+    read.finish()?;
+    nats.ok_or_else(|| Mistakes(vec!["a value is missing".to_owned()]))
 }
 
 /// Where the events and the read tables are, for commands that need no more.

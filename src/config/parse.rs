@@ -110,19 +110,53 @@ pub(super) fn read_url(value: &str) -> Result<String, String> {
     }
 }
 
+pub(super) fn nats_url(value: &str) -> Result<String, String> {
+    let is_server = |server: &String| {
+        let scheme = server.split_once("://").map(|(scheme, _)| scheme);
+        matches!(scheme, Some("nats" | "tls"))
+    };
+    if list(value)?.iter().all(is_server) {
+        return Ok(value.to_owned());
+    }
+    Err("a NATS URL begins with nats:// or tls://".to_owned())
+}
+
+/// A name as JetStream takes it in subjects of its own (ADR-6 of NATS).
+pub(super) fn stream_name(value: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if value.len() <= 255 && value.chars().all(fits) {
+        return Ok(value.to_owned());
+    }
+    Err("a stream's name has up to 255 of A-Z, a-z, 0-9, _ and -".to_owned())
+}
+
+pub(super) fn replicas(value: &str) -> Result<usize, String> {
+    let replicas = value.parse().ok().filter(|replicas| (1..=5).contains(replicas));
+    replicas.ok_or_else(|| format!("{value:?} is no number from 1 to 5"))
+}
+
+/// A URI or a reference to one (RFC 3986), as CloudEvents want it.
+pub(super) fn event_source(value: &str) -> Result<String, String> {
+    if value.chars().all(|c| c.is_ascii_graphic() && !"<>\"{}|\\^`".contains(c)) {
+        return Ok(value.to_owned());
+    }
+    Err(format!("{value:?} is no URI"))
+}
+
 pub(super) fn roles(value: &str) -> Result<Roles, String> {
-    let mut roles = Roles { api: false, projector: false };
+    let mut roles = Roles { api: false, projector: false, relay: false };
     for role in list(value)? {
         match role.as_str() {
             "api" => roles.api = true,
             "projector" => roles.projector = true,
+            "relay" => roles.relay = true,
             unknown => {
-                return Err(format!("{unknown:?} is no role; there are api and projector"));
+                return Err(format!("{unknown:?} is no role; there are api, projector and relay"));
             }
         }
     }
-    if !roles.api && !roles.projector {
-        return Err("name one role at least: api, projector".to_owned());
+    if !roles.api && !roles.projector && !roles.relay {
+        return Err("name one role at least: api, projector, relay".to_owned());
     }
     Ok(roles)
 }

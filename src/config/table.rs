@@ -24,6 +24,8 @@ pub enum Group {
     Serve,
     /// All that touch the stores.
     Stores,
+    /// All that use NATS.
+    Nats,
     /// All.
     Logging,
 }
@@ -44,10 +46,20 @@ pub const SETTINGS: &[Setting] = &[
         "Where the events are"),
     setting!(Stores, "read-url", "KEYLEDGER_READ_URL", "sqlite://data/read.db",
         "Where the read tables are"),
-    setting!(Serve, "roles", "KEYLEDGER_ROLES", "api,projector",
-        "What this process does: api, projector"),
+    setting!(Serve, "roles", "KEYLEDGER_ROLES", "api,projector,relay",
+        "What this process does: api, projector, relay"),
     setting!(Serve, "lease-period", "KEYLEDGER_LEASE_PERIOD", "5s",
         "How long a node that died may still hold what only one node does at a time"),
+    setting!(Nats, "nats-url", "KEYLEDGER_NATS_URL", "",
+        "NATS servers that events are published to, separated by commas; none: they are not"),
+    setting!(Nats, "nats-credentials", "KEYLEDGER_NATS_CREDENTIALS", "",
+        "File of NATS credentials (JWT and key)"),
+    setting!(Nats, "nats-stream", "KEYLEDGER_NATS_STREAM", "KEYS",
+        "JetStream stream of the events; created if it is missing"),
+    setting!(Nats, "nats-replicas", "KEYLEDGER_NATS_REPLICAS", "1",
+        "How many NATS servers keep each event: 1 to 5"),
+    setting!(Nats, "event-source", "KEYLEDGER_EVENT_SOURCE", "urn:keyledger",
+        "URI that published events name as their source"),
     setting!(Serve, "key-prefix", "KEYLEDGER_KEY_PREFIX", "orag",
         "What new keys begin with: 2 to 16 of a-z0-9"),
     setting!(Serve, "jwt-public-key", "KEYLEDGER_JWT_PUBLIC_KEY", "",

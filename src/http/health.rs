@@ -44,7 +44,8 @@ pub(super) async fn alive() -> Json<Alive> {
 )]
 pub(super) async fn ready(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
     let parts = readiness.parts();
-    let ready = parts.values().all(|state| *state == PartState::Ready);
+    let mut needed = parts.iter().filter(|(part, _)| !part.is_beside_requests());
+    let ready = needed.all(|(_, state)| *state == PartState::Ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let parts = parts.into_iter().map(|(part, state)| (part.name(), state.name())).collect();
     (status, Json(Ready { ready, parts }))

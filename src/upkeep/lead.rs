@@ -1,13 +1,13 @@
 //! Projects: feeds the read tables from the journal while this node holds the lease.
 
 use std::convert::Infallible;
-use std::time::Instant;
 
 use keyledger_domain::Position;
 use keyledger_projections::{Lease, ProjectionError, Projector, Term, WriteError};
 
 use super::read_side::{LATE, ReadSide};
 use crate::journal::ReadError;
+use crate::lease::hold;
 use crate::readiness::State;
 use crate::telemetry::chain;
 
@@ -114,19 +114,5 @@ async fn tell_level(side: &ReadSide) -> Interruption {
         let Some(head) = *heads.borrow_and_update() else { continue };
         let is_level = side.progress.wait_for(head, LATE).await.is_ok();
         side.tell(if is_level { State::Ready } else { State::Failing });
-    }
-}
-
-/// Renews the lease until it is lost, or cannot be known to be ours.
-async fn hold(lease: &Lease, term: Term) {
-    let mut renewed = Instant::now();
-    while renewed.elapsed() < lease.period() {
-        tokio::time::sleep(lease.period() / 3).await;
-        let asked = Instant::now();
-        match lease.claim().await {
-            Ok(Some(now)) if now == term => renewed = asked,
-            Ok(_) => return,
-            Err(error) => tracing::warn!(cause = %chain(&error), "lease cannot be renewed"),
-        }
     }
 }

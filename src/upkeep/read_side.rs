@@ -8,9 +8,9 @@ use keyledger_domain::Position;
 use keyledger_projections::{Lease, Progress, ReadTables};
 use tokio::sync::watch;
 
-use super::Pause;
 use super::lead::{Remedy, lead};
 use crate::journal::JournalReader;
+use crate::pause::Pause;
 use crate::readiness::{Part, Readiness, State};
 use crate::telemetry::chain;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Pause;
 use crate::identity::TokenVerifier;
+use crate::pause::Pause;
 use crate::readiness::{Part, Readiness, State};
 use crate::telemetry::chain;
 

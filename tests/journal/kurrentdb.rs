@@ -252,7 +252,7 @@ async fn what_an_operator_has_deleted_stops_no_reader() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let journal = journal::open(&server.url()).await.unwrap();
-    let mut subscription = journal.subscribe(Position::START);
+    let subscription = journal.subscribe(Position::START);
     let (hidden, _) = create(&*journal).await;
     let (ended, _) = create(&*journal).await;
     database.append_foreign(1_700);

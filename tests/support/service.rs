@@ -182,6 +182,13 @@ impl Service {
         self.folder.clone()
     }
 
+    /// Asks it to end, and waits until it has; its folder stays.
+    pub(crate) fn stop_in_folder(self) -> Arc<TempDir> {
+        let folder = self.folder.clone();
+        assert!(self.stop().0.success());
+        folder
+    }
+
     /// Waits until it has ended; tells how, and all that it printed.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();

@@ -1,1 +1,72 @@
 //! A real nats-server with JetStream.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+use crate::free_port;
+use crate::process::Process;
+
+/// Which version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one that Debian 12 has: 2.9.
+    Old,
+    /// A current one.
+    Current,
+}
+
+/// A server with a folder of its own.
+#[derive(Debug)]
+pub struct Nats {
+    program: PathBuf,
+    folder: TempDir,
+    port: u16,
+    process: Mutex<Option<Process>>,
+}
+
+impl Nats {
+    /// Starts a server.
+    #[must_use]
+    pub fn start(version: Version) -> Self {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
+        let program = match version {
+            Version::Old => "/usr/sbin/nats-server".into(),
+            Version::Current => tools.join("nats-server/nats-server"),
+        };
+        let folder = TempDir::new().unwrap();
+        let server = Self { program, folder, port: free_port(), process: Mutex::new(None) };
+        server.start_again();
+        server
+    }
+
+    /// Starts it again where it was stopped.
+    pub fn start_again(&self) {
+        let mut command = Command::new(&self.program);
+        command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.arg("--store_dir").arg(self.folder.path());
+        *self.process.lock().unwrap() = Some(Process::start(&mut command, "Server is ready"));
+    }
+
+    /// Ends it at once.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            process.signal("KILL");
+            process.ended();
+        }
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+}

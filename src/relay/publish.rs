@@ -1,0 +1,159 @@
+//! Publishes: many messages on their way at once, each fenced by the sequence before it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_nats::connection::State as ConnectionState;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::Stream;
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use keyledger_domain::{Position, RecordedEvent};
+use keyledger_projections::Delivery;
+
+use super::cloud_event::message;
+use super::{ANSWER, Interruption, Relay, stream};
+use crate::pause::Pause;
+use crate::readiness::State;
+
+/// How many messages may be on their way.
+const IN_FLIGHT: usize = 256;
+/// How often to look after the connection, and to remember in the read database how far the relay has
+/// come.
+const TICK: Duration = Duration::from_millis(500);
+/// The header that tells an event's position.
+pub(super) const POSITION: &str = "Keyledger-Position";
+
+/// Publishes what the stream does not have yet, and what comes, until something interrupts it.
+pub(super) async fn publish(
+    relay: &Relay,
+    stored: &mut Position,
+    pause: &mut Pause,
+) -> Interruption {
+    match follow(relay, stored, pause).await {
+        Ok(()) => Interruption::Ended,
+        Err(interruption) => interruption,
+    }
+}
+
+async fn follow(
+    relay: &Relay,
+    stored: &mut Position,
+    pause: &mut Pause,
+) -> Result<(), Interruption> {
+    let client = relay.nats.connect().await?;
+    let (context, stream) = stream::open(&client, &relay.nats).await?;
+    let (sequence, from) = resume(relay, &stream, *stored).await?;
+    let head = relay.journal.barrier().await?;
+    if from > head {
+        return Err(Interruption::OtherJournal { stream: from, head });
+    }
+    relay.tell(State::Ready);
+    let mut events = relay.journal.subscribe(from);
+    let mut window = Window { context, relay, sequence, acks: FuturesOrdered::new() };
+    let mut remembered = *stored;
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            biased;
+            Some(ack) = window.acks.next() => {
+                let Stored { position, is_new } = ack?;
+                *stored = position;
+                *pause = Pause::new();
+                if !is_new {
+                    // The fences of those after it are wrong by one.
+                    return Err(Interruption::OutOfStep);
+                }
+            }
+            _ = tick.tick() => {
+                if client.connection_state() != ConnectionState::Connected {
+                    return Err(Interruption::nats("the connection is lost"));
+                }
+                if *stored > remembered {
+                    remembered = *stored;
+                    relay.tables.set_relayed(&relay.nats.stream, remembered).await?;
+                }
+            }
+            delivery = events.next(), if window.acks.len() < IN_FLIGHT => {
+                match delivery.ok_or(Interruption::Ended)?? {
+                    Delivery::Event(event) => window.send(&event).await?,
+                    Delivery::CaughtUp(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// The stream's last sequence, and the position that it has come to.
+async fn resume(
+    relay: &Relay,
+    stream: &Stream,
+    stored: Position,
+) -> Result<(u64, Position), Interruption> {
+    let state = stream.get_info().await.map_err(Interruption::nats)?.state;
+    if state.last_sequence == 0 {
+        // It has never had a message: it gets all of them.
+        return Ok((0, Position::START));
+    }
+    if state.messages == 0 {
+        // What it had is gone. How far it was is remembered, give or take what the server will
+        // recognise as sent before.
+        let remembered = relay.tables.relayed(&relay.nats.stream).await?;
+        return Ok((state.last_sequence, remembered.max(stored)));
+    }
+    let last = stream.get_raw_message(state.last_sequence).await.map_err(Interruption::nats)?;
+    let position = last.headers.get(POSITION).and_then(|value| i64::from_str(value.as_str()).ok());
+    let position = position.and_then(|position| Position::try_from(position).ok());
+    Ok((state.last_sequence, position.ok_or(Interruption::Foreign)?))
+}
+
+/// The messages that are on their way.
+struct Window<'a> {
+    context: Context,
+    relay: &'a Relay,
+    /// The sequence of the last one.
+    sequence: u64,
+    acks: FuturesOrdered<futures::future::BoxFuture<'static, Result<Stored, Interruption>>>,
+}
+
+impl Window<'_> {
+    /// Sends a message, fenced by the one before it.
+    async fn send(&mut self, event: &RecordedEvent) -> Result<(), Interruption> {
+        let message = message(&self.relay.nats.source, event)?;
+        let publish = PublishMessage::build()
+            .payload(message.payload.into())
+            .header("Content-Type", "application/cloudevents+json")
+            .header(POSITION, event.position.to_string())
+            .message_id(event.id.to_string())
+            .expected_stream(&self.relay.nats.stream)
+            .expected_last_sequence(self.sequence);
+        let sending = self.context.send_publish(message.subject, publish);
+        let sent = tokio::time::timeout(ANSWER, sending).await.map_err(Interruption::nats)?;
+        let ack = sent.map_err(Interruption::nats)?;
+        self.sequence += 1;
+        self.acks.push_back(Box::pin(stored(ack, self.sequence, event.position)));
+        Ok(())
+    }
+}
+
+/// A message that the stream has stored.
+struct Stored {
+    position: Position,
+    /// Whether it was stored just now, rather than when it was sent before.
+    is_new: bool,
+}
+
+/// Waits until a message is stored as the one that it was to be.
+async fn stored(
+    ack: PublishAckFuture,
+    sequence: u64,
+    position: Position,
+) -> Result<Stored, Interruption> {
+    let ack = ack.await.map_err(Interruption::nats)?;
+    if ack.sequence == sequence || ack.duplicate {
+        return Ok(Stored { position, is_new: !ack.duplicate });
+    }
+    Err(Interruption::OutOfStep)
+}

@@ -1,0 +1,190 @@
+//! The stream that events are published to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::{Client, ConnectOptions};
+
+use super::{ANSWER, Interruption};
+
+/// How long a server remembers ids of messages, to pass over those that come again.
+const DUPLICATES: Duration = Duration::from_secs(120);
+
+/// Where events go.
+#[derive(Clone)]
+pub struct NatsSettings {
+    /// The servers, separated by commas; may hold a user and a password, or a token.
+    pub url: String,
+    /// A file of credentials (a JWT and its key), for servers that want one.
+    pub credentials: Option<PathBuf>,
+    /// The stream's name.
+    pub stream: String,
+    /// How many servers keep each message.
+    pub replicas: usize,
+    /// What events say that they come from: the `source` of CloudEvents.
+    pub source: String,
+}
+
+/// The URL may hold a password.
+impl std::fmt::Debug for NatsSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsSettings").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// The stream is not what it must be.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the stream {stream} is not as it must be: {}; change it, or name another with \
+     KEYLEDGER_NATS_STREAM", .differences.join(", ")
+)]
+pub struct StreamDiffers {
+    stream: String,
+    differences: Vec<String>,
+}
+
+impl NatsSettings {
+    /// The subjects of the stream.
+    pub(super) const SUBJECTS: &str = "keys.v1.>";
+
+    pub(super) async fn connect(&self) -> Result<Client, Interruption> {
+        let mut options = ConnectOptions::new()
+            .name("keyledger")
+            .connection_timeout(ANSWER)
+            .request_timeout(Some(ANSWER))
+            .tls_client_config(tls());
+        if let Some(path) = &self.credentials {
+            let file = options.credentials_file(path).await;
+            options = file.map_err(Interruption::nats)?;
+        }
+        let servers: Vec<&str> = self.url.split(',').map(str::trim).collect();
+        options.connect(servers).await.map_err(Interruption::nats)
+    }
+
+    /// What the stream must be.
+    fn config(&self) -> Config {
+        Config {
+            name: self.stream.clone(),
+            subjects: vec![Self::SUBJECTS.to_owned()],
+            storage: StorageType::File,
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            num_replicas: self.replicas,
+            duplicate_window: DUPLICATES,
+            deny_delete: true,
+            max_bytes: -1,
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_message_size: -1,
+            max_consumers: -1,
+            ..Config::default()
+        }
+    }
+}
+
+/// TLS with the system's certificates, and a provider that is named: which one a process has as its
+/// default depends on what it did before.
+fn tls() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider.clone());
+    match config.with_safe_default_protocol_versions() {
+        Ok(config) => config.with_root_certificates(roots).with_no_client_auth(),
+        // The provider has all versions that there are; this cannot be.
+        Err(_) => {
+            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+        }
+    }
+}
+
+pub(super) fn context(client: &Client) -> Context {
+    ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone())
+}
+
+/// Opens the stream, creates it where it is missing, and reads back what it is: old servers pass over
+/// what they do not know without a word.
+pub(super) async fn open(
+    client: &Client,
+    settings: &NatsSettings,
+) -> Result<(Context, Stream), Interruption> {
+    let context = context(client);
+    let wanted = settings.config();
+    let stream = match context.get_stream(&settings.stream).await {
+        Ok(stream) => stream,
+        Err(error) if is_missing(&error) => {
+            let created = context.create_stream(wanted.clone()).await;
+            created.map_err(Interruption::nats)?;
+            context.get_stream(&settings.stream).await.map_err(Interruption::nats)?
+        }
+        Err(error) => return Err(Interruption::nats(error)),
+    };
+    let found = stream.get_info().await.map_err(Interruption::nats)?.config;
+    let differences = differences(&wanted, &found);
+    if differences.is_empty() {
+        return Ok((context, stream));
+    }
+    Err(StreamDiffers { stream: settings.stream.clone(), differences }.into())
+}
+
+fn is_missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
+    use async_nats::jetstream::context::GetStreamErrorKind;
+    match error.kind() {
+        GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
+        GetStreamErrorKind::EmptyName
+        | GetStreamErrorKind::InvalidStreamName
+        | GetStreamErrorKind::Request => false,
+    }
+}
+
+/// What is not as it must be, each with both values.
+fn differences(wanted: &Config, found: &Config) -> Vec<String> {
+    let mut differences = Vec::new();
+    macro_rules! compare {
+        ($($field:ident),*) => {
+            $(
+                if wanted.$field != found.$field {
+                    differences.push(format!(
+                        "{} is {:?}, not {:?}", stringify!($field), found.$field, wanted.$field
+                    ));
+                }
+            )*
+        };
+    }
+    compare!(
+        subjects,
+        storage,
+        retention,
+        discard,
+        num_replicas,
+        duplicate_window,
+        deny_delete,
+        max_age,
+        max_bytes,
+        max_messages,
+        max_messages_per_subject,
+        max_message_size,
+        no_ack,
+        sealed,
+        mirror,
+        sources
+    );
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_told_with_both_values() {
+        let wanted = Config { num_replicas: 3, deny_delete: true, ..Config::default() };
+        let found = Config { num_replicas: 1, deny_delete: true, ..Config::default() };
+        assert_eq!(differences(&wanted, &found), ["num_replicas is 1, not 3"]);
+        assert!(differences(&wanted, &wanted).is_empty());
+    }
+}

@@ -1,0 +1,263 @@
+//! Events out: the stream holds every event once, in order, whatever fails.
+
+use std::collections::HashSet;
+use std::process::Stdio;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use async_nats::jetstream::stream::{Config, Stream};
+use futures::StreamExt;
+use keyledger_test_servers::nats::{Nats, Version};
+use serde_json::Value;
+
+use crate::support::{Setup, keyledger};
+
+const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
+
+/// A message of the stream.
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) headers: async_nats::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Message {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap().as_str()
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.header("Keyledger-Position").parse().unwrap()
+    }
+}
+
+pub(crate) async fn stream(nats: &Nats) -> Stream {
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    loop {
+        if let Ok(stream) = context.get_stream("KEYS").await {
+            return stream;
+        }
+    }
+}
+
+/// All messages that the stream has once it has this many.
+pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
+    let stream = stream(nats).await;
+    let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
+    let consumer = stream.create_consumer(config).await.unwrap();
+    let told = consumer.messages().await.unwrap().take(count).map(|message| {
+        let message = message.unwrap();
+        Message {
+            subject: message.subject.to_string(),
+            headers: message.headers.clone().unwrap(),
+            body: serde_json::from_slice(&message.payload).unwrap(),
+        }
+    });
+    told.collect().await
+}
+
+/// How many messages the stream has now.
+async fn count(nats: &Nats) -> u64 {
+    stream(nats).await.get_info().await.unwrap().state.messages
+}
+
+pub(crate) fn with(nats: &Nats) -> Setup {
+    Setup::new().set("KEYLEDGER_NATS_URL", &nats.url())
+}
+
+#[tokio::test]
+async fn every_event_is_published_once_in_order_as_a_cloud_event() {
+    for version in VERSIONS {
+        let nats = Nats::start(version);
+        let service = with(&nats).set("KEYLEDGER_EVENT_SOURCE", "https://keys.example.com").start();
+        let ann = service.user("ann");
+        let body = serde_json::json!({"name": "ci", "expires_in_seconds": 3600});
+        let created = ann.post("/keys", &body).await.json();
+        let id = created["key_id"].as_str().unwrap();
+        let secret = created["api_key"].as_str().unwrap();
+        let why = Some(br#"{"reason":"leaked"}"#.to_vec());
+        let json = ann.with("content-type", "application/json");
+        json.send("DELETE", &format!("/keys/{id}"), why).await;
+        ann.delete(&format!("/keys/{id}/permanent")).await;
+        let messages = messages(&nats, 3).await;
+        let subjects: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
+        let kinds = ["created", "revoked", "deleted"];
+        assert_eq!(subjects, kinds.map(|kind| format!("keys.v1.{kind}.{id}")));
+        for (message, kind) in messages.iter().zip(kinds) {
+            let body = &message.body;
+            assert_eq!(message.header("Content-Type"), "application/cloudevents+json");
+            assert_eq!(message.header("Nats-Msg-Id"), body["id"].as_str().unwrap());
+            assert_eq!(body["specversion"], "1.0");
+            assert_eq!(body["source"], "https://keys.example.com");
+            assert_eq!(body["type"], format!("io.keyledger.key.{kind}"));
+            assert_eq!(body["subject"], id);
+            assert!(crate::support::is_time(&body["time"]), "{body}");
+            let sequence = format!("{:020}", message.position());
+            assert_eq!(body["sequence"], sequence);
+            assert_eq!(body["data"]["user_id"], "ann");
+            assert_eq!(body["data"]["actor"], "ann");
+        }
+        assert_eq!(messages[0].body["data"]["name"], "ci");
+        assert_eq!(messages[0].body["data"]["user_email"], "ann@example.com");
+        assert!(crate::support::is_time(&messages[0].body["data"]["expires_at"]));
+        assert_eq!(messages[1].body["data"]["reason"], "leaked");
+        for message in &messages {
+            let text = message.body.to_string();
+            assert!(!text.contains(secret) && !text.contains("hash"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_published_is_not_published_again_after_a_restart() {
+    for version in VERSIONS {
+        let nats = Nats::start(version);
+        let mut service = with(&nats).start();
+        let mut written = 0;
+        for _ in 0..3 {
+            for _ in 0..20 {
+                service.user("ann").create("k").await;
+                written += 1;
+            }
+            let folder = service.kill();
+            service = Setup::in_folder(folder).set("KEYLEDGER_NATS_URL", &nats.url()).start();
+            assert_once_in_order(&messages(&nats, written).await);
+        }
+        service.user("ann").create("last").await;
+        assert_once_in_order(&messages(&nats, written + 1).await);
+        assert_eq!(count(&nats).await, written as u64 + 1);
+    }
+}
+
+pub(crate) fn assert_once_in_order(messages: &[Message]) {
+    let ids: HashSet<_> = messages.iter().map(|message| message.header("Nats-Msg-Id")).collect();
+    assert_eq!(ids.len(), messages.len(), "one is there twice");
+    let positions: Vec<_> = messages.iter().map(Message::position).collect();
+    assert!(positions.is_sorted_by(|one, next| one < next), "{positions:?}");
+}
+
+#[tokio::test]
+async fn an_outage_of_nats_blocks_nothing_and_loses_nothing() {
+    for version in VERSIONS {
+        let nats = Nats::start(version);
+        let service = with(&nats).start().ready().await;
+        let ann = service.user("ann");
+        let mut written = 0;
+        for _ in 0..3 {
+            for _ in 0..30 {
+                ann.create("k").await;
+                written += 1;
+            }
+            nats.kill();
+            service.part_is("relay", "failing").await;
+            for _ in 0..30 {
+                ann.create("k").await;
+                written += 1;
+            }
+            assert_eq!(service.stranger().get("/readyz").await.status, 200, "requests go on");
+            nats.start_again();
+            service.part_is("relay", "ready").await;
+            assert_once_in_order(&messages(&nats, written).await);
+        }
+        assert_eq!(count(&nats).await, written as u64);
+    }
+}
+
+#[tokio::test]
+async fn nats_may_come_later() {
+    let nats = Nats::start(Version::Current);
+    nats.kill();
+    let service = with(&nats).start().ready().await;
+    service.user("ann").create("early").await;
+    nats.start_again();
+    assert_eq!(messages(&nats, 1).await[0].body["data"]["name"], "early");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_as_it_must_be_is_refused_with_the_difference() {
+    for version in VERSIONS {
+        let nats = Nats::start(version);
+        let client = async_nats::connect(nats.url()).await.unwrap();
+        let config = Config {
+            name: "KEYS".to_owned(),
+            subjects: vec!["keys.v1.*.*".to_owned()],
+            max_messages: 100,
+            ..Config::default()
+        };
+        async_nats::jetstream::new(client).create_stream(config).await.unwrap();
+        let output = with(&nats).command().output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stderr).unwrap();
+        for difference in [
+            r#"subjects is ["keys.v1.*.*"], not ["keys.v1.>"]"#,
+            "max_messages is 100, not -1",
+            "deny_delete is false, not true",
+        ] {
+            assert!(told.contains(difference), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_was_emptied_goes_on_where_it_was() {
+    for version in VERSIONS {
+        let nats = Nats::start(version);
+        let service = with(&nats).start().ready().await;
+        for _ in 0..5 {
+            service.user("ann").create("old").await;
+        }
+        messages(&nats, 5).await;
+        stream(&nats).await.purge().await.unwrap();
+        let folder = service.stop_in_folder();
+        let service = Setup::in_folder(folder).set("KEYLEDGER_NATS_URL", &nats.url()).start();
+        service.user("ann").create("new").await;
+        assert_eq!(messages(&nats, 1).await[0].body["data"]["name"], "new");
+        assert_eq!(count(&nats).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_someone_else_stops_the_relay_with_an_alarm() {
+    let nats = Nats::start(Version::Current);
+    let service = with(&nats).start().ready().await;
+    service.user("ann").create("k").await;
+    messages(&nats, 1).await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    context.publish("keys.v1.created.forged", "{}".into()).await.unwrap().await.unwrap();
+    service.user("ann").create("k").await;
+    service.part_is("relay", "stopped").await;
+    let output = service.printed("relay stopped").await;
+    assert!(output.contains("the stream's last message is none of this program's"), "{output}");
+    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_tail_prints_what_is_published() {
+    let nats = Nats::start(Version::Current);
+    let service = with(&nats).start();
+    for name in ["one", "two"] {
+        service.user("ann").create(name).await;
+    }
+    messages(&nats, 2).await;
+    let folder = service.folder();
+    let tail = |arguments: &[&str]| {
+        let mut command = keyledger(folder.path());
+        command.arg("tail").args(arguments).env("KEYLEDGER_NATS_URL", nats.url());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let output = tail(&["--no-follow"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["data"]["name"].clone())
+        .collect();
+    assert_eq!(names, ["one", "two"]);
+    let output = tail(&["--no-follow", "--nats-url", "nats://127.0.0.1:1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let output = tail(&["--nats-url", ""]).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("KEYLEDGER_NATS_URL"));
+}
