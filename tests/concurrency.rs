@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
 use futures::future::join_all;
-use keyledger::journal;
 use keyledger_domain::key::{Key, KeyEvent, Lifecycle, evolve};
 use keyledger_domain::{KeyId, Position};
-use keyledger_projections::Delivery;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -113,12 +110,9 @@ async fn sixty_four_clients_come_to_what_the_model_says() {
 
 /// The fold of all events in the journal.
 async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
-    let url = format!("sqlite://{}/data/journal.db", service.folder().path().display());
-    let reader = journal::open_reader(&url).await.unwrap();
-    let mut subscription = reader.subscribe(Position::START);
     let mut keys: BTreeMap<KeyId, Key> = BTreeMap::new();
     let mut last = Position::START;
-    while let Delivery::Event(recorded) = subscription.next().await.unwrap().unwrap() {
+    for recorded in service.events().await {
         assert!(recorded.position > last);
         last = recorded.position;
         let key_id = recorded.event.key_id();

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod authorization;
+mod backends;
 mod bad_input;
 mod concurrency;
 mod configuration;

@@ -80,7 +80,7 @@ async fn a_secret_is_in_one_answer_and_nowhere_else() {
         secrets.assert_not_in("an answer", &whole(answer));
     }
 
-    let folder = service.folder();
+    let (folder, stores) = (service.folder(), service.stores());
     let (_, output) = service.stop();
     assert!(output.contains("request done"), "the log is there");
     secrets.assert_not_in("the log", &output);
@@ -95,22 +95,14 @@ async fn a_secret_is_in_one_answer_and_nowhere_else() {
     }
 
     // At rest there is the hash, and nothing of the key but what is displayed.
-    let journal = String::from_utf8_lossy(&read(&folder, "journal.db")).into_owned();
+    let [journal, read] = stores.at_rest();
+    drop(folder);
     assert!(journal.contains(&hash));
-    for file in ["journal.db", "read.db"] {
-        let text = String::from_utf8_lossy(&read(&folder, file)).into_owned();
+    for (place, text) in [("the journal", journal), ("the read tables", read)] {
         for (name, secret) in secrets.0.iter().take(3) {
-            assert!(!text.contains(secret), "{name} is in {file}");
+            assert!(!text.contains(secret), "{name} is in {place}");
         }
     }
-}
-
-/// A file and its write-ahead log.
-fn read(folder: &tempfile::TempDir, file: &str) -> Vec<u8> {
-    let path = folder.path().join("data").join(file);
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes.extend(std::fs::read(path.with_extension("db-wal")).unwrap_or_default());
-    bytes
 }
 
 #[tokio::test]

@@ -108,7 +108,8 @@ async fn another_users_key_is_refused_and_nothing_is_written() {
     let delete = bob.delete(&format!("/keys/{id}/permanent")).await.problem();
     assert_eq!(delete, (403, "not_authorized".into(), "Not authorized to delete this key".into()));
     let next = ann.post("/keys", &json!({"name": "next"})).await;
-    assert_eq!(next.position(), answer.position() + 1, "nothing was written in between");
+    assert!(next.position() > answer.position());
+    assert_eq!(service.events().await.len(), 2, "nothing was written in between");
     assert_eq!(ann.keys().await[1]["revoked"], false);
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod service;
+pub(crate) mod stores;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use service::{SECRET, Service, Setup, claims, keyledger, token, token_with};

@@ -8,11 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
 use keyledger::identity::{Claims, SharedSecret, SigningKey, mint};
+use keyledger::journal;
+use keyledger_domain::{Position, RecordedEvent};
+use keyledger_projections::Delivery;
 use tempfile::TempDir;
 
 use super::Client;
+use super::stores::Stores;
 
 /// Shared with every service under test.
 pub(crate) const SECRET: &str = "a secret of the tests, 32 bytes or more";
@@ -47,7 +52,15 @@ impl Setup {
             ("KEYLEDGER_LOG_FORMAT", "json"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { folder, settings: settings.to_vec(), arguments: vec!["serve".to_owned()] }
+        let stores = Stores::of(folder.path());
+        let arguments = vec!["serve".to_owned()];
+        let setup = Self { folder, settings: settings.to_vec(), arguments };
+        match stores {
+            None => setup,
+            Some(Stores { journal, read }) => {
+                setup.set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read)
+            }
+        }
     }
 
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
@@ -131,6 +144,23 @@ impl Service {
 
     pub(crate) fn folder(&self) -> Arc<TempDir> {
         self.folder.clone()
+    }
+
+    /// Where its journal and its read tables are.
+    pub(crate) fn stores(&self) -> Stores {
+        let folder = self.folder.path();
+        Stores::of(folder).unwrap_or_else(|| Stores::files(folder))
+    }
+
+    /// All events of its journal.
+    pub(crate) async fn events(&self) -> Vec<RecordedEvent> {
+        let reader = journal::open_reader(&self.stores().journal).await.unwrap();
+        let mut subscription = reader.subscribe(Position::START);
+        let mut events = Vec::new();
+        while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {
+            events.push(event);
+        }
+        events
     }
 
     /// Someone who is signed in with a bearer token.

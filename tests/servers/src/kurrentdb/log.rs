@@ -211,6 +211,13 @@ impl Database {
         self.0.log.lock().unwrap().all.last().map(|last| last.position)
     }
 
+    /// All data and metadata.
+    #[must_use]
+    pub fn at_rest(&self) -> Vec<u8> {
+        let log = self.0.log.lock().unwrap();
+        log.all.iter().flat_map(|event| [&*event.data, &*event.custom_metadata].concat()).collect()
+    }
+
     /// How many events of keys there are, and how many different ones.
     #[must_use]
     pub fn key_events(&self) -> (usize, usize) {

@@ -95,6 +95,7 @@ struct Cluster {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    database: Database,
     faults: Arc<Faults>,
     cluster: Arc<Cluster>,
     /// Its own, so that its end cuts every connection at once.
@@ -129,7 +130,7 @@ impl Server {
         cluster.leader.lock().unwrap().get_or_insert(address);
         let node = Node::new(database.clone(), faults.clone(), cluster.clone(), address);
         runtime.spawn(node.serve(listener));
-        Self { address, faults, cluster, runtime: Some(runtime) }
+        Self { address, database: database.clone(), faults, cluster, runtime: Some(runtime) }
     }
 
     /// Where it listens.
@@ -156,6 +157,12 @@ impl Server {
     #[must_use]
     pub fn authorization(&self) -> Option<String> {
         self.faults.authorization.lock().unwrap().clone()
+    }
+
+    /// All data and metadata of its database.
+    #[must_use]
+    pub fn at_rest(&self) -> Vec<u8> {
+        self.database.at_rest()
     }
 
     /// Makes this node the leader.

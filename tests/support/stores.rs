@@ -1,0 +1,89 @@
+//! The stores that services under test use: files, unless `TEST_STORES` names others, such as
+//! `kurrentdb+postgres`: first the journal, then the read tables.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use keyledger_test_servers::kurrentdb::Server;
+use keyledger_test_servers::postgres::{Postgres, program};
+
+/// The stores of a service that runs in this folder; the same ones each time.
+pub(crate) struct Stores {
+    pub(crate) journal: String,
+    pub(crate) read: String,
+}
+
+impl Stores {
+    /// `None` for the files that a service uses unless it is told otherwise.
+    pub(crate) fn of(folder: &Path) -> Option<Self> {
+        let kinds = std::env::var("TEST_STORES").ok()?;
+        let note = folder.join("stores");
+        if let Ok(known) = std::fs::read_to_string(&note) {
+            let (journal, read) = known.split_once('\n')?;
+            return Some(Self { journal: journal.to_owned(), read: read.to_owned() });
+        }
+        let (journal, read) = kinds.split_once('+')?;
+        let stores =
+            Self { journal: new(folder, journal, "journal"), read: new(folder, read, "read") };
+        std::fs::write(note, format!("{}\n{}", stores.journal, stores.read)).unwrap();
+        Some(stores)
+    }
+}
+
+impl Stores {
+    /// The files.
+    pub(crate) fn files(folder: &Path) -> Self {
+        let file = |name| format!("sqlite://{}/data/{name}.db", folder.display());
+        Self { journal: file("journal"), read: file("read") }
+    }
+
+    /// All that they hold, as text: the journal and the read tables.
+    pub(crate) fn at_rest(&self) -> [String; 2] {
+        [at_rest(&self.journal), at_rest(&self.read)]
+    }
+}
+
+fn at_rest(url: &str) -> String {
+    let bytes = match url.split_once("://").unwrap() {
+        ("sqlite", path) => {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes.extend(std::fs::read(format!("{path}-wal")).unwrap_or_default());
+            bytes
+        }
+        ("postgres", _) => {
+            let dumped = Command::new(program("pg_dump")).arg(url).output().unwrap();
+            assert!(dumped.status.success());
+            dumped.stdout
+        }
+        _ => {
+            let servers = SERVERS.lock().unwrap();
+            servers.iter().find(|server| server.url() == url).unwrap().at_rest()
+        }
+    };
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Servers that live as long as the tests do.
+static SERVERS: Mutex<Vec<Server>> = Mutex::new(Vec::new());
+
+fn new(folder: &Path, kind: &str, name: &str) -> String {
+    match kind {
+        "sqlite" => format!("sqlite://{}/data/{name}.db", folder.display()),
+        "postgres" => new_database(Postgres::shared()),
+        "kurrentdb" => {
+            let server = Server::start();
+            let url = server.url();
+            SERVERS.lock().unwrap().push(server);
+            url
+        }
+        unknown => panic!("there is no {unknown}"),
+    }
+}
+
+/// A new database, wherever this is called.
+pub(crate) fn new_database(server: &'static Postgres) -> String {
+    let made =
+        std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(server.database()));
+    made.join().unwrap()
+}
