@@ -19,6 +19,7 @@ mod history;
 mod idempotency;
 mod journal;
 mod key_list;
+mod nodes;
 mod openapi;
 mod positions;
 mod rebuild;

@@ -20,8 +20,9 @@ pub use create::{Created, Expiry, NewKey};
 
 /// How often a command is decided anew when others change the same key at the same time.
 const DECISIONS: u32 = 5;
-/// How often an append is sent again when the journal did not tell what became of it.
-const RESENDS: u32 = 3;
+/// For how long an append is sent again when the journal did not tell what became of it: long enough
+/// for another leader to be found.
+const RESENDING: Duration = Duration::from_secs(4);
 
 /// Carries out commands against the journal.
 pub struct Commands {
@@ -161,6 +162,7 @@ impl Commands {
     /// outcome of is sent again, with the same ids, until it does.
     async fn append(&self, append: Append) -> Result<Option<Appended>, CommandError> {
         let mut resends = 0;
+        let begun = tokio::time::Instant::now();
         loop {
             match self.journal.append(append.clone()).await {
                 Ok(appended) => return Ok(Some(appended)),
@@ -170,7 +172,7 @@ impl Commands {
                 }
                 // After an outcome that is unknown, a plain failure leaves it so.
                 Err(AppendError::Ambiguous(cause) | AppendError::Unavailable(cause)) => {
-                    if resends == RESENDS {
+                    if begun.elapsed() > RESENDING {
                         return Err(CommandError::OutcomeUnknown(cause));
                     }
                     resends += 1;

@@ -109,9 +109,13 @@ impl Relay {
         let mut pause = Pause::new();
         // How far messages are known to be stored that the stream may not show any more.
         let mut stored = Position::START;
+        let mut is_ours = false;
         loop {
             match self.lease.claim().await {
                 Ok(Some(term)) => {
+                    if !std::mem::replace(&mut is_ours, true) {
+                        tracing::info!("this node publishes events");
+                    }
                     let interruption = tokio::select! {
                         interruption = publish::publish(&self, &mut stored, &mut pause) => interruption,
                         () = hold(&self.lease, term) => continue,
@@ -128,6 +132,7 @@ impl Relay {
                     pause.wait().await;
                 }
                 Ok(None) => {
+                    is_ours = false;
                     self.tell(State::Ready);
                     tokio::time::sleep(self.lease.period() / 3).await;
                 }

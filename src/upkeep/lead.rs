@@ -55,7 +55,7 @@ impl Interruption {
 
 /// Projects for as long as the term lasts, or until something interrupts it; tells what to do then.
 pub(super) async fn lead(side: &ReadSide, lease: &Lease, term: Term) -> Remedy {
-    tracing::debug!("this node keeps the read tables");
+    tracing::info!("this node keeps the read tables");
     let interruption = tokio::select! {
         interruption = project(side, term) => interruption,
         never = tell_level(side) => never,

@@ -1,6 +1,7 @@
 //! What all tests share: a service of their own, and people who use it.
 
 pub(crate) mod client;
+pub(crate) mod load;
 pub(crate) mod service;
 pub(crate) mod stores;
 

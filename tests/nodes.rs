@@ -1,0 +1,193 @@
+//! Several nodes on one PostgreSQL and one NATS.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::join_all;
+use keyledger::journal;
+use keyledger_domain::{Position, RecordedEvent};
+use keyledger_projections::Delivery;
+use keyledger_test_servers::nats::{Nats, Version};
+use keyledger_test_servers::postgres::Postgres;
+use serde_json::json;
+
+use crate::relay::{assert_once_in_order, messages};
+use crate::support::load::{Load, Told};
+use crate::support::stores::new_database;
+use crate::support::{Client, Service, Setup, token};
+
+/// What the nodes share.
+struct Cluster {
+    journal: String,
+    read: String,
+    nats: Option<Nats>,
+    lease_period: &'static str,
+}
+
+impl Cluster {
+    fn new(lease_period: &'static str) -> Self {
+        let database = || new_database(Postgres::shared());
+        Self { journal: database(), read: database(), nats: None, lease_period }
+    }
+
+    fn setup(&self) -> Setup {
+        let setup = Setup::new()
+            .set("KEYLEDGER_JOURNAL_URL", &self.journal)
+            .set("KEYLEDGER_READ_URL", &self.read)
+            .set("KEYLEDGER_LEASE_PERIOD", self.lease_period);
+        match &self.nats {
+            Some(nats) => setup.set("KEYLEDGER_NATS_URL", &nats.url()),
+            None => setup,
+        }
+    }
+
+    async fn events(&self) -> Vec<RecordedEvent> {
+        let reader = journal::open_reader(&self.journal).await.unwrap();
+        let mut subscription = reader.subscribe(Position::START);
+        let mut events = Vec::new();
+        while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {
+            events.push(event);
+        }
+        events
+    }
+}
+
+/// What all nodes show of everyone's keys is what the journal says.
+async fn assert_shown(nodes: &[&Service], people: usize, events: &[RecordedEvent], told: &Told) {
+    let last = events.last().unwrap().position.as_u64();
+    for node in nodes {
+        let lists = (0..people).map(async |person| {
+            let user = node.user(&format!("user-{person}"));
+            user.keys_at(last).await
+        });
+        let shown: Vec<_> = join_all(lists).await.into_iter().flatten().collect();
+        let created = events.iter().filter(|event| event.revision.as_u32() == 0).count();
+        assert_eq!(shown.len(), created);
+        for key in &shown {
+            let id = key["key_id"].as_str().unwrap();
+            if let Some(true) = told.created.get(id) {
+                assert_eq!(key["revoked"], true, "{key}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_creates_the_others_list() {
+    for count in [2, 3] {
+        let cluster = Cluster::new("5s");
+        let nodes: Vec<_> = (0..count).map(|_| cluster.setup().start()).collect();
+        for round in 0..20 {
+            for (number, node) in nodes.iter().enumerate() {
+                let name = format!("{round}-{number}");
+                let created = node.user("ann").post("/keys", &json!({ "name": name })).await;
+                assert_eq!(created.header("keyledger-lagging"), None);
+                for other in &nodes {
+                    let keys = other.user("ann").keys_at(created.position()).await;
+                    assert_eq!(keys[0]["name"], name);
+                }
+            }
+        }
+        for node in nodes {
+            node.ready().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_takes_over_within_two_lease_periods() {
+    let cluster = Cluster::new("2s");
+    let first = cluster.setup().start().ready().await;
+    let second = cluster.setup().start().ready().await;
+    let client = second.user("ann");
+    client.create("before").await;
+    let killed = Instant::now();
+    first.kill();
+    // It is listed once another node projects.
+    let position = client.post("/keys", &json!({"name": "after"})).await.position();
+    let waiting = client.with("keyledger-min-position", &position.to_string());
+    while waiting.get("/keys").await.status != 200 {
+        assert!(killed.elapsed() < Duration::from_secs(4));
+    }
+    assert_eq!(client.keys().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_in_good_order_hands_over_at_once() {
+    let cluster = Cluster::new("600s");
+    let first = cluster.setup().start().ready().await;
+    assert!(first.stop().0.success());
+    let second = cluster.setup().start().ready().await;
+    second.user("ann").create("k").await;
+    assert_eq!(second.user("ann").keys().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_paused_does_no_harm() {
+    let cluster = Cluster::new("300ms");
+    let paused = cluster.setup().start().ready().await;
+    let other = cluster.setup().start().ready().await;
+    let mut told = Told::default();
+    for round in 0..5 {
+        let load = Load::start([other.user("user-0"), other.user("user-1")], round);
+        load.created(20).await;
+        paused.signal("STOP");
+        load.created(60).await;
+        paused.signal("CONT");
+        load.created(20).await;
+        told.add(load.stop().await);
+    }
+    let events = cluster.events().await;
+    told.assert_is(&events);
+    assert_shown(&[&paused, &other], 2, &events, &told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_projector_or_relay_is_replaced_and_nothing_is_lost_or_doubled() {
+    const PEOPLE: usize = 6;
+    let mut cluster = Cluster::new("300ms");
+    cluster.nats = Some(Nats::start(Version::Current));
+    let mut nodes: Vec<_> = (0..3).map(|_| cluster.setup().start()).collect();
+    let mut told = Told::default();
+    let (mut projecting, mut relaying) = (0, 0);
+    for round in 0..24 {
+        let people = (0..PEOPLE).map(|person| {
+            let address = &nodes[person % 3].address;
+            Client::new(address, Some(token(&format!("user-{person}"), &[])))
+        });
+        let load = Load::start(people, round);
+        load.created(15).await;
+        // In turn, the one that projects and the one that publishes.
+        let (duty, count) = match round % 2 {
+            0 => ("this node keeps the read tables", &mut projecting),
+            _ => ("this node publishes events", &mut relaying),
+        };
+        let at = latest(&nodes, duty);
+        *count += usize::from(nodes[at].output().contains(duty));
+        nodes.remove(at).kill();
+        load.created(15).await;
+        told.add(load.stop().await);
+        nodes.insert(at, cluster.setup().start());
+    }
+    assert!(projecting >= 10 && relaying >= 10, "{projecting} {relaying}");
+    let events = cluster.events().await;
+    told.assert_is(&events);
+    assert_shown(&nodes.iter().collect::<Vec<_>>(), PEOPLE, &events, &told).await;
+    let messages = messages(cluster.nats.as_ref().unwrap(), events.len()).await;
+    assert_once_in_order(&messages);
+    let published: Vec<_> = messages.iter().map(|message| message.position()).collect();
+    let written: Vec<_> = events.iter().map(|event| event.position.as_u64()).collect();
+    assert_eq!(published, written, "every event, once, in the order of the journal");
+}
+
+/// The node that was the last to say this.
+fn latest(nodes: &[Service], words: &str) -> usize {
+    let said = |node: &Service| {
+        let output = node.output();
+        let line = output.lines().rev().find(|line| line.contains(words))?;
+        let entry: serde_json::Value = serde_json::from_str(line).ok()?;
+        entry["timestamp"].as_str().map(ToOwned::to_owned)
+    };
+    let times = nodes.iter().map(said).enumerate();
+    times.max_by_key(|(_, time)| time.clone()).unwrap().0
+}
