@@ -21,6 +21,7 @@ mod journal;
 mod key_list;
 mod nodes;
 mod openapi;
+mod outages;
 mod positions;
 mod rebuild;
 mod relay;

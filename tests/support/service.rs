@@ -154,7 +154,12 @@ impl Service {
 
     /// All events of its journal.
     pub(crate) async fn events(&self) -> Vec<RecordedEvent> {
-        let reader = journal::open_reader(&self.stores().journal).await.unwrap();
+        self.events_of(&self.stores().journal).await
+    }
+
+    /// All events of a journal.
+    pub(crate) async fn events_of(&self, url: &str) -> Vec<RecordedEvent> {
+        let reader = journal::open_reader(url).await.unwrap();
         let mut subscription = reader.subscribe(Position::START);
         let mut events = Vec::new();
         while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {

@@ -1,0 +1,193 @@
+//! Servers that are stopped for longer than every time limit, and networks that misbehave: commands
+//! succeed or say that they did not, and the service recovers by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyledger_domain::RecordedEvent;
+use keyledger_test_servers::kurrentdb::{Database, Server};
+use keyledger_test_servers::nats::{Nats, Version};
+use keyledger_test_servers::postgres::Postgres;
+use keyledger_test_servers::proxy::{Network, Proxy};
+
+use crate::relay::{assert_once_in_order, messages};
+use crate::support::load::{Load, Told};
+use crate::support::{Client, Service, Setup, token};
+
+/// Longer than any time limit of the service.
+const LONG: Duration = Duration::from_secs(9);
+const PEOPLE: usize = 4;
+
+fn people(service: &Service) -> impl Iterator<Item = Client> {
+    (0..PEOPLE)
+        .map(|person| Client::new(&service.address, Some(token(&format!("user-{person}"), &[]))))
+}
+
+/// Work goes on while something is out of order, and for a while after it is in order again.
+async fn through(
+    service: &Service,
+    round: usize,
+    breaks: impl FnOnce() + Send + 'static,
+    heals: impl FnOnce() + Send + 'static,
+    meanwhile: impl AsyncFnOnce(),
+) -> Told {
+    let load = Load::start(people(service), round);
+    load.created(20).await;
+    tokio::task::spawn_blocking(breaks).await.unwrap();
+    meanwhile().await;
+    tokio::time::sleep(LONG).await;
+    tokio::task::spawn_blocking(heals).await.unwrap();
+    load.created(20).await;
+    load.stop().await
+}
+
+/// The tables show what the journal says.
+async fn assert_shown(service: &Service, events: &[RecordedEvent]) {
+    let last = events.last().unwrap().position.as_u64();
+    let mut shown = 0;
+    for person in 0..PEOPLE {
+        shown += service.user(&format!("user-{person}")).keys_at(last).await.len();
+    }
+    let created = events.iter().filter(|event| event.revision.as_u32() == 0).count();
+    assert_eq!(shown, created);
+}
+
+/// `/readyz` tells this of the node, and of a part of it.
+async fn until_ready_is(service: &Service, status: u16) {
+    while service.stranger().get("/readyz").await.status != status {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_postgres_is_survived() {
+    let server = Arc::new(Postgres::start());
+    let (journal, read) = (server.database().await, server.database().await);
+    let service = Setup::new()
+        .set("KEYLEDGER_JOURNAL_URL", &journal)
+        .set("KEYLEDGER_READ_URL", &read)
+        .start()
+        .ready()
+        .await;
+    let (stopped, started) = (server.clone(), server.clone());
+    let told = through(
+        &service,
+        0,
+        move || stopped.kill(),
+        move || started.start_again(),
+        async || until_ready_is(&service, 503).await,
+    )
+    .await;
+    assert!(!told.refused.is_empty(), "there was an outage");
+    let service = service.ready().await;
+    let events = service.events_of(&journal).await;
+    told.assert_is(&events);
+    assert_shown(&service, &events).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_kurrentdb_is_survived() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let (url, port) = (server.url(), server.address().port());
+    let service = Setup::new().set("KEYLEDGER_JOURNAL_URL", &url).start().ready().await;
+    let (send, receive) = std::sync::mpsc::channel();
+    let told = through(
+        &service,
+        0,
+        move || server.kill(),
+        move || send.send(Server::serve(&database, port)).unwrap(),
+        async || until_ready_is(&service, 503).await,
+    )
+    .await;
+    let _server = receive.recv().unwrap();
+    let service = service.ready().await;
+    let events = service.events_of(&url).await;
+    told.assert_is(&events);
+    assert_shown(&service, &events).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_nats_is_survived() {
+    let nats = Arc::new(Nats::start(Version::Old));
+    let service = Setup::new().set("KEYLEDGER_NATS_URL", &nats.url()).start().ready().await;
+    let (stopped, started) = (nats.clone(), nats.clone());
+    let told = through(
+        &service,
+        0,
+        move || stopped.kill(),
+        move || started.start_again(),
+        async || service.part_is("relay", "failing").await,
+    )
+    .await;
+    assert!(told.refused.is_empty() && told.unknown.is_empty(), "requests do not need it");
+    let events = service.events().await;
+    told.assert_is(&events);
+    let messages = messages(&nats, events.len()).await;
+    assert_once_in_order(&messages);
+    service.part_is("relay", "ready").await;
+}
+
+/// The network works again, and then misbehaves in another way.
+const MISBEHAVIOURS: [Network; 4] = [
+    Network::Slow(Duration::from_millis(40)),
+    Network::Truncates(20_000),
+    Network::Silent,
+    Network::Cut,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_network_to_postgres_loses_and_doubles_nothing() {
+    let server = Postgres::shared();
+    let (journal, read) = (server.database().await, server.database().await);
+    let proxy = Arc::new(Proxy::start(server.port()));
+    let through_proxy =
+        |url: &str| url.replace(&server.port().to_string(), &proxy.port().to_string());
+    let service = Setup::new()
+        .set("KEYLEDGER_JOURNAL_URL", &through_proxy(&journal))
+        .set("KEYLEDGER_READ_URL", &through_proxy(&read))
+        .set("KEYLEDGER_LEASE_PERIOD", "1s")
+        .start()
+        .ready()
+        .await;
+    let mut told = Told::default();
+    for (round, network) in MISBEHAVIOURS.into_iter().enumerate() {
+        let load = Load::start(people(&service), round);
+        load.created(20).await;
+        proxy.set(network);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        proxy.set(Network::Works);
+        load.created(20).await;
+        told.add(load.stop().await);
+    }
+    let service = service.ready().await;
+    let events = service.events_of(&journal).await;
+    told.assert_is(&events);
+    assert_shown(&service, &events).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_network_to_nats_loses_and_doubles_nothing() {
+    let nats = Nats::start(Version::Current);
+    let proxy = Proxy::start(nats.port());
+    let url = format!("nats://127.0.0.1:{}", proxy.port());
+    let service = Setup::new().set("KEYLEDGER_NATS_URL", &url).start().ready().await;
+    let mut told = Told::default();
+    for (round, network) in MISBEHAVIOURS.into_iter().enumerate() {
+        let load = Load::start(people(&service), round);
+        load.created(100).await;
+        proxy.set(network);
+        load.created(400).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        proxy.set(Network::Works);
+        load.created(100).await;
+        told.add(load.stop().await);
+    }
+    let events = service.events().await;
+    told.assert_is(&events);
+    let messages = messages(&nats, events.len()).await;
+    assert_once_in_order(&messages);
+    let published: Vec<_> = messages.iter().map(|message| message.position()).collect();
+    let written: Vec<_> = events.iter().map(|event| event.position.as_u64()).collect();
+    assert_eq!(published, written);
+}
