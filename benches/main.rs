@@ -1,7 +1,7 @@
 //! The performance bars: what keyledger does, beside what the machine can do, in the same run.
 //!
 //! Only ratios mean anything on another machine. `make bench` runs all of it; a name runs a part:
-//! `cargo bench -- creates`, `lists` or `rebuild`.
+//! `cargo bench -- creates`, `lists`, `rebuild`, `kurrentdb`, `postgres` or `relay`.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,13 +13,24 @@
 
 mod creates;
 mod disk;
+mod kurrentdb;
 mod lists;
 mod load;
+mod postgres;
 mod rebuild;
+mod relay;
 mod service;
 mod stand;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use keyledger::journal::Journal;
+use keyledger_domain::Position;
+use keyledger_projections::{Duty, Lease, Progress, Projector, ReadTables};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 /// How often everything is measured, in turns, so that a noisy moment hits all alike.
 const ROUNDS: usize = 5;
@@ -43,6 +54,51 @@ fn main() {
     if wanted("rebuild") {
         runtime.block_on(rebuild::run());
     }
+    if wanted("kurrentdb") {
+        runtime.block_on(kurrentdb::run());
+    }
+    if wanted("postgres") {
+        runtime.block_on(postgres::run());
+    }
+    if wanted("relay") {
+        runtime.block_on(relay::run());
+    }
+}
+
+/// Appends by this many at once for a while; tells how many a second, and the last one's position.
+async fn appends(journal: &dyn Journal, callers: usize) -> (f64, Position) {
+    let (count, begun) = (AtomicUsize::new(0), Instant::now());
+    let calling = (0..callers).map(async |caller| {
+        let mut random = StdRng::seed_from_u64(begun.elapsed().as_nanos() as u64 + caller as u64);
+        let mut last = Position::START;
+        while begun.elapsed() < SPAN {
+            let append = rebuild::history("user", 0, &mut random);
+            last = journal.append(append).await.unwrap().position;
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        last
+    });
+    let last = futures::future::join_all(calling).await.into_iter().max().unwrap();
+    (count.into_inner() as f64 / begun.elapsed().as_secs_f64(), last)
+}
+
+/// The same, until the events are in the read tables too.
+async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, callers: usize) -> f64 {
+    let holder = uuid::Uuid::from_u128(1);
+    let lease = Lease::new(tables, Duty::Project, holder, Duration::from_secs(600));
+    let term = lease.claim().await.unwrap().unwrap();
+    let progress = Progress::default();
+    let projector = Projector::load(tables, &progress, term).await.unwrap();
+    let events = journal.subscribe(projector.position());
+    let projecting = tokio::spawn(async move { projector.run(events).await.unwrap() });
+    progress.level().await;
+    let begun = Instant::now();
+    let (rate, last) = appends(&*journal, callers).await;
+    let appended = rate * begun.elapsed().as_secs_f64();
+    progress.wait_for(last, Duration::from_secs(600)).await.unwrap();
+    let whole = appended / begun.elapsed().as_secs_f64();
+    projecting.abort();
+    whole
 }
 
 /// The middle value.

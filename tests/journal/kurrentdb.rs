@@ -29,6 +29,7 @@ struct Kurrent {
 }
 
 impl Kurrent {
+    #[expect(clippy::disallowed_methods, reason = "the tests have a setting of their own")]
     fn new() -> Self {
         match std::env::var("TEST_KURRENTDB_URL") {
             Ok(url) => Self { url, _server: None },

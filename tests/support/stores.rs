@@ -16,6 +16,7 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// `None` for the files that a service uses unless it is told otherwise.
+    #[expect(clippy::disallowed_methods, reason = "the tests have a setting of their own")]
     pub(crate) fn of(folder: &Path) -> Option<Self> {
         let kinds = std::env::var("TEST_STORES").ok()?;
         let note = folder.join("stores");

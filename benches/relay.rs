@@ -1,0 +1,93 @@
+//! Publishing the journal's events, beside publishing as many bytes with as many on their way, unfenced.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::Config;
+use futures::StreamExt;
+use keyledger::journal;
+use keyledger::readiness::Readiness;
+use keyledger::relay::{NatsSettings, Relay};
+use keyledger_projections::{Duty, Lease, ReadTables};
+use keyledger_test_servers::nats::{Nats, Version};
+
+use crate::{ROUNDS, median, rebuild};
+
+const EVENTS: usize = 100_000;
+const IN_FLIGHT: usize = 256;
+const PAYLOAD: usize = 560;
+
+pub(crate) async fn run() {
+    let folder = crate::folder();
+    rebuild::fill(folder.path(), EVENTS, |_| "user".to_owned(), |_| 0).await;
+    let file = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
+    let journal = journal::open_reader(&file("journal")).await.unwrap();
+    let tables = ReadTables::open(&file("read")).await.unwrap();
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let nats = Nats::start(Version::Current);
+        raw.push(EVENTS as f64 / publish_raw(&nats).await);
+        let settings = NatsSettings {
+            url: nats.url(),
+            credentials: None,
+            stream: "KEYS".to_owned(),
+            replicas: 1,
+            source: "urn:keyledger".to_owned(),
+        };
+        let period = Duration::from_secs(600);
+        let lease = Lease::new(&tables, Duty::Relay, uuid::Uuid::from_u128(1), period);
+        let relay = Relay {
+            journal: journal.clone(),
+            tables: tables.clone(),
+            lease,
+            nats: settings,
+            readiness: Readiness::default(),
+        };
+        let begun = Instant::now();
+        let relaying = tokio::spawn(relay.run());
+        until_stored(&nats, "KEYS").await;
+        ours.push(EVENTS as f64 / begun.elapsed().as_secs_f64());
+        relaying.abort();
+    }
+    let ratio = median(ours.iter().zip(&raw).map(|(ours, raw)| ours / raw).collect());
+    println!("relay of {EVENTS} events, median of {ROUNDS} rounds");
+    println!("{:>16} {:>24} {:>12}", "relay, /s", "raw publishing, /s", "of raw");
+    println!("{:>16.0} {:>24.0} {ratio:>12.2}\n", median(ours), median(raw));
+}
+
+async fn publish_raw(nats: &Nats) -> f64 {
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let config =
+        Config { name: "RAW".to_owned(), subjects: vec!["raw.>".to_owned()], ..Config::default() };
+    context.create_stream(config).await.unwrap();
+    let begun = Instant::now();
+    futures::stream::iter(0..EVENTS)
+        .map(|number| {
+            let context = &context;
+            async move {
+                let message = PublishMessage::build()
+                    .payload(vec![b'x'; PAYLOAD].into())
+                    .message_id(format!("{number:036}"));
+                let sent = context.send_publish(format!("raw.{number}"), message).await.unwrap();
+                sent.await.unwrap()
+            }
+        })
+        .buffered(IN_FLIGHT)
+        .for_each(async |_| {})
+        .await;
+    begun.elapsed().as_secs_f64()
+}
+
+async fn until_stored(nats: &Nats, name: &str) {
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    loop {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if let Ok(stream) = context.get_stream(name).await
+            && stream.cached_info().state.messages >= EVENTS as u64
+        {
+            return;
+        }
+    }
+}
