@@ -9,11 +9,14 @@
 )]
 
 mod architecture;
+mod asyncapi;
 mod authorization;
 mod backends;
 mod bad_input;
 mod concurrency;
 mod configuration;
+mod consumer;
+mod copy;
 mod durability;
 mod history;
 mod idempotency;

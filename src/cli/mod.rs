@@ -1,5 +1,6 @@
 //! The command line.
 
+mod copy;
 mod rebuild;
 mod tail;
 mod token;
@@ -39,6 +40,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             telemetry::start(&Logging::from_matches(matches)?);
             let stores = Stores::from_matches(matches)?;
             block_on(rebuild::run(&stores))
+        }
+        Some(("copy-journal", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            block_on(copy::run(matches))
         }
         Some(("tail", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
@@ -80,6 +85,7 @@ fn commands() -> Command {
                 .about("Build the read tables anew from the journal, while the service runs")
                 .args(args(&[Group::Stores, Group::Logging])),
         )
+        .subcommand(copy::command())
         .subcommand(tail::command())
         .subcommand(token::command())
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))

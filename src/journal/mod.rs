@@ -4,6 +4,7 @@
 //! This is the port. Each adapter passes one contract suite (`tests/journal`), whatever database
 //! stands behind it.
 
+pub mod copy;
 mod follow;
 mod group;
 mod kurrentdb;
@@ -214,6 +215,12 @@ pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError>
         Kind::Postgres => Arc::new(postgres::PostgresReader::open(url).await?),
         Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
     })
+}
+
+/// Whether a journal keeps the order of appends that are asked for at once, one after another.
+#[must_use]
+pub fn keeps_order(url: &str) -> bool {
+    matches!(kind(url), Ok(Kind::Sqlite | Kind::Postgres))
 }
 
 /// Whether the URL is one that [`open`] knows.

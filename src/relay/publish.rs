@@ -6,15 +6,17 @@ use std::time::Duration;
 use async_nats::connection::State as ConnectionState;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::Stream;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use keyledger_domain::{Position, RecordedEvent};
+use keyledger_domain::{EventId, KeyId, Position, RecordedEvent};
 use keyledger_projections::Delivery;
+use uuid::Uuid;
 
 use super::cloud_event::message;
 use super::{ANSWER, Interruption, Relay, stream};
+use crate::journal::JournalReader;
 use crate::pause::Pause;
 use crate::readiness::State;
 
@@ -104,9 +106,40 @@ async fn resume(
         return Ok((state.last_sequence, remembered.max(stored)));
     }
     let last = stream.get_raw_message(state.last_sequence).await.map_err(Interruption::nats)?;
-    let position = last.headers.get(POSITION).and_then(|value| i64::from_str(value.as_str()).ok());
-    let position = position.and_then(|position| Position::try_from(position).ok());
-    Ok((state.last_sequence, position.ok_or(Interruption::Foreign)?))
+    let last = Last::of(&last).ok_or(Interruption::Foreign)?;
+    Ok((state.last_sequence, last.place_in(&*relay.journal).await?))
+}
+
+/// What the stream's last message tells.
+struct Last {
+    id: EventId,
+    key_id: KeyId,
+    position: Position,
+}
+
+impl Last {
+    fn of(message: &StreamMessage) -> Option<Self> {
+        let header = |name| message.headers.get(name).map(|value| value.as_str());
+        let position = i64::from_str(header(POSITION)?).ok()?;
+        Some(Self {
+            id: EventId::from_uuid(
+                Uuid::parse_str(header(async_nats::header::NATS_MESSAGE_ID.as_ref())?).ok()?,
+            ),
+            key_id: KeyId::from_uuid(Uuid::parse_str(message.subject.rsplit('.').next()?).ok()?),
+            position: Position::try_from(position).ok()?,
+        })
+    }
+
+    /// Where the event stands in this journal, which may have been copied from another.
+    async fn place_in(self, journal: &dyn JournalReader) -> Result<Position, Interruption> {
+        let events = journal.read(self.key_id).await?;
+        if events.is_empty() {
+            // An operator has deleted the key's stream from the database.
+            return Ok(self.position);
+        }
+        let event = events.into_iter().find(|event| event.id == self.id);
+        event.map(|event| event.position).ok_or(Interruption::Foreign)
+    }
 }
 
 /// The messages that are on their way.

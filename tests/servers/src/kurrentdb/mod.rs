@@ -165,6 +165,12 @@ impl Server {
         self.database.at_rest()
     }
 
+    /// How many events of keys its database holds.
+    #[must_use]
+    pub fn key_events(&self) -> usize {
+        self.database.key_events().0
+    }
+
     /// Makes this node the leader.
     pub fn lead(&self) {
         *self.cluster.leader.lock().unwrap() = Some(self.address);

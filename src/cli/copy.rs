@@ -1,0 +1,60 @@
+//! `keyledger copy-journal`: one journal into another, to move from one database to the next.
+
+use anyhow::{Context, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use indicatif::{ProgressBar, ProgressStyle};
+use keyledger_domain::Position;
+
+use super::say;
+use crate::config::{Group, args};
+use crate::journal::{self, copy};
+
+pub(super) fn command() -> Command {
+    let url = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).value_name("URL").action(ArgAction::Set).required(true)
+    };
+    Command::new("copy-journal")
+        .about("Copy all events of one journal into another; go on where it was broken off")
+        .arg(url("from", "The journal that is copied, of a service that does not run"))
+        .arg(url("to", "The journal that gets the events: empty, or begun by this command"))
+        .args(args(&[Group::Logging]))
+}
+
+pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let url = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let (from, to) = (url("from"), url("to"));
+    if from == to {
+        bail!("--from and --to are the same journal");
+    }
+    let source = journal::open_reader(&from).await.context("the source cannot be opened")?;
+    let target = journal::open(&to).await.context("the target cannot be opened")?;
+    say("Counting the events.")?;
+    let wanted = copy::contents(source.subscribe(Position::START)).await?;
+    let bar = ProgressBar::new(wanted.events).with_style(ProgressStyle::with_template(
+        "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
+    )?);
+    let copied = copy::copy(&*source, &*target, journal::keeps_order(&to), |number| {
+        bar.set_position(number)
+    });
+    let copied = copied.await?;
+    bar.finish();
+    if copied != wanted {
+        bail!(
+            "the journals differ: {} events {} and {} events {}; did someone write meanwhile?",
+            wanted.events,
+            hex(&wanted.hash),
+            copied.events,
+            hex(&copied.hash)
+        );
+    }
+    say(&format!("Copied {} events; both have the SHA-256 {}.", copied.events, hex(&copied.hash)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,50 @@
+//! The AsyncAPI document says what is published.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use keyledger_test_servers::nats::{Nats, Version};
+use serde_json::json;
+
+use crate::relay::{messages, with};
+
+#[tokio::test]
+async fn every_message_is_as_the_document_says() {
+    let nats = Nats::start(Version::Current);
+    let service = with(&nats).start();
+    let ann = service.user("ann");
+    for body in [json!({"name": "a"}), json!({"name": "ü\u{1f600}", "expires_in_seconds": 60})] {
+        let created = ann.post("/keys", &body).await.json();
+        let id = created["key_id"].as_str().unwrap();
+        let why = Some(br#"{"reason":"no longer needed"}"#.to_vec());
+        let json = ann.with("content-type", "application/json");
+        json.send("DELETE", &format!("/keys/{id}"), why).await;
+        ann.delete(&format!("/keys/{id}/permanent")).await;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut checking = Command::new(root.join("target/tools/schemathesis/bin/python"))
+        .arg(root.join("tests/asyncapi.py"))
+        .arg(root.join("docs/asyncapi.yaml"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = checking.stdin.take().unwrap();
+    for message in messages(&nats, 6).await {
+        let headers: serde_json::Map<_, _> = message
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.to_string().starts_with("Nats-Expected"))
+            .map(|(name, values)| (name.to_string(), json!(values[0].as_str())))
+            .collect();
+        let line = json!({"subject": message.subject, "headers": headers, "payload": message.body});
+        writeln!(input, "{line}").unwrap();
+    }
+    drop(input);
+    let output = checking.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("checked ['created', 'deleted', 'revoked']"), "{told}");
+}

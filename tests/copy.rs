@@ -1,0 +1,123 @@
+//! `keyledger copy-journal`: from one database to the next.
+
+use std::process::{Command, Output};
+
+use keyledger_domain::RecordedEvent;
+use keyledger_test_servers::kurrentdb::Server;
+use keyledger_test_servers::nats::{Nats, Version};
+use keyledger_test_servers::postgres::Postgres;
+use tempfile::TempDir;
+
+use crate::relay::{messages, with};
+use crate::support::{Service, Setup, keyledger};
+
+fn copy(from: &str, to: &str) -> Command {
+    let mut command = keyledger(std::path::Path::new("/"));
+    command.args(["copy-journal", "--from", from, "--to", to]);
+    command
+}
+
+#[track_caller]
+fn copied(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    told.lines().last().unwrap().to_owned()
+}
+
+/// A service with keys of all kinds, 60 events.
+async fn busy(setup: Setup) -> Service {
+    let service = setup.start().ready().await;
+    let ann = service.user("ann");
+    for number in 0..30 {
+        let id = ann.create(&format!("key {number}")).await;
+        for end in [format!("/keys/{id}"), format!("/keys/{id}/permanent")].iter().take(number % 3)
+        {
+            ann.delete(end).await;
+        }
+    }
+    service
+}
+
+fn without_positions(events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
+    let zero = keyledger_domain::Position::START;
+    events.into_iter().map(|event| RecordedEvent { position: zero, ..event }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_moves_from_database_to_database_as_it_is() {
+    let service = busy(Setup::new()).await;
+    let first = service.stores().journal;
+    let original = without_positions(service.events().await);
+    assert_eq!(original.len(), 60);
+    let keys = service.user("ann").keys().await;
+    let kurrent = Server::start();
+    let end = TempDir::new().unwrap();
+    let places = [
+        first,
+        Postgres::shared().database().await,
+        kurrent.url(),
+        Postgres::shared().database().await,
+        format!("sqlite://{}/journal.db", end.path().display()),
+    ];
+    let mut told = Vec::new();
+    for pair in places.windows(2) {
+        told.push(copied(&copy(&pair[0], &pair[1]).output().unwrap()));
+        let events = service.events_of(&pair[1]).await;
+        assert_eq!(without_positions(events), original, "{}", pair[1]);
+        // Once more changes nothing.
+        told.push(copied(&copy(&pair[0], &pair[1]).output().unwrap()));
+    }
+    assert!(told.iter().all(|line| *line == told[0] && line.starts_with("Copied 60 events")));
+    let moved = Setup::new().set("KEYLEDGER_JOURNAL_URL", &places[4]).start().ready().await;
+    assert_eq!(moved.user("ann").keys().await, keys);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_broken_off_is_finished() {
+    let service = busy(Setup::new()).await;
+    let source = service.stores().journal;
+    let original = without_positions(service.events().await);
+    let target = Server::start();
+    for _ in 0..3 {
+        let mut copying = copy(&source, &target.url()).spawn().unwrap();
+        while target.key_events() < 5 && copying.try_wait().unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        copying.kill().unwrap();
+        copying.wait().unwrap();
+    }
+    copied(&copy(&source, &target.url()).output().unwrap());
+    assert_eq!(without_positions(service.events_of(&target.url()).await), original);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_with_other_events_is_left_alone() {
+    let (one, other) = (busy(Setup::new()).await, Service::start().ready().await);
+    other.user("bob").create("of another journal").await;
+    let (source, target) = (one.stores().journal, other.stores().journal);
+    let _folder = other.stop_in_folder();
+    let output = copy(&source, &target).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("event 1 of the target is not event 1 of the source"), "{told}");
+    let output = copy(&source, &source).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("are the same journal"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_relay_goes_on_after_a_move() {
+    let nats = Nats::start(Version::Current);
+    let service = busy(with(&nats)).await;
+    messages(&nats, 60).await;
+    let source = service.stores().journal;
+    let kurrent = Server::start();
+    copied(&copy(&source, &kurrent.url()).output().unwrap());
+    drop(service);
+    let moved = with(&nats).set("KEYLEDGER_JOURNAL_URL", &kurrent.url()).start().ready().await;
+    moved.user("ann").create("after the move").await;
+    let messages = messages(&nats, 61).await;
+    assert_eq!(messages[60].body["data"]["name"], "after the move");
+    let ids: std::collections::HashSet<_> =
+        messages.iter().map(|message| message.header("Nats-Msg-Id")).collect();
+    assert_eq!(ids.len(), 61, "nothing is published twice");
+}
