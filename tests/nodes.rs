@@ -95,6 +95,49 @@ async fn what_one_node_creates_the_others_list() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_skips_or_reorders_what_several_processes_write() {
+    let cluster = Cluster::new("5s");
+    let nodes: Vec<_> = (0..3).map(|_| cluster.setup().start()).collect();
+    let mut readers = Vec::new();
+    let (done, finished) = tokio::sync::watch::channel(None);
+    for _ in 0..4 {
+        let reader = journal::open_reader(&cluster.journal).await.unwrap();
+        let mut finished = finished.clone();
+        readers.push(tokio::spawn(async move {
+            let mut subscription = reader.subscribe(Position::START);
+            let mut seen = Vec::new();
+            loop {
+                let last = *finished.borrow_and_update();
+                if last.is_some_and(|last| seen.last() == Some(&last)) {
+                    return seen;
+                }
+                tokio::select! {
+                    delivery = subscription.next() => {
+                        if let Delivery::Event(event) = delivery.unwrap().unwrap() {
+                            seen.push(event.position.as_u64());
+                        }
+                    }
+                    _ = finished.changed(), if last.is_none() => {}
+                }
+            }
+        }));
+    }
+    let people = (0..24).map(|person| {
+        Client::new(&nodes[person % 3].address, Some(token(&format!("user-{person}"), &[])))
+    });
+    let load = Load::start(people, 0);
+    load.created(3_000).await;
+    let told = load.stop().await;
+    let events = cluster.events().await;
+    told.assert_is(&events);
+    done.send_replace(Some(events.len() as u64));
+    let all: Vec<_> = (1..=events.len() as u64).collect();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), all);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_takes_over_within_two_lease_periods() {
     let cluster = Cluster::new("2s");
     let first = cluster.setup().start().ready().await;

@@ -23,6 +23,7 @@ install() {
 command -v node >/dev/null || install nodejs
 command -v python3 >/dev/null || install python3 python3-venv
 
+command -v openssl >/dev/null || install openssl
 [ -x /usr/sbin/nats-server ] || install nats-server
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
 

@@ -25,19 +25,32 @@ pub struct Nats {
     folder: TempDir,
     port: u16,
     process: Mutex<Option<Process>>,
+    /// Files of a certificate and its key, for TLS.
+    certificate: Option<(PathBuf, PathBuf)>,
 }
 
 impl Nats {
     /// Starts a server.
     #[must_use]
     pub fn start(version: Version) -> Self {
+        Self::with(version, None)
+    }
+
+    /// Starts a current server that wants TLS, with this certificate and its key.
+    #[must_use]
+    pub fn start_with_tls(certificate: PathBuf, key: PathBuf) -> Self {
+        Self::with(Version::Current, Some((certificate, key)))
+    }
+
+    fn with(version: Version, certificate: Option<(PathBuf, PathBuf)>) -> Self {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
         let program = match version {
             Version::Old => "/usr/sbin/nats-server".into(),
             Version::Current => tools.join("nats-server/nats-server"),
         };
         let folder = TempDir::new().unwrap();
-        let server = Self { program, folder, port: free_port(), process: Mutex::new(None) };
+        let process = Mutex::new(None);
+        let server = Self { program, folder, port: free_port(), process, certificate };
         server.start_again();
         server
     }
@@ -47,6 +60,9 @@ impl Nats {
         let mut command = Command::new(&self.program);
         command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &self.port.to_string()]);
         command.arg("--store_dir").arg(self.folder.path());
+        if let Some((certificate, key)) = &self.certificate {
+            command.arg("--tls").arg("--tlscert").arg(certificate).arg("--tlskey").arg(key);
+        }
         *self.process.lock().unwrap() = Some(Process::start(&mut command, "Server is ready"));
     }
 
