@@ -1,9 +1,9 @@
 # What a newcomer types: `make run`, `make test`. CI calls the same targets.
 
-.PHONY: help run test check fmt tools openapi bench soak
+.PHONY: help run test check fmt tools openapi lint-deploy bench soak
 
 help: ## Show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 run: ## Start the service on ./data with a throw-away signing key; prints curl lines to paste
 	cargo run --locked -- serve --dev
@@ -25,6 +25,9 @@ tools: ## Install the programs that the tests drive, where they are missing
 openapi: ## Write docs/openapi.json anew from the code
 	cargo run --locked --quiet -- openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
+
+lint-deploy: ## Check what deploys the service, and the AsyncAPI document, with linters
+	sh deploy/lint.sh
 
 bench: ## Measure the performance bars
 	cargo bench --locked --bench bars
