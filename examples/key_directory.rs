@@ -8,6 +8,8 @@
 //! $ cargo run --example key_directory -- nats://127.0.0.1:4222 directory.db
 //! ```
 
+#![expect(clippy::print_stderr, reason = "it tells what it does")]
+
 use std::error::Error;
 use std::str::FromStr;
 

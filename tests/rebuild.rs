@@ -11,7 +11,12 @@ async fn requests_are_served_all_through_a_rebuild() {
     }
     for _ in 0..3 {
         let folder = service.folder();
-        let mut rebuilding = keyledger(folder.path()).arg("rebuild").spawn().unwrap();
+        let mut command = keyledger(folder.path());
+        command.arg("rebuild");
+        let stores = service.stores();
+        command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
+        command.env("KEYLEDGER_READ_URL", stores.read);
+        let mut rebuilding = command.spawn().unwrap();
         let mut asked = 0;
         while rebuilding.try_wait().unwrap().is_none() || asked < 20 {
             let before = ann.keys().await.len();

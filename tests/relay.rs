@@ -10,6 +10,7 @@ use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
 use serde_json::Value;
 
+use crate::support::certificate::Certificate;
 use crate::support::{Setup, keyledger};
 
 const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
@@ -166,26 +167,15 @@ async fn an_outage_of_nats_blocks_nothing_and_loses_nothing() {
 
 #[tokio::test]
 async fn nats_over_tls_works_beside_the_client_of_kurrentdb() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=nats"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"])
-        .arg("-out")
-        .arg(&certificate)
-        .arg("-keyout")
-        .arg(&key)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let nats = Nats::start_with_tls(certificate.clone(), key);
+    let certificate = Certificate::new();
+    let nats = Nats::start_with_tls(certificate.path(), certificate.key());
     let kurrent = keyledger_test_servers::kurrentdb::Server::start();
     for journal in [kurrent.url(), "sqlite://data/journal.db".to_owned()] {
         let service = Setup::new()
             .set("KEYLEDGER_JOURNAL_URL", &journal)
             .set("KEYLEDGER_NATS_URL", &nats.url().replace("nats://", "tls://"))
             .set("KEYLEDGER_NATS_STREAM", if journal == kurrent.url() { "ONE" } else { "TWO" })
-            .set("SSL_CERT_FILE", certificate.to_str().unwrap())
+            .set("SSL_CERT_FILE", certificate.path().to_str().unwrap())
             .start();
         if journal == kurrent.url() {
             service.user("ann").create("over TLS").await;

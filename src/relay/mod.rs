@@ -17,7 +17,7 @@ use std::time::Duration;
 use keyledger_domain::Position;
 use keyledger_projections::{Lease, ReadTables};
 
-use crate::journal::{JournalReader, ReadError};
+use crate::journal::{Cause, JournalReader, ReadError};
 use crate::lease::hold;
 use crate::pause::Pause;
 use crate::readiness::{Part, Readiness, State};
@@ -46,12 +46,16 @@ enum Interruption {
     #[error("the events ended")]
     Ended,
     #[error("where the relay has come cannot be remembered")]
-    Tables(#[from] sqlx::Error),
+    Tables(#[source] Cause),
     #[error("an event has no JSON form")]
     Form(#[from] serde_json::Error),
 }
 
 impl Interruption {
+    fn tables(error: impl Into<Cause>) -> Self {
+        Self::Tables(error.into())
+    }
+
     fn nats(error: impl Into<async_nats::Error>) -> Self {
         Self::Nats(error.into())
     }

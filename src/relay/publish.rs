@@ -75,7 +75,8 @@ async fn follow(
                 }
                 if *stored > remembered {
                     remembered = *stored;
-                    relay.tables.set_relayed(&relay.nats.stream, remembered).await?;
+                    let remembering = relay.tables.set_relayed(&relay.nats.stream, remembered);
+                    remembering.await.map_err(Interruption::tables)?;
                 }
             }
             delivery = events.next(), if window.acks.len() < IN_FLIGHT => {
@@ -102,7 +103,8 @@ async fn resume(
     if state.messages == 0 {
         // What it had is gone. How far it was is remembered, give or take what the server will
         // recognise as sent before.
-        let remembered = relay.tables.relayed(&relay.nats.stream).await?;
+        let remembered = relay.tables.relayed(&relay.nats.stream).await;
+        let remembered = remembered.map_err(Interruption::tables)?;
         return Ok((state.last_sequence, remembered.max(stored)));
     }
     let last = stream.get_raw_message(state.last_sequence).await.map_err(Interruption::nats)?;

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::certificate::Certificate;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -287,6 +288,24 @@ async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
         let took = until(&*journal, &mut subscription, barrier).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
+}
+
+#[tokio::test]
+async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
+    // The stand-in leaves it to the client to choose a provider of cryptography for the process.
+    let plain = Server::start();
+    journal::open(&plain.url()).await.unwrap();
+    let certificate = Certificate::new();
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let server = Server::start_with_tls(&read(certificate.path()), &read(certificate.key()));
+    let url = format!("kurrentdb://{}", server.address());
+    let trusting = format!("{url}?tlsCaFile={}", certificate.path().display());
+    let journal = journal::open(&trusting).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    let (key_id, _) = create(&*journal).await;
+    assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
+    let opened = journal::open(&url).await;
+    assert!(matches!(opened, Err(OpenError::Failed { .. })), "its certificate is not trusted");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tonic::transport::Identity;
 
 pub use log::Database;
 use service::Node;
@@ -112,6 +113,16 @@ impl Server {
     /// Starts a node of a database on a port, 0 for any. The first of a database's nodes leads.
     #[must_use]
     pub fn serve(database: &Database, port: u16) -> Self {
+        Self::begin(database, port, None)
+    }
+
+    /// Starts the only node of a new database, which wants TLS: with a certificate and its key, PEM.
+    #[must_use]
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        Self::begin(&Database::default(), 0, Some(Identity::from_pem(certificate, key)))
+    }
+
+    fn begin(database: &Database, port: u16, identity: Option<Identity>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -129,7 +140,7 @@ impl Server {
         drop(members);
         cluster.leader.lock().unwrap().get_or_insert(address);
         let node = Node::new(database.clone(), faults.clone(), cluster.clone(), address);
-        runtime.spawn(node.serve(listener));
+        runtime.spawn(node.serve(listener, identity));
         Self { address, database: database.clone(), faults, cluster, runtime: Some(runtime) }
     }
 

@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
@@ -45,12 +46,16 @@ impl Node {
         Self { database, faults, cluster, address }
     }
 
-    pub(super) async fn serve(self, listener: std::net::TcpListener) {
+    pub(super) async fn serve(self, listener: std::net::TcpListener, identity: Option<Identity>) {
         let listener = TcpListener::from_std(listener).unwrap();
         let connections = TcpListenerStream::new(listener).map(|connection| {
             connection.inspect(|connection| connection.set_nodelay(true).unwrap())
         });
-        let _ = tonic::transport::Server::builder()
+        let mut server = tonic::transport::Server::builder();
+        if let Some(identity) = identity {
+            server = server.tls_config(ServerTlsConfig::new().identity(identity)).unwrap();
+        }
+        let _ = server
             .add_service(StreamsServer::new(self.clone()))
             .add_service(ServerFeaturesServer::new(self.clone()))
             .add_service(GossipServer::new(self))
