@@ -4,6 +4,10 @@
 //! be, holds off a change of the lease and of the build that queries read until it is done, and
 //! writes all rows. It puts nothing where a column must have a value, which the database refuses, if a
 //! key's row is not at the revision just before the key's first event in the batch.
+//!
+//! The commit does not wait for the disk: what a crash of the server takes back, rows and position
+//! together, is written again from the journal. What must not be taken back, a lease or the choice of
+//! the build, is committed by other statements, which wait.
 
 use keyledger_domain::{Position, RecordedEvent, Timestamp};
 use sqlx::error::ErrorKind;
@@ -77,7 +81,8 @@ const WRITE: &str = "
     ), told AS (
         SELECT pg_notify($6, '') FROM target WHERE $4 IS NOT NULL
     )
-    SELECT (SELECT count(*) FROM target), (SELECT count(*) FROM written), (SELECT count(*) FROM told)";
+    SELECT (SELECT count(*) FROM target), (SELECT count(*) FROM written), (SELECT count(*) FROM told),
+           (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)";
 
 /// Writes what events do, and how far they bring the build.
 pub(super) async fn write(
@@ -93,7 +98,7 @@ pub(super) async fn write(
         Target::Next => None,
     };
     let columns = Columns::of(&changes);
-    let written: Result<(i64, i64, i64), _> = sqlx::query_as(WRITE)
+    let written: Result<(i64, i64, i64, bool), _> = sqlx::query_as(WRITE)
         .bind(from.generation)
         .bind(from.position.as_i64())
         .bind(to.as_i64())
@@ -116,8 +121,8 @@ pub(super) async fn write(
         .fetch_one(connection)
         .await;
     match written {
-        Ok((0, _, _)) => Err(WriteError::Superseded),
-        Ok((_, rows, _)) if usize::try_from(rows).is_ok_and(|rows| rows == changes.len()) => {
+        Ok((0, ..)) => Err(WriteError::Superseded),
+        Ok((_, rows, ..)) if usize::try_from(rows).is_ok_and(|rows| rows == changes.len()) => {
             Ok(Checkpoint { position: to, ..from })
         }
         Ok(_) => Err(WriteError::RowsOutOfStep),
