@@ -10,7 +10,7 @@ use crate::config::{LogFormat, Logging};
 /// receive, which may be secret or about people. What the client of KurrentDB tells, its errors tell
 /// too.
 const LIBRARIES: &str = "eventstore=off,async_nats=warn,h2=warn,hyper=warn,hyper_util=warn,\
-                         reqwest=warn,rustls=warn,sqlx=warn,tonic=warn,tower=warn";
+                         reqwest=warn,rustls=warn,sqlx=error,tonic=warn,tower=warn";
 
 /// Starts the log.
 pub fn start(logging: &Logging) {
@@ -32,6 +32,12 @@ pub fn start(logging: &Logging) {
 
 /// An error and all that caused it, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    std::iter::successors(error.source(), |error| error.source()).fold(
+        error.to_string(),
+        |text, cause| {
+            let cause = cause.to_string();
+            // Some say what caused them themselves.
+            if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
 }

@@ -9,6 +9,36 @@ use crate::WriteError;
 use crate::keys::{ListQuery, Row};
 use crate::lease::{Claim, Term};
 
+/// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
+/// a value if a row is not at the revision `before` the change.
+macro_rules! upsert {
+    () => {
+        "INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
+                               created_at, expires_at, revoked_at, deleted_at, revision, position)
+             SELECT target.generation, change.key_id,
+                    coalesce(keys.user_id, change.user_id),
+                    coalesce(keys.user_email, change.user_email),
+                    coalesce(keys.name, change.name),
+                    coalesce(keys.key_prefix, change.key_prefix),
+                    coalesce(keys.key_hash, change.key_hash),
+                    coalesce(keys.created_at, change.created_at),
+                    coalesce(keys.expires_at, change.expires_at),
+                    coalesce(change.revoked_at, keys.revoked_at),
+                    coalesce(change.deleted_at, keys.deleted_at),
+                    CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
+                    change.position
+             FROM target CROSS JOIN change
+             LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
+             WHERE change.key_id IS NOT NULL
+             ON CONFLICT (generation, key_id) DO UPDATE
+             SET revoked_at = excluded.revoked_at,
+                 deleted_at = excluded.deleted_at,
+                 revision = excluded.revision,
+                 position = excluded.position"
+    };
+}
+pub(crate) use upsert;
+
 /// Deletes up to `$1` rows of builds that queries do not read.
 pub(crate) const CLEAR: &str = "
     DELETE FROM keys WHERE (generation, key_id) IN

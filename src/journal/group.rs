@@ -212,11 +212,8 @@ fn answer(group: Vec<Pending>, outcome: Result<Outcome, AppendError>, tell: &Tel
             }
         }
         Err(error) => {
-            tracing::error!(
-                cause = %chain(&error),
-                appends = group.len(),
-                "journal commit failed"
-            );
+            // Each request that fails for it tells so.
+            tracing::debug!(cause = %chain(&error), appends = group.len(), "commit failed");
             let is_unknown = matches!(error, AppendError::Ambiguous(_));
             if is_unknown {
                 let _ = tell.send(Arc::new(News::Unknown));

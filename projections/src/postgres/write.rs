@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::WriteError;
 use crate::keys::{Change, changes};
 use crate::lease::{Duty, Term};
-use crate::store::{Checkpoint, Target, position_of};
+use crate::store::{Checkpoint, Target, position_of, upsert};
 
 /// The channel on which a write of the live build says that it has happened.
 pub(super) const CHANNEL: &str = "keyledger_read";
@@ -36,7 +36,8 @@ pub(super) async fn live(connection: &mut PgConnection) -> Result<Checkpoint, sq
 
 /// `$1` generation, `$2` its position before and `$3` after, `$4` the epoch of the lease `$5` (none
 /// for a build that queries do not read), `$6` the channel; then the rows, column by column.
-const WRITE: &str = "
+const WRITE: &str = concat!(
+    "
     WITH term AS (
         SELECT FROM lease WHERE duty = $5 AND epoch = $4 FOR SHARE
     ), chosen AS (
@@ -56,33 +57,16 @@ const WRITE: &str = "
              AS change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
                         key_hash, created_at, expires_at, revoked_at, deleted_at)
     ), written AS (
-        INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
-                          created_at, expires_at, revoked_at, deleted_at, revision, position)
-        SELECT target.generation, change.key_id,
-               coalesce(keys.user_id, change.user_id),
-               coalesce(keys.user_email, change.user_email),
-               coalesce(keys.name, change.name),
-               coalesce(keys.key_prefix, change.key_prefix),
-               coalesce(keys.key_hash, change.key_hash),
-               coalesce(keys.created_at, change.created_at),
-               coalesce(keys.expires_at, change.expires_at),
-               coalesce(change.revoked_at, keys.revoked_at),
-               coalesce(change.deleted_at, keys.deleted_at),
-               CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
-               change.position
-        FROM target CROSS JOIN change
-        LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
-        ON CONFLICT (generation, key_id) DO UPDATE
-        SET revoked_at = excluded.revoked_at,
-            deleted_at = excluded.deleted_at,
-            revision = excluded.revision,
-            position = excluded.position
+        ",
+    upsert!(),
+    "
         RETURNING 1
     ), told AS (
         SELECT pg_notify($6, '') FROM target WHERE $4 IS NOT NULL
     )
     SELECT (SELECT count(*) FROM target), (SELECT count(*) FROM written), (SELECT count(*) FROM told),
-           (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)";
+           (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)"
+);
 
 /// Writes what events do, and how far they bring the build.
 pub(super) async fn write(

@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::statement::{ManyRows, Query};
 use crate::WriteError;
 use crate::keys::{Change, changes};
-use crate::store::{Checkpoint, position_of};
+use crate::store::{Checkpoint, position_of, upsert};
 
 /// How far a build has come: to its last event, or to a later place that is no event of a key.
 macro_rules! reached {
@@ -120,28 +120,8 @@ pub(super) fn statement(rows: &str) -> String {
               change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
                       key_hash, created_at, expires_at, revoked_at, deleted_at)
                   AS (VALUES {rows})
-         INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
-                           created_at, expires_at, revoked_at, deleted_at, revision, position)
-         SELECT target.generation, change.key_id,
-                coalesce(keys.user_id, change.user_id),
-                coalesce(keys.user_email, change.user_email),
-                coalesce(keys.name, change.name),
-                coalesce(keys.key_prefix, change.key_prefix),
-                coalesce(keys.key_hash, change.key_hash),
-                coalesce(keys.created_at, change.created_at),
-                coalesce(keys.expires_at, change.expires_at),
-                coalesce(change.revoked_at, keys.revoked_at),
-                coalesce(change.deleted_at, keys.deleted_at),
-                CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
-                change.position
-         FROM target CROSS JOIN change
-         LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
-         WHERE change.key_id IS NOT NULL
-         ON CONFLICT (generation, key_id) DO UPDATE
-         SET revoked_at = excluded.revoked_at,
-             deleted_at = excluded.deleted_at,
-             revision = excluded.revision,
-             position = excluded.position",
+         {upsert}",
+        upsert = upsert!(),
         reached = reached!("asked.generation")
     )
 }
