@@ -42,6 +42,7 @@ pub(crate) async fn run() {
             lease,
             nats: settings,
             readiness: Readiness::default(),
+            relayed: tokio::sync::watch::Sender::new(None),
         };
         let begun = Instant::now();
         let relaying = tokio::spawn(relay.run());

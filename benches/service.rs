@@ -28,6 +28,7 @@ pub(crate) fn keyledger(folder: &Path) -> Server {
         .arg("serve")
         .current_dir(folder)
         .env("KEYLEDGER_LISTEN", "127.0.0.1:0")
+        .env("KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:0")
         .env("KEYLEDGER_JWT_HS256_SECRET", SECRET)
         .env("KEYLEDGER_LOG_FORMAT", "json")
         .stderr(Stdio::piped())

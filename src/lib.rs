@@ -17,6 +17,7 @@ pub mod http;
 pub mod identity;
 pub mod journal;
 mod lease;
+pub mod metrics;
 mod pause;
 pub mod readiness;
 pub mod relay;

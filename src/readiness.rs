@@ -74,6 +74,14 @@ impl Readiness {
         }
     }
 
+    /// Whether requests can be served.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let parts = self.lock();
+        let mut needed = parts.iter().filter(|(part, _)| !part.is_beside_requests());
+        needed.all(|(_, state)| *state == State::Ready)
+    }
+
     /// The states of all parts.
     #[must_use]
     pub fn parts(&self) -> BTreeMap<Part, State> {

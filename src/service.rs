@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them: the journal, the read side, the public API.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use keyledger_projections::{Duty, Lease, OpenTablesError, Progress, ReadTables};
@@ -15,6 +16,7 @@ use crate::commands::Commands;
 use crate::config::{Config, Identity};
 use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::{self, JournalReader, OpenError};
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::relay::{Relay, StreamDiffers};
 use crate::shutdown::StopSignals;
@@ -46,7 +48,7 @@ pub enum ServeError {
     #[error("cannot listen on {address}")]
     Listen {
         /// Which.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -69,9 +71,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             (rules, Some(token))
         }
     };
-    let listen_error = |source| ServeError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
+    let (listener, address) = listen(config.listen).await?;
+    let (internal, internal_address) = listen(config.internal_listen).await?;
 
     let readiness = Readiness::default();
     let progress = Progress::default();
@@ -98,17 +99,26 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         lease: projecting.clone(),
         progress: progress.clone(),
         readiness: readiness.clone(),
-        head: heads,
+        head: heads.clone(),
     };
     tasks.spawn(read_side.keep_level());
     let mut relaying = None;
+    let (relayed_by_us, relayed) = tokio::sync::watch::channel(None);
     if let Some(nats) = config.nats.filter(|_| config.roles.relay) {
         Relay::check(&nats).await?;
         let lease = lease(Duty::Relay);
         relaying = Some(lease.clone());
         let (journal, tables, readiness) = (journal.clone(), tables.clone(), readiness.clone());
-        tasks.spawn(Relay { journal, tables, lease, nats, readiness }.run());
+        let relayed = relayed_by_us;
+        tasks.spawn(Relay { journal, tables, lease, nats, readiness, relayed }.run());
     }
+    let watched = http::internal_router(Metrics {
+        readiness: readiness.clone(),
+        progress: progress.clone(),
+        head: heads,
+        relayed,
+    });
+    tasks.spawn(http::serve(internal, watched, std::future::pending(), config.shutdown_grace));
     let router = match commands {
         None => http::health_router(readiness),
         Some(commands) => {
@@ -124,7 +134,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         }
     };
 
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(token) = dev_token {
         // Whoever has closed standard output does not want it.
         let _ = writeln!(std::io::stdout(), "{}", development::banner(address, &token));
@@ -147,6 +157,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tasks.shutdown().await;
     give_back(projecting.into_iter().chain(relaying)).await;
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// Gives leases back, so that other nodes need not wait for their end.

@@ -17,6 +17,7 @@ use crate::support::{Client, Service, Setup, token};
 /// Longer than any time limit of the service.
 const LONG: Duration = Duration::from_secs(9);
 const PEOPLE: usize = 4;
+const RELAY_READY: &str = r#"keyledger_part_ready{part="relay"}"#;
 
 fn people(service: &Service) -> impl Iterator<Item = Client> {
     (0..PEOPLE)
@@ -75,11 +76,16 @@ async fn an_outage_of_postgres_is_survived() {
         0,
         move || stopped.kill(),
         move || started.start_again(),
-        async || until_ready_is(&service, 503).await,
+        async || {
+            until_ready_is(&service, 503).await;
+            assert_eq!(service.metric("keyledger_ready").await, Some(0));
+        },
     )
     .await;
     assert!(!told.refused.is_empty(), "there was an outage");
     let service = service.ready().await;
+    assert_eq!(service.metric("keyledger_ready").await, Some(1));
+    assert_eq!(service.metric(r#"keyledger_part_ready{part="journal"}"#).await, Some(1));
     let events = service.events_of(&journal).await;
     told.assert_is(&events);
     assert_shown(&service, &events).await;
@@ -117,7 +123,11 @@ async fn an_outage_of_nats_is_survived() {
         0,
         move || stopped.kill(),
         move || started.start_again(),
-        async || service.part_is("relay", "failing").await,
+        async || {
+            service.part_is("relay", "failing").await;
+            assert_eq!(service.metric(RELAY_READY).await, Some(0));
+            assert_eq!(service.metric("keyledger_ready").await, Some(1));
+        },
     )
     .await;
     assert!(told.refused.is_empty() && told.unknown.is_empty(), "requests do not need it");
@@ -126,6 +136,10 @@ async fn an_outage_of_nats_is_survived() {
     let messages = messages(&nats, events.len()).await;
     assert_once_in_order(&messages);
     service.part_is("relay", "ready").await;
+    assert_eq!(service.metric(RELAY_READY).await, Some(1));
+    let last = events.last().unwrap().position.as_i64();
+    while service.metric("keyledger_relay_position").await != Some(last) {}
+    assert_eq!(service.metric("keyledger_read_position").await, Some(last));
 }
 
 /// The network works again, and then misbehaves in another way.

@@ -21,6 +21,8 @@ pub use table::{Group, SETTINGS, Setting, args};
 pub struct Config {
     /// Where the public API listens.
     pub listen: SocketAddr,
+    /// Where those who run the service may ask.
+    pub internal_listen: SocketAddr,
     /// Where the events are.
     pub journal_url: String,
     /// Where the read tables are.
@@ -89,6 +91,7 @@ impl Config {
         let mut read = parse::Reader::new(matches);
         let development = read.flag("dev");
         let listen = read.required("listen", parse::address);
+        let internal_listen = read.required("internal-listen", parse::address);
         let journal_url = read.required("journal-url", parse::journal_url);
         let read_url = read.required("read-url", parse::read_url);
         let roles = read.required("roles", parse::roles);
@@ -134,6 +137,7 @@ impl Config {
         let whole = || {
             Some(Self {
                 listen: listen?,
+                internal_listen: internal_listen?,
                 journal_url: journal_url?,
                 read_url: read_url?,
                 roles: roles?,

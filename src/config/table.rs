@@ -42,6 +42,8 @@ macro_rules! setting {
 pub const SETTINGS: &[Setting] = &[
     setting!(Serve, "listen", "KEYLEDGER_LISTEN", "127.0.0.1:8080",
         "Address and port of the public API"),
+    setting!(Serve, "internal-listen", "KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:8081",
+        "Address and port of what the public must not reach: metrics"),
     setting!(Stores, "journal-url", "KEYLEDGER_JOURNAL_URL", "sqlite://data/journal.db",
         "Where the events are"),
     setting!(Stores, "read-url", "KEYLEDGER_READ_URL", "sqlite://data/read.db",

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::readiness::{Readiness, State as PartState};
+use crate::readiness::Readiness;
 
 /// Whether the service lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,8 +44,7 @@ pub(super) async fn alive() -> Json<Alive> {
 )]
 pub(super) async fn ready(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
     let parts = readiness.parts();
-    let mut needed = parts.iter().filter(|(part, _)| !part.is_beside_requests());
-    let ready = needed.all(|(_, state)| *state == PartState::Ready);
+    let ready = readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let parts = parts.into_iter().map(|(part, state)| (part.name(), state.name())).collect();
     (status, Json(Ready { ready, parts }))

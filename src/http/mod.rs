@@ -10,6 +10,7 @@ mod commands;
 mod cursor;
 mod health;
 mod history;
+mod metrics;
 mod observe;
 mod openapi;
 mod position;
@@ -20,6 +21,7 @@ mod wire;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
@@ -27,6 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 pub use caller::Gate;
 pub use commands::CommandState;
@@ -71,6 +74,13 @@ fn finished(router: Router, cors: Option<CorsLayer>) -> Router {
 pub fn health_router(readiness: Readiness) -> Router {
     let (router, _) = health_routes().with_state(readiness).split_for_parts();
     finished(router, None)
+}
+
+/// What only those who run the service may ask, on a listener of its own.
+pub fn internal_router(metrics: Metrics) -> Router {
+    let (health, _) = health_routes().with_state(metrics.readiness.clone()).split_for_parts();
+    let watched = Router::new().route("/metrics", get(metrics::metrics)).with_state(metrics);
+    finished(health.merge(watched), None)
 }
 
 fn command_routes() -> OpenApiRouter<CommandState> {

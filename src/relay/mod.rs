@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use keyledger_domain::Position;
 use keyledger_projections::{Lease, ReadTables};
+use tokio::sync::watch;
 
 use crate::journal::{Cause, JournalReader, ReadError};
 use crate::lease::hold;
@@ -83,6 +84,8 @@ pub struct Relay {
     pub nats: NatsSettings,
     /// Where it is told whether that works.
     pub readiness: Readiness,
+    /// Where it is told how far this node has published, while it does.
+    pub relayed: watch::Sender<Option<Position>>,
 }
 
 impl Relay {
@@ -137,6 +140,7 @@ impl Relay {
                 }
                 Ok(None) => {
                     is_ours = false;
+                    self.relayed.send_replace(None);
                     self.tell(State::Ready);
                     tokio::time::sleep(self.lease.period() / 3).await;
                 }

@@ -63,6 +63,7 @@ async fn follow(
             Some(ack) = window.acks.next() => {
                 let Stored { position, is_new } = ack?;
                 *stored = position;
+                relay.relayed.send_replace(Some(position));
                 *pause = Pause::new();
                 if !is_new {
                     // The fences of those after it are wrong by one.

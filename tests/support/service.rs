@@ -29,6 +29,7 @@ pub(crate) struct Service {
     child: Child,
     folder: Arc<TempDir>,
     pub(crate) address: String,
+    pub(crate) internal: String,
     output: Arc<Mutex<Vec<String>>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -48,6 +49,7 @@ impl Setup {
     pub(crate) fn in_folder(folder: Arc<TempDir>) -> Self {
         let settings = [
             ("KEYLEDGER_LISTEN", "127.0.0.1:0"),
+            ("KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:0"),
             ("KEYLEDGER_JWT_HS256_SECRET", SECRET),
             ("KEYLEDGER_LOG_FORMAT", "json"),
         ];
@@ -95,10 +97,19 @@ impl Setup {
             gather(child.stderr.take().unwrap(), output.clone(), Some(lines)),
             gather(child.stdout.take().unwrap(), output.clone(), None),
         ];
-        let mut service =
-            Service { child, folder: self.folder, address: String::new(), output, readers };
+        let mut service = Service {
+            child,
+            folder: self.folder,
+            address: String::new(),
+            internal: String::new(),
+            output,
+            readers,
+        };
         match listening(&told) {
-            Some(address) => service.address = address,
+            Some([address, internal]) => {
+                service.address = address;
+                service.internal = internal;
+            }
             None => panic!("it did not start:\n{}", service.output()),
         }
         service
@@ -120,12 +131,13 @@ fn gather(
     })
 }
 
-fn listening(lines: &Receiver<String>) -> Option<String> {
+fn listening(lines: &Receiver<String>) -> Option<[String; 2]> {
     loop {
         let line = lines.recv_timeout(LIMIT).ok()?;
         let entry: serde_json::Value = serde_json::from_str(&line).ok()?;
         if entry["message"] == "listening" {
-            return entry["address"].as_str().map(ToOwned::to_owned);
+            let address = |name: &str| entry[name].as_str().map(ToOwned::to_owned);
+            return Some([address("address")?, address("internal_address")?]);
         }
     }
 }
@@ -181,6 +193,13 @@ impl Service {
     /// Someone who is not signed in.
     pub(crate) fn stranger(&self) -> Client {
         Client::new(&self.address, None)
+    }
+
+    /// A metric's value; `None` where there is none of it.
+    pub(crate) async fn metric(&self, name: &str) -> Option<i64> {
+        let text = Client::new(&self.internal, None).get("/metrics").await.text;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map(|value| value.parse().unwrap())
     }
 
     /// Waits until it says that it can do its work.
