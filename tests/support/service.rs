@@ -267,6 +267,14 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What it said last, but for the requests.
+            let output = self.output();
+            let lines: Vec<_> =
+                output.lines().filter(|line| !line.contains("request done")).collect();
+            let last = lines.len().saturating_sub(30);
+            println!("the service {} said:\n{}", self.address, lines[last..].join("\n"));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
