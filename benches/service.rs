@@ -35,12 +35,14 @@ pub(crate) fn keyledger(folder: &Path) -> Server {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let address = lines.by_ref().find_map(|line| {
-        let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
-        entry["address"].as_str().map(ToOwned::to_owned)
-    });
+    let mut said = |message: &str| {
+        let mut entries = lines.by_ref().map(|line| serde_json::from_str(&line).unwrap());
+        entries.find(|entry: &serde_json::Value| entry["message"] == message).unwrap()
+    };
+    let address = said("listening")["address"].as_str().unwrap().to_owned();
+    said("serving");
     std::thread::spawn(move || lines.for_each(drop));
-    Server { child, address: address.unwrap() }
+    Server { child, address }
 }
 
 /// Starts the stand to compare with.

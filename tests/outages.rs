@@ -142,6 +142,67 @@ async fn an_outage_of_nats_is_survived() {
     assert_eq!(service.metric("keyledger_read_position").await, Some(last));
 }
 
+/// A service that cannot reach its stores says so, stays, and serves once it can.
+async fn until_it_can(service: Service, heals: impl FnOnce() + Send + 'static) -> Service {
+    let user = service.user("ann");
+    let refused = user.get("/keys").await;
+    assert_eq!(refused.problem().1, "starting");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    service.part_is("journal", "failing").await;
+    until_ready_is(&service, 503).await;
+    assert_eq!(service.metric("keyledger_ready").await, Some(0));
+    assert_eq!(service.stranger().get("/healthz").await.status, 200);
+    tokio::task::spawn_blocking(heals).await.unwrap();
+    let service = service.ready().await;
+    let id = user.create("late").await;
+    assert_eq!(user.keys().await[0]["key_id"], id);
+    service
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_starts_before_its_postgres_does() {
+    let server = Arc::new(Postgres::start());
+    let (journal, read) = (server.database().await, server.database().await);
+    server.kill();
+    let setup =
+        Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read);
+    let started = server.clone();
+    let service = until_it_can(setup.spawn(), move || started.start_again()).await;
+    let told = service.output();
+    assert!(told.contains("not there yet") && told.contains("cannot be reached"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_starts_before_its_kurrentdb_and_nats_do() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let (url, port) = (server.url(), server.address().port());
+    server.kill();
+    let nats = Nats::start(Version::Current);
+    nats.kill();
+    let setup =
+        Setup::new().set("KEYLEDGER_JOURNAL_URL", &url).set("KEYLEDGER_NATS_URL", &nats.url());
+    let (send, receive) = std::sync::mpsc::channel();
+    let service = until_it_can(setup.spawn(), move || {
+        send.send(Server::serve(&database, port)).unwrap();
+    });
+    let service = service.await;
+    let _server = receive.recv().unwrap();
+    nats.start_again();
+    assert_once_in_order(&messages(&nats, 1).await);
+    service.part_is("relay", "ready").await;
+}
+
+#[tokio::test]
+async fn a_service_that_waits_for_its_stores_stops_when_it_is_asked() {
+    let server = Postgres::start();
+    let journal = server.database().await;
+    server.kill();
+    let service = Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).spawn();
+    service.part_is("journal", "failing").await;
+    assert!(service.stop().0.success());
+}
+
 /// The network works again, and then misbehaves in another way.
 const MISBEHAVIOURS: [Network; 4] = [
     Network::Slow(Duration::from_millis(40)),

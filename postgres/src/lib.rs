@@ -12,6 +12,8 @@ mod pool;
 
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
+
 pub use listen::{Heard, Listening};
 pub use place::{Place, without_password};
 pub use pool::Pool;
@@ -55,4 +57,10 @@ pub fn is_lost(error: &sqlx::Error) -> bool {
                 | sqlx::Error::Protocol(_)
                 | sqlx::Error::WorkerCrashed
         )
+}
+
+/// Whether a migration was begun and failed, rather than found that it does not fit the database.
+#[must_use]
+pub fn is_execution(error: &MigrateError) -> bool {
+    matches!(error, MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
 }

@@ -47,9 +47,26 @@ pub enum OpenTablesError {
         #[source]
         source: sqlx::Error,
     },
+    /// The server does not answer as it must, or not yet.
+    #[error("the read tables {place} cannot be reached")]
+    Unavailable {
+        /// Which.
+        place: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The tables cannot be brought to this version's form.
     #[error("the read tables cannot be migrated")]
     Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl OpenTablesError {
+    /// Whether it may be different in a moment.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
 }
 
 /// Why the read tables cannot be changed; nothing was changed then.

@@ -56,11 +56,14 @@ pub fn router(
     finished(router.merge(SwaggerUi::new("/docs").url("/openapi.json", api)), cors)
 }
 
-/// Adds what every answer has.
+/// Adds what every answer has; what is at no path that is known is not there.
 fn finished(router: Router, cors: Option<CorsLayer>) -> Router {
-    let router = router
-        .fallback(async || ApiError::PathNotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+    surrounded(router.fallback(async || ApiError::PathNotFound), cors)
+}
+
+/// Adds what every answer has.
+fn surrounded(router: Router, cors: Option<CorsLayer>) -> Router {
+    let router = router.method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
     let router = match cors {
         Some(cors) => router.layer(cors),
         None => router,
@@ -74,6 +77,12 @@ fn finished(router: Router, cors: Option<CorsLayer>) -> Router {
 pub fn health_router(readiness: Readiness) -> Router {
     let (router, _) = health_routes().with_state(readiness).split_for_parts();
     finished(router, None)
+}
+
+/// What a process serves as long as it has not reached its journal and its read tables.
+pub fn starting_router(readiness: Readiness) -> Router {
+    let (router, _) = health_routes().with_state(readiness).split_for_parts();
+    surrounded(router.fallback(async || ApiError::Starting), None)
 }
 
 /// What only those who run the service may ask, on a listener of its own.

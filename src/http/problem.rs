@@ -72,6 +72,8 @@ pub(super) enum ApiError {
     ReadTables(#[from] keyledger_projections::QueryError),
     #[error("the journal cannot be read")]
     Journal(#[from] ReadError),
+    #[error("the service has not reached its stores yet")]
+    Starting,
     #[error("the request took too long")]
     TimedOut,
     #[error("a defect: {0}")]
@@ -146,6 +148,7 @@ impl ApiError {
             Self::Journal(ReadError::Unavailable(_)) => {
                 kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
             }
+            Self::Starting => kind(S::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::TimedOut => kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out"),
             Self::ReadTables(_) | Self::Journal(ReadError::Corrupt { .. }) | Self::Defect(_) => {
                 INTERNAL
@@ -187,6 +190,7 @@ impl ApiError {
             Self::ReadTables(_) | Self::Journal(ReadError::Unavailable(_)) => {
                 "The service cannot read its data at the moment".into()
             }
+            Self::Starting => "The service is starting and cannot reach its data yet".into(),
             Self::TimedOut => "The request took too long".into(),
         }
     }
@@ -286,7 +290,8 @@ const BAD_TOKEN: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Kind { status, code, title } = self.kind();
-        if status.is_server_error() {
+        // That it is starting, the log says anyway.
+        if status.is_server_error() && !matches!(self, Self::Starting) {
             tracing::error!(code, cause = %chain(&self), "request failed");
         }
         let key_id = if let Self::Command(CommandError::Replayed { key_id }) = &self {

@@ -1,5 +1,6 @@
 //! The listener: takes connections, bounds what they may cost, and ends them in good order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +21,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `stop` completes, then takes no more connections and lets those that are there
 /// finish what they are doing, for `grace` at most.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     router: Router,
     stop: impl Future<Output = ()>,
     grace: Duration,

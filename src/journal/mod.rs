@@ -184,6 +184,23 @@ pub enum OpenError {
         #[source]
         source: Cause,
     },
+    /// The server does not answer as it must, or not yet.
+    #[error("the journal {place} cannot be reached")]
+    Unavailable {
+        /// Which.
+        place: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl OpenError {
+    /// Whether it may be different in a moment.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
 }
 
 /// The kinds of journals.

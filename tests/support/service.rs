@@ -31,6 +31,7 @@ pub(crate) struct Service {
     pub(crate) address: String,
     pub(crate) internal: String,
     output: Arc<Mutex<Vec<String>>>,
+    told: Receiver<String>,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -87,8 +88,15 @@ impl Setup {
         command
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts it, and waits until it serves.
     pub(crate) fn start(self) -> Service {
+        let mut service = self.spawn();
+        service.is_said("serving");
+        service
+    }
+
+    /// Starts it, and waits until it listens: its stores may not be there yet.
+    pub(crate) fn spawn(self) -> Service {
         let mut child =
             self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(Vec::new()));
@@ -103,15 +111,12 @@ impl Setup {
             address: String::new(),
             internal: String::new(),
             output,
+            told,
             readers,
         };
-        match listening(&told) {
-            Some([address, internal]) => {
-                service.address = address;
-                service.internal = internal;
-            }
-            None => panic!("it did not start:\n{}", service.output()),
-        }
+        let listening = service.is_said("listening");
+        let address = |name: &str| listening[name].as_str().unwrap().to_owned();
+        (service.address, service.internal) = (address("address"), address("internal_address"));
         service
     }
 }
@@ -131,17 +136,6 @@ fn gather(
     })
 }
 
-fn listening(lines: &Receiver<String>) -> Option<[String; 2]> {
-    loop {
-        let line = lines.recv_timeout(LIMIT).ok()?;
-        let entry: serde_json::Value = serde_json::from_str(&line).ok()?;
-        if entry["message"] == "listening" {
-            let address = |name: &str| entry[name].as_str().map(ToOwned::to_owned);
-            return Some([address("address")?, address("internal_address")?]);
-        }
-    }
-}
-
 /// The executable, in a folder and with no settings from outside.
 pub(crate) fn keyledger(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyledger"));
@@ -152,6 +146,19 @@ pub(crate) fn keyledger(folder: &Path) -> Command {
 impl Service {
     pub(crate) fn start() -> Self {
         Setup::new().start()
+    }
+
+    /// Waits until it has logged this message; tells the whole entry.
+    fn is_said(&mut self, message: &str) -> serde_json::Value {
+        loop {
+            let Ok(line) = self.told.recv_timeout(LIMIT) else {
+                panic!("it did not say {message:?}:\n{}", self.output());
+            };
+            match serde_json::from_str::<serde_json::Value>(&line) {
+                Ok(entry) if entry["message"] == message => return entry,
+                Ok(_) | Err(_) => {}
+            }
+        }
     }
 
     pub(crate) fn folder(&self) -> Arc<TempDir> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
-use keyledger_postgres::{Listening, Place, Pool, bounded, without_password};
+use keyledger_postgres::{Listening, Place, Pool, bounded, is_execution, without_password};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -45,16 +45,18 @@ impl PostgresStore {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenTablesError> {
         let place = Place::parse(url, "keyledger-read")
             .map_err(|source| OpenTablesError::BadUrl { url: without_password(url), source })?;
-        let failed = |source| OpenTablesError::Failed { place: place.to_string(), source };
-        let mut writes = place.connect().await.map_err(failed)?;
+        let unavailable =
+            |source| OpenTablesError::Unavailable { place: place.to_string(), source };
+        let mut writes = place.connect().await.map_err(unavailable)?;
         let mut migrations = sqlx::migrate!("../migrations/read/postgres");
         // The journal may be in the same database, with migrations of its own.
         migrations.dangerous_set_table_name("keyledger_read_migrations");
-        migrations
-            .run_direct(None, &mut writes, false)
-            .await
-            .map_err(OpenTablesError::Migration)?;
-        let reads = Pool::open(&place, CONNECTIONS).await.map_err(failed)?;
+        let migrated = migrations.run_direct(None, &mut writes, false).await;
+        migrated.map_err(|error| match error {
+            error if is_execution(&error) => unavailable(error.into()),
+            error => OpenTablesError::Migration(error),
+        })?;
+        let reads = Pool::open(&place, CONNECTIONS).await.map_err(unavailable)?;
         let heard = watch::Sender::new(0);
         let told = heard.clone();
         let listening = Listening::start(&place, CHANNEL, move |_| {

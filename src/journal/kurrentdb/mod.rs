@@ -53,7 +53,7 @@ impl KurrentJournal {
         let journal = Self { link: Arc::new(Link::new(settings)) };
         match journal.barrier().await {
             Ok(_) => Ok(journal),
-            Err(error) => Err(OpenError::Failed { place, source: error.into() }),
+            Err(error) => Err(OpenError::Unavailable { place, source: error.into() }),
         }
     }
 

@@ -10,7 +10,7 @@ mod insert;
 mod reader;
 mod table;
 
-use keyledger_postgres::{Place, without_password};
+use keyledger_postgres::{Place, is_execution, without_password};
 
 use super::group::{Grouped, Writer};
 use super::{Cause, OpenError};
@@ -23,7 +23,13 @@ const CHANNEL: &str = "keyledger_events";
 /// Opens the journal for reading and appending; makes its tables where they are missing.
 pub(super) async fn open(url: &str) -> Result<Grouped<PostgresReader>, OpenError> {
     let place = place(url)?;
-    let table = PostgresTable::open(place.clone()).await.map_err(|error| failed(&place, error))?;
+    let table = PostgresTable::open(place.clone()).await.map_err(|error| match error {
+        // This program is older than the tables, or the tables are somebody else's.
+        sqlx::Error::Migrate(mismatch) if !is_execution(&mismatch) => {
+            OpenError::Failed { place: place.to_string(), source: mismatch }
+        }
+        error => unavailable(&place, error),
+    })?;
     let reader = PostgresReader::open(url).await?;
     let writer = Writer::start(table, reader.tell());
     Ok(Grouped::new(reader, writer, None))
@@ -34,6 +40,6 @@ fn place(url: &str) -> Result<Place, OpenError> {
         .map_err(|error| OpenError::BadUrl { url: without_password(url), source: error.into() })
 }
 
-fn failed(place: &Place, source: impl Into<Cause>) -> OpenError {
-    OpenError::Failed { place: place.to_string(), source: source.into() }
+fn unavailable(place: &Place, source: impl Into<Cause>) -> OpenError {
+    OpenError::Unavailable { place: place.to_string(), source: source.into() }
 }

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
 use keyledger_postgres::{Heard, Listening, Pool};
 
-use super::{CHANNEL, failed, place};
+use super::{CHANNEL, place, unavailable as unreachable};
 use crate::journal::follow::{self, Live, PAGE, Pages};
 use crate::journal::news::{self, News, Tell};
 use crate::journal::row::{Row, head, unavailable};
@@ -30,7 +30,7 @@ impl PostgresReader {
     pub(in crate::journal) async fn open(url: &str) -> Result<Self, OpenError> {
         let place = place(url)?;
         let opened = Pool::open(&place, CONNECTIONS).await;
-        let pool = opened.map_err(|error| failed(&place, error))?;
+        let pool = opened.map_err(|error| unreachable(&place, error))?;
         let tell = news::channel();
         let told = tell.clone();
         let listening = Listening::start(&place, CHANNEL, move |heard| {
@@ -44,7 +44,7 @@ impl PostgresReader {
         });
         let reader = Self { pool, tell, _listening: Arc::new(listening) };
         // Tells at once when the tables are missing.
-        reader.barrier().await.map_err(|error| failed(&place, error))?;
+        reader.barrier().await.map_err(|error| unreachable(&place, error))?;
         Ok(reader)
     }
 

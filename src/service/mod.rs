@@ -1,10 +1,12 @@
 //! Puts the parts together and runs them: the journal, the read side, the public API.
 
+mod open;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use keyledger_projections::{Duty, Lease, OpenTablesError, Progress, ReadTables};
+use keyledger_projections::{Duty, Lease, OpenTablesError, Progress};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -15,16 +17,20 @@ use crate::clock::SystemClock;
 use crate::commands::Commands;
 use crate::config::{Config, Identity};
 use crate::identity::{SigningError, TokenVerifier};
-use crate::journal::{self, JournalReader, OpenError};
+use crate::journal::OpenError;
 use crate::metrics::Metrics;
-use crate::readiness::Readiness;
+use crate::readiness::{Part, Readiness, State};
 use crate::relay::{Relay, StreamDiffers};
 use crate::shutdown::StopSignals;
 use crate::upkeep::ReadSide;
 use crate::{development, http, upkeep};
+use open::{Places, Stores};
 
 /// How long it may take to give a lease back.
 const GIVE_BACK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long an answer that the service is starting may take once it has started.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -77,18 +83,29 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let readiness = Readiness::default();
     let progress = Progress::default();
     let mut tasks = JoinSet::new();
-    // Whoever appends holds the journal for itself; all others read beside it.
-    let (journal, commands): (Arc<dyn JournalReader>, _) = if config.roles.api {
-        let journal = journal::open(&config.journal_url).await?;
-        let random = Box::new(UnwrapErr(SysRng));
-        let clock = Arc::new(SystemClock);
-        let commands = Commands::new(journal.clone(), clock, random, config.key_prefix);
-        (journal, Some(Arc::new(commands)))
-    } else {
-        (journal::open_reader(&config.journal_url).await?, None)
-    };
-    let tables = ReadTables::open(&config.read_url).await?;
     let (head, heads) = tokio::sync::watch::channel(None);
+    let (relayed_by_us, relayed) = tokio::sync::watch::channel(None);
+    let watched = http::internal_router(Metrics {
+        readiness: readiness.clone(),
+        progress: progress.clone(),
+        head: heads.clone(),
+        relayed,
+    });
+    tasks.spawn(http::serve(internal, watched, std::future::pending(), config.shutdown_grace));
+    tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
+    let places = Places {
+        journal_url: config.journal_url,
+        read_url: config.read_url,
+        appends: config.roles.api,
+    };
+    let opened = tokio::select! {
+        opened = opened(&listener, &places, &readiness) => opened?,
+        () = signals.next() => {
+            tracing::info!("stopped");
+            return Ok(());
+        }
+    };
+    let Stores { journal, appends, tables } = opened;
     tasks.spawn(upkeep::watch_journal(journal.clone(), head, readiness.clone()));
     let holder = uuid::Builder::from_random_bytes(UnwrapErr(SysRng).random()).into_uuid();
     let lease = |duty| Lease::new(&tables, duty, holder, config.lease_period);
@@ -99,11 +116,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         lease: projecting.clone(),
         progress: progress.clone(),
         readiness: readiness.clone(),
-        head: heads.clone(),
+        head: heads,
     };
     tasks.spawn(read_side.keep_level());
     let mut relaying = None;
-    let (relayed_by_us, relayed) = tokio::sync::watch::channel(None);
     if let Some(nats) = config.nats.filter(|_| config.roles.relay) {
         Relay::check(&nats).await?;
         let lease = lease(Duty::Relay);
@@ -112,16 +128,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let relayed = relayed_by_us;
         tasks.spawn(Relay { journal, tables, lease, nats, readiness, relayed }.run());
     }
-    let watched = http::internal_router(Metrics {
-        readiness: readiness.clone(),
-        progress: progress.clone(),
-        head: heads,
-        relayed,
-    });
-    tasks.spawn(http::serve(internal, watched, std::future::pending(), config.shutdown_grace));
-    let router = match commands {
+    let router = match appends {
         None => http::health_router(readiness),
-        Some(commands) => {
+        Some(appends) => {
+            let random = Box::new(UnwrapErr(SysRng));
+            let clock = Arc::new(SystemClock);
+            let commands = Arc::new(Commands::new(appends, clock, random, config.key_prefix));
             let verifier = Arc::new(TokenVerifier::new(rules));
             tasks.spawn(upkeep::prepare_sign_in(verifier.clone(), readiness.clone()));
             let gate = Arc::new(http::Gate::new(verifier, &config.allowed_origins));
@@ -134,7 +146,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         }
     };
 
-    tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!("serving");
     if let Some(token) = dev_token {
         // Whoever has closed standard output does not want it.
         let _ = writeln!(std::io::stdout(), "{}", development::banner(address, &token));
@@ -159,11 +171,30 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+/// Opens the stores, and meanwhile tells callers that it is not there yet.
+async fn opened(
+    listener: &Arc<TcpListener>,
+    places: &Places,
+    readiness: &Readiness,
+) -> Result<Stores, ServeError> {
+    readiness.set(Part::Journal, State::Starting);
+    readiness.set(Part::ReadTables, State::Starting);
+    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
+    let router = http::starting_router(readiness.clone());
+    let stopped = async { drop(stopping.await) };
+    let serving = tokio::spawn(http::serve(listener.clone(), router, stopped, LAST_WORDS));
+    let stores = open::stores(places, readiness).await;
+    drop(stop);
+    // From here on, nobody is told so any more.
+    serving.await.map_err(ServeError::Defect)?;
+    stores
+}
+
+async fn listen(address: SocketAddr) -> Result<(Arc<TcpListener>, SocketAddr), ServeError> {
     let failed = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+    Ok((Arc::new(listener), bound))
 }
 
 /// Gives leases back, so that other nodes need not wait for their end.
