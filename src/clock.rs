@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use keyledger_domain::Timestamp;
 
 /// Tells the time of day.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// Now, in UTC.
     fn now(&self) -> Timestamp;
 }

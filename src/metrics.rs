@@ -1,14 +1,68 @@
 //! What is measured, in the form of OpenMetrics 1.0, which Prometheus reads.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
 use keyledger_domain::Position;
+use keyledger_domain::key::Verdict;
 use keyledger_projections::Progress;
+use keyledger_projections::verification::Verification;
 use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
 use crate::readiness::{Readiness, State};
+use crate::upkeep::Head;
+
+/// What is counted as it happens; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    verdicts: [(Verdict, Counter); Verdict::ALL.len()],
+    /// Verifications that could not be answered.
+    pub unknown: Counter,
+    /// How long after it was revoked or deleted a key is refused here, in seconds.
+    pub revocation_lag: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            verdicts: Verdict::ALL.map(|verdict| (verdict, Counter::default())),
+            unknown: Counter::default(),
+            revocation_lag: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
+        }
+    }
+}
+
+impl Counters {
+    /// Counts a verification.
+    pub fn verdict(&self, verdict: Verdict) {
+        let mut counters = self.verdicts.iter();
+        if let Some((_, counter)) = counters.find(|(known, _)| *known == verdict) {
+            counter.inc();
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let answers = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        for (verdict, counter) in &self.verdicts {
+            answers.get_or_create(&[("code", verdict.code())]).inc_by(counter.get());
+        }
+        answers.get_or_create(&[("code", "UNKNOWN")]).inc_by(self.unknown.get());
+        registry.register("verifications", "Keys that were verified, by the answer", answers);
+        registry.register_with_unit(
+            "revocation_lag",
+            "How long after its revocation or deletion a key is refused here",
+            Unit::Seconds,
+            self.revocation_lag.clone(),
+        );
+    }
+}
 
 /// Where the values come from; they are asked for at each look. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,9 +72,13 @@ pub struct Metrics {
     /// How far this node's queries are.
     pub progress: Progress,
     /// The journal's head, as last asked for.
-    pub head: watch::Receiver<Option<Position>>,
+    pub head: watch::Receiver<Option<Head>>,
     /// How far events are published, by this node.
     pub relayed: watch::Receiver<Option<Position>>,
+    /// What answers verifications; not there on a node that does not verify.
+    pub verification: Arc<OnceLock<Verification>>,
+    /// What is counted as it happens.
+    pub counters: Counters,
 }
 
 impl Metrics {
@@ -41,7 +99,11 @@ impl Metrics {
         let read = gauge(self.progress.current().as_i64());
         registry.register("read_position", "The journal position that queries include", read);
         let positions = [
-            ("journal_position", "The journal's head, as last asked for", *self.head.borrow()),
+            (
+                "journal_position",
+                "The journal's head, as last asked for",
+                self.head.borrow().map(|head| head.position),
+            ),
             (
                 "relay_position",
                 "The last position that this node published",
@@ -53,9 +115,32 @@ impl Metrics {
                 registry.register(name, help, gauge(position.as_i64()));
             }
         }
+        if let Some(verification) = self.verification.get() {
+            self.counters.register(&mut registry);
+            tell_of(verification, &mut registry);
+        }
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)
+    }
+}
+
+fn tell_of(verification: &Verification, registry: &mut Registry) {
+    let index = &verification.index;
+    registry.register("index_keys", "The keys that the index holds", gauge(index.len().into()));
+    let reached = gauge(index.reached().as_i64());
+    registry.register("index_position", "The journal position that verifications include", reached);
+    let waiting = gauge(i64::try_from(verification.uses.waiting()).unwrap_or(i64::MAX));
+    registry.register("uses_waiting", "Keys whose last use waits to be recorded", waiting);
+    if let Some(staleness) = verification.freshness.staleness(Instant::now()) {
+        let seconds = Gauge::<f64, AtomicU64>::default();
+        seconds.set(staleness.as_secs_f64());
+        registry.register_with_unit(
+            "index_staleness",
+            "How long ago the moment was as of which the index is proven level with the journal",
+            Unit::Seconds,
+            seconds,
+        );
     }
 }
 

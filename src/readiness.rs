@@ -10,6 +10,8 @@ pub enum Part {
     Journal,
     /// The read tables follow the journal.
     ReadTables,
+    /// Keys can be verified.
+    Verification,
     /// Events are published.
     Relay,
     /// There are keys to verify sign-in tokens with.
@@ -29,6 +31,7 @@ impl Part {
         match self {
             Self::Journal => "journal",
             Self::ReadTables => "read_tables",
+            Self::Verification => "verification",
             Self::Relay => "relay",
             Self::SignIn => "sign_in",
         }
@@ -72,6 +75,12 @@ impl Readiness {
         if before != Some(state) {
             tracing::info!(part = part.name(), state = state.name(), "readiness changed");
         }
+    }
+
+    /// Whether a part is in this state.
+    #[must_use]
+    pub fn is(&self, part: Part, state: State) -> bool {
+        self.lock().get(&part) == Some(&state)
     }
 
     /// Whether requests can be served.

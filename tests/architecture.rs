@@ -73,8 +73,10 @@ fn the_domain_has_no_io_no_async_and_no_crate_of_ours() {
 #[test]
 fn the_read_side_knows_no_journal_and_no_http() {
     let allowed = [
+        "arc-swap",
         "async-trait",
         "futures",
+        "hashbrown",
         "keyledger-domain",
         "keyledger-postgres",
         "sqlx",

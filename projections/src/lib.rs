@@ -16,6 +16,7 @@ mod sqlite;
 mod store;
 mod tables;
 pub mod usage;
+pub mod verification;
 
 use keyledger_domain::{Position, RecordedEvent};
 

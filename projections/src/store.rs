@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
 
 use crate::WriteError;
-use crate::keys::{ListQuery, Row};
+use crate::keys::{ListQuery, Row, ScanRow};
 use crate::lease::{Claim, Term};
 
 /// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
@@ -95,6 +95,13 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
 
     /// The row of a key.
     async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error>;
+
+    /// Tells each row of a key that is not deleted, for as long as the answer is true; and the
+    /// checkpoint of the build, as of which all of them are.
+    async fn scan(
+        &self,
+        each: &mut (dyn FnMut(ScanRow) -> bool + Send),
+    ) -> Result<Checkpoint, sqlx::Error>;
 
     /// The checkpoint of the build that queries read.
     async fn live(&self) -> Result<Checkpoint, sqlx::Error>;

@@ -31,6 +31,10 @@ pub struct Config {
     pub roles: Roles,
     /// How long a node that has died may still hold what only one may do.
     pub lease_period: Duration,
+    /// How long keys are verified without a proof that the index is level with the journal.
+    pub max_staleness: Duration,
+    /// How often it is recorded when keys were last used.
+    pub last_used_flush: Duration,
     /// Where events are published, if anywhere.
     pub nats: Option<NatsSettings>,
     /// What new keys begin with.
@@ -56,10 +60,12 @@ pub enum Identity {
 }
 
 /// What a process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
     /// Serves the public API.
     pub api: bool,
+    /// Verifies keys.
+    pub verify: bool,
     /// Keeps the read tables.
     pub projector: bool,
     /// Publishes events.
@@ -95,7 +101,9 @@ impl Config {
         let journal_url = read.required("journal-url", parse::journal_url);
         let read_url = read.required("read-url", parse::read_url);
         let roles = read.required("roles", parse::roles);
-        let lease_period = read.required("lease-period", parse::lease_period);
+        let lease_period = read.required("lease-period", parse::duration_from(100));
+        let max_staleness = read.required("max-staleness", parse::duration_from(100));
+        let last_used_flush = read.required("last-used-flush", parse::duration_from(10));
         let nats = nats(&mut read);
         let key_prefix = read.required("key-prefix", parse::key_prefix);
         let public_key = read.optional("jwt-public-key", parse::public_key);
@@ -142,6 +150,8 @@ impl Config {
                 read_url: read_url?,
                 roles: roles?,
                 lease_period: lease_period?,
+                max_staleness: max_staleness?,
+                last_used_flush: last_used_flush?,
                 nats,
                 key_prefix: key_prefix?,
                 identity: identity?,

@@ -89,11 +89,14 @@ pub(super) fn duration(value: &str) -> Result<Duration, String> {
         .map_err(|_| format!("{value:?} is no duration with a unit, such as 10s or 500ms"))
 }
 
-pub(super) fn lease_period(value: &str) -> Result<Duration, String> {
-    let period = duration(value)?;
-    let bounds = Duration::from_millis(100)..=Duration::from_secs(600);
-    let in_bounds = bounds.contains(&period);
-    if in_bounds { Ok(period) } else { Err("it is from 100ms to 10m".to_owned()) }
+/// A duration from this many milliseconds up to ten minutes.
+pub(super) fn duration_from(least: u64) -> impl Fn(&str) -> Result<Duration, String> {
+    move |value| {
+        let duration = duration(value)?;
+        let bounds = Duration::from_millis(least)..=Duration::from_secs(600);
+        let in_bounds = bounds.contains(&duration);
+        if in_bounds { Ok(duration) } else { Err(format!("it is from {least}ms to 10m")) }
+    }
 }
 
 pub(super) fn journal_url(value: &str) -> Result<String, String> {
@@ -144,19 +147,22 @@ pub(super) fn event_source(value: &str) -> Result<String, String> {
 }
 
 pub(super) fn roles(value: &str) -> Result<Roles, String> {
-    let mut roles = Roles { api: false, projector: false, relay: false };
+    let mut roles = Roles::default();
     for role in list(value)? {
         match role.as_str() {
             "api" => roles.api = true,
+            "verify" => roles.verify = true,
             "projector" => roles.projector = true,
             "relay" => roles.relay = true,
             unknown => {
-                return Err(format!("{unknown:?} is no role; there are api, projector and relay"));
+                return Err(format!(
+                    "{unknown:?} is no role; there are api, verify, projector and relay"
+                ));
             }
         }
     }
-    if !roles.api && !roles.projector && !roles.relay {
-        return Err("name one role at least: api, projector, relay".to_owned());
+    if roles == Roles::default() {
+        return Err("name one role at least: api, verify, projector, relay".to_owned());
     }
     Ok(roles)
 }

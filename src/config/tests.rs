@@ -18,7 +18,7 @@ fn the_defaults_are_the_embedded_stores_on_loopback() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.journal_url, "sqlite://data/journal.db");
     assert_eq!(config.read_url, "sqlite://data/read.db");
-    assert_eq!(config.roles, Roles { api: true, projector: true, relay: true });
+    assert_eq!(config.roles, Roles { api: true, verify: true, projector: true, relay: true });
     assert_eq!(config.shutdown_grace, Duration::from_secs(8));
     assert!(config.allowed_origins.is_empty());
 }

@@ -60,11 +60,7 @@ impl<S: Send + Sync> FromRequest<S> for CreateKeyBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let (is_json, bytes) = read(request).await?;
-        if !is_json {
-            return Err(ApiError::UnsupportedMediaType);
-        }
-        let mut fields: Fields = parse(&bytes)?;
+        let mut fields: Fields = parse(&read_json(request).await?)?;
         let name = fields.string("name")?;
         let expires_at = fields.string("expires_at")?;
         let expires_in_seconds = fields.seconds("expires_in_seconds")?;
@@ -99,6 +95,19 @@ impl<S: Send + Sync> FromRequest<S> for ReasonBody {
     }
 }
 
+/// A body that is JSON, if one believes the caller.
+pub(super) async fn read_json(request: Request) -> Result<Bytes, ApiError> {
+    let (is_json, bytes) = read(request).await?;
+    if is_json { Ok(bytes) } else { Err(ApiError::UnsupportedMediaType) }
+}
+
+/// A body that is a form, if one believes the caller.
+pub(super) async fn read_form(request: Request) -> Result<Bytes, ApiError> {
+    let is_form = says(request.headers(), "application/x-www-form-urlencoded");
+    let (_, bytes) = read(request).await?;
+    if is_form { Ok(bytes) } else { Err(ApiError::FormRequired) }
+}
+
 /// The body, and whether the caller says that it is JSON.
 async fn read(request: Request) -> Result<(bool, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
@@ -107,7 +116,7 @@ async fn read(request: Request) -> Result<(bool, Bytes), ApiError> {
         return Err(ApiError::BodyTooLarge);
     }
     match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok((says_json(&parts.headers), collected.to_bytes())),
+        Ok(collected) => Ok((says(&parts.headers, "application/json"), collected.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
         Err(_) => Err(ApiError::BodyIncomplete),
     }
@@ -117,10 +126,10 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn says_json(headers: &HeaderMap) -> bool {
+fn says(headers: &HeaderMap, media_type: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
 }
 
 fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
@@ -131,9 +140,9 @@ fn time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
 }
 
 /// The fields of a JSON object, each named once.
-struct Fields(Map<String, Value>);
+pub(super) struct Fields(Map<String, Value>);
 
-fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => ApiError::NotAnObject,
         serde_json::error::Category::Syntax
@@ -144,13 +153,24 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 
 impl Fields {
     /// Takes a text; `null` is as good as absent.
-    fn string(&mut self, field: &'static str) -> Result<Option<String>, ApiError> {
+    pub(super) fn string(&mut self, field: &'static str) -> Result<Option<String>, ApiError> {
         match self.0.remove(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
                 Err(ApiError::WrongType { field, expected: "a string" })
             }
+        }
+    }
+
+    /// Takes a whole number; `null` is as good as absent.
+    pub(super) fn whole_number(&mut self, field: &'static str) -> Result<Option<u64>, ApiError> {
+        match self.0.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value
+                .as_u64()
+                .map(Some)
+                .ok_or(ApiError::WrongType { field, expected: "a whole number" }),
         }
     }
 
@@ -172,7 +192,7 @@ impl Fields {
         }
     }
 
-    fn finish(self) -> Result<(), ApiError> {
+    pub(super) fn finish(self) -> Result<(), ApiError> {
         match self.0.into_iter().next() {
             None => Ok(()),
             Some((name, _)) => Err(ApiError::UnknownField(name)),

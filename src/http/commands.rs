@@ -8,13 +8,12 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use keyledger_domain::KeyId;
 use keyledger_domain::key::{Command, DeleteKey, RevokeKey};
-use keyledger_projections::Progress;
 use uuid::Uuid;
 
 use super::body::{CreateKeyBody, ReasonBody};
 use super::caller::{Asking, Gate};
 use super::openapi::{CommandProblems, Problems};
-use super::position;
+use super::position::{self, Followers};
 use super::problem::ApiError;
 use super::wire::{self, CreatedKey, Success};
 use crate::commands::{Commands, NewKey};
@@ -26,8 +25,8 @@ pub struct CommandState {
     pub gate: Arc<Gate>,
     /// The write side.
     pub commands: Arc<Commands>,
-    /// How far the read side has come.
-    pub progress: Progress,
+    /// What answers wait for.
+    pub followers: Followers,
 }
 
 impl FromRef<CommandState> for Arc<Gate> {
@@ -72,7 +71,7 @@ pub(super) async fn create(
     };
     let created = state.commands.create(new, &asking.origin).await?;
     let answer = Json(CreatedKey::new(&created.key, created.secret.expose()));
-    Ok(position::after(created.position, &state.progress, answer).await)
+    Ok(position::after(created.position, &state.followers, answer).await)
 }
 
 /// Revoke a key
@@ -136,7 +135,7 @@ impl CommandState {
     ) -> Result<Response, ApiError> {
         let done = self.commands.execute(key_id, command, &asking.origin).await?;
         let answer = Json(Success { success: true });
-        Ok(position::after(done.position, &self.progress, answer).await)
+        Ok(position::after(done.position, &self.followers, answer).await)
     }
 }
 

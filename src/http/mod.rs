@@ -17,6 +17,7 @@ mod position;
 mod problem;
 mod queries;
 mod server;
+mod verification;
 mod wire;
 
 use axum::Router;
@@ -34,8 +35,10 @@ use crate::readiness::Readiness;
 pub use caller::Gate;
 pub use commands::CommandState;
 pub use history::HistoryState;
+pub use position::Followers;
 pub use queries::QueryState;
 pub use server::serve;
+pub use verification::Verifier;
 
 use problem::ApiError;
 
@@ -85,11 +88,15 @@ pub fn starting_router(readiness: Readiness) -> Router {
     surrounded(router.fallback(async || ApiError::Starting), None)
 }
 
-/// What only those who run the service may ask, on a listener of its own.
-pub fn internal_router(metrics: Metrics) -> Router {
+/// What only those who run the service, and the gateways before it, may ask: on a listener of its own.
+pub fn internal_router(metrics: Metrics, verifier: Option<Verifier>) -> Router {
     let (health, _) = health_routes().with_state(metrics.readiness.clone()).split_for_parts();
     let watched = Router::new().route("/metrics", get(metrics::metrics)).with_state(metrics);
-    finished(health.merge(watched), None)
+    let router = finished(health.merge(watched), None);
+    match verifier {
+        Some(verifier) => router.merge(verification::routes(verifier)),
+        None => router,
+    }
 }
 
 fn command_routes() -> OpenApiRouter<CommandState> {

@@ -46,6 +46,12 @@ pub(super) enum ApiError {
     BodyIncomplete,
     #[error("the body is of another type than JSON")]
     UnsupportedMediaType,
+    #[error("the body is no form")]
+    FormRequired,
+    #[error("no key was presented")]
+    KeyRequired,
+    #[error("no token was presented")]
+    TokenRequired,
     #[error(transparent)]
     Name(#[from] KeyNameError),
     #[error(transparent)]
@@ -68,6 +74,10 @@ pub(super) enum ApiError {
     Command(#[from] CommandError),
     #[error("the read tables are behind the position asked for")]
     ReadBehind,
+    #[error("the index is behind the position asked for")]
+    VerificationBehind,
+    #[error("the index is not proven level with the journal")]
+    CannotVerify,
     #[error("the read tables do not answer")]
     ReadTables(#[from] keyledger_projections::QueryError),
     #[error("the journal cannot be read")]
@@ -112,6 +122,9 @@ impl ApiError {
             Self::UnsupportedMediaType => {
                 kind(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
+            Self::FormRequired => kind(S::UNSUPPORTED_MEDIA_TYPE, "form_required", "Form required"),
+            Self::KeyRequired => kind(S::BAD_REQUEST, "key_required", "Key required"),
+            Self::TokenRequired => kind(S::BAD_REQUEST, "token_required", "Token required"),
             Self::Name(KeyNameError::Required) => {
                 kind(S::BAD_REQUEST, "name_required", "Name required")
             }
@@ -142,6 +155,12 @@ impl ApiError {
             }
             Self::Command(error) => command_kind(error),
             Self::ReadBehind => kind(S::SERVICE_UNAVAILABLE, "read_behind", "Not there yet"),
+            Self::VerificationBehind => {
+                kind(S::SERVICE_UNAVAILABLE, "verification_behind", "Not there yet")
+            }
+            Self::CannotVerify => {
+                kind(S::SERVICE_UNAVAILABLE, "cannot_verify", "Keys cannot be verified")
+            }
             Self::ReadTables(error) if error.is_unavailable() => {
                 kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
             }
@@ -170,6 +189,11 @@ impl ApiError {
             Self::BodyTooLarge => "The body must be 16 KiB or less".into(),
             Self::BodyIncomplete => "The body did not arrive in full".into(),
             Self::UnsupportedMediaType => "The body must be of type application/json".into(),
+            Self::FormRequired => {
+                "The body must be of type application/x-www-form-urlencoded".into()
+            }
+            Self::KeyRequired => "key is required".into(),
+            Self::TokenRequired => "token is required".into(),
             Self::Name(error) => error.to_string().into(),
             Self::Reason(error) => error.to_string().into(),
             Self::InvalidParameter { name, expected } => {
@@ -184,7 +208,12 @@ impl ApiError {
             Self::PathNotFound => "There is nothing at this path".into(),
             Self::MethodNotAllowed => "This path does not support that method".into(),
             Self::Command(error) => command_sentence(error).into(),
-            Self::ReadBehind => "This node has not reached that position yet".into(),
+            Self::ReadBehind | Self::VerificationBehind => {
+                "This node has not reached that position yet".into()
+            }
+            Self::CannotVerify => {
+                "This node cannot tell at the moment whether keys are good".into()
+            }
             Self::ReadTables(error) if !error.is_unavailable() => INTERNAL_SENTENCE.into(),
             Self::Journal(ReadError::Corrupt { .. }) | Self::Defect(_) => INTERNAL_SENTENCE.into(),
             Self::ReadTables(_) | Self::Journal(ReadError::Unavailable(_)) => {
@@ -290,8 +319,13 @@ const BAD_TOKEN: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Kind { status, code, title } = self.kind();
-        // That it is starting, the log says anyway.
-        if status.is_server_error() && !matches!(self, Self::Starting) {
+        // What the whole service cannot do now, its readiness says, and the log once; and a position
+        // may be one that will never be.
+        let is_told = matches!(
+            self,
+            Self::Starting | Self::CannotVerify | Self::ReadBehind | Self::VerificationBehind
+        );
+        if status.is_server_error() && !is_told {
             tracing::error!(code, cause = %chain(&self), "request failed");
         }
         let key_id = if let Self::Command(CommandError::Replayed { key_id }) = &self {

@@ -4,33 +4,37 @@ mod open;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use keyledger_projections::{Duty, Lease, OpenTablesError, Progress};
+use keyledger_projections::verification::Verification;
+use keyledger_projections::{Duty, Lease, OpenTablesError, Progress, ReadTables};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::commands::Commands;
 use crate::config::{Config, Identity};
 use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::OpenError;
-use crate::metrics::Metrics;
+use crate::metrics::{Counters, Metrics};
 use crate::readiness::{Part, Readiness, State};
 use crate::relay::{Relay, StreamDiffers};
 use crate::shutdown::StopSignals;
-use crate::upkeep::ReadSide;
+use crate::telemetry::chain;
+use crate::upkeep::{IndexUpkeep, ReadSide};
 use crate::{development, http, upkeep};
-use open::{Places, Stores};
+use open::{Journals, Places};
 
-/// How long it may take to give a lease back.
-const GIVE_BACK: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long it may take to give a lease back, and to record last uses.
+const GIVE_BACK: Duration = Duration::from_secs(1);
+const LAST_FLUSH: Duration = Duration::from_millis(1_500);
 
 /// How long an answer that the service is starting may take once it has started.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -85,13 +89,30 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut tasks = JoinSet::new();
     let (head, heads) = tokio::sync::watch::channel(None);
     let (relayed_by_us, relayed) = tokio::sync::watch::channel(None);
-    let watched = http::internal_router(Metrics {
+    let (verification, counters) = (Arc::new(OnceLock::new()), Counters::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = Metrics {
         readiness: readiness.clone(),
         progress: progress.clone(),
         head: heads.clone(),
         relayed,
+        verification: verification.clone(),
+        counters: counters.clone(),
+    };
+    let verifier = config.roles.verify.then(|| http::Verifier {
+        verification: verification.clone(),
+        clock: clock.clone(),
+        counters: counters.clone(),
     });
-    tasks.spawn(http::serve(internal, watched, std::future::pending(), config.shutdown_grace));
+    let watched = http::internal_router(metrics, verifier);
+    let (stop, stopping) = tokio::sync::watch::channel(());
+    let stopped = |mut stopping: tokio::sync::watch::Receiver<()>| async move {
+        // Nothing is sent: it is dropped.
+        let _ = stopping.changed().await;
+    };
+    let grace = config.shutdown_grace;
+    let internal = http::serve(internal, watched, stopped(stopping.clone()), grace);
+    let internal = tokio::spawn(internal);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     let places = Places {
         journal_url: config.journal_url,
@@ -105,8 +126,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             return Ok(());
         }
     };
-    let Stores { journal, appends, tables } = opened;
-    tasks.spawn(upkeep::watch_journal(journal.clone(), head, readiness.clone()));
+    let (Journals { reads: journal, appends }, tables) = opened;
+    let bound = config.max_staleness;
+    tasks.spawn(upkeep::watch_journal(journal.clone(), bound, head, readiness.clone()));
     let holder = uuid::Builder::from_random_bytes(UnwrapErr(SysRng).random()).into_uuid();
     let lease = |duty| Lease::new(&tables, duty, holder, config.lease_period);
     let projecting = config.roles.projector.then(|| lease(Duty::Project));
@@ -116,9 +138,24 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         lease: projecting.clone(),
         progress: progress.clone(),
         readiness: readiness.clone(),
-        head: heads,
+        head: heads.clone(),
     };
     tasks.spawn(read_side.keep_level());
+    if config.roles.verify {
+        let index = IndexUpkeep {
+            journal: journal.clone(),
+            tables: tables.clone(),
+            verification: verification.clone(),
+            max_staleness: bound,
+            head: heads,
+            readiness: readiness.clone(),
+            counters,
+            clock: clock.clone(),
+        };
+        tasks.spawn(index.keep_level());
+        let (verification, tables) = (verification.clone(), tables.clone());
+        tasks.spawn(upkeep::record_uses(verification, tables, config.last_used_flush));
+    }
     let mut relaying = None;
     if let Some(nats) = config.nats.filter(|_| config.roles.relay) {
         Relay::check(&nats).await?;
@@ -132,14 +169,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         None => http::health_router(readiness),
         Some(appends) => {
             let random = Box::new(UnwrapErr(SysRng));
-            let clock = Arc::new(SystemClock);
             let commands = Arc::new(Commands::new(appends, clock, random, config.key_prefix));
             let verifier = Arc::new(TokenVerifier::new(rules));
             tasks.spawn(upkeep::prepare_sign_in(verifier.clone(), readiness.clone()));
             let gate = Arc::new(http::Gate::new(verifier, &config.allowed_origins));
+            let followers =
+                http::Followers { tables: progress.clone(), verification: verification.clone() };
             http::router(
-                http::CommandState { gate: gate.clone(), commands, progress: progress.clone() },
-                http::QueryState { gate: gate.clone(), tables, progress },
+                http::CommandState { gate: gate.clone(), commands, followers },
+                http::QueryState { gate: gate.clone(), tables: tables.clone(), progress },
                 http::HistoryState { gate, journal },
                 readiness,
             )
@@ -151,22 +189,28 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         // Whoever has closed standard output does not want it.
         let _ = writeln!(std::io::stdout(), "{}", development::banner(address, &token));
     }
-    let (stop, stopping) = tokio::sync::oneshot::channel();
-    let serving =
-        http::serve(listener, router, async { drop(stopping.await) }, config.shutdown_grace);
+    let public = http::serve(listener, router, stopped(stopping), grace);
+    let serving = async {
+        public.await;
+        internal.await
+    };
     let signalled = async {
         signals.next().await;
         tracing::info!("stopping: no more connections are taken");
-        let _ = stop.send(());
+        drop(stop);
         signals.next().await;
         tracing::warn!("stopped at once: a second signal came");
     };
     tokio::select! {
-        () = serving => tracing::info!("stopped"),
+        served = serving => {
+            served.map_err(ServeError::Defect)?;
+            tracing::info!("stopped");
+        }
         () = signalled => {}
         defect = first_defect(&mut tasks) => return Err(ServeError::Defect(defect)),
     }
     tasks.shutdown().await;
+    record_last_uses(&verification, &tables).await;
     give_back(projecting.into_iter().chain(relaying)).await;
     Ok(())
 }
@@ -176,7 +220,7 @@ async fn opened(
     listener: &Arc<TcpListener>,
     places: &Places,
     readiness: &Readiness,
-) -> Result<Stores, ServeError> {
+) -> Result<(Journals, ReadTables), ServeError> {
     readiness.set(Part::Journal, State::Starting);
     readiness.set(Part::ReadTables, State::Starting);
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
@@ -188,6 +232,15 @@ async fn opened(
     // From here on, nobody is told so any more.
     serving.await.map_err(ServeError::Defect)?;
     stores
+}
+
+/// Records the uses that are not recorded yet.
+async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTables) {
+    match tokio::time::timeout(LAST_FLUSH, upkeep::record_now(verification, tables)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "last uses are not recorded"),
+        Err(_) => tracing::warn!("last uses are not recorded: that took too long"),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(Arc<TcpListener>, SocketAddr), ServeError> {

@@ -18,19 +18,21 @@ pub(super) struct Places {
     pub(super) appends: bool,
 }
 
-/// What the service works on.
-pub(super) struct Stores {
-    pub(super) journal: Arc<dyn JournalReader>,
+/// The journal as this process uses it.
+pub(super) struct Journals {
+    pub(super) reads: Arc<dyn JournalReader>,
     /// The same journal, for a process that appends.
     pub(super) appends: Option<Arc<dyn Journal>>,
-    pub(super) tables: ReadTables,
 }
 
 /// Opens both. What another try cannot mend is an error.
-pub(super) async fn stores(places: &Places, readiness: &Readiness) -> Result<Stores, ServeError> {
+pub(super) async fn stores(
+    places: &Places,
+    readiness: &Readiness,
+) -> Result<(Journals, ReadTables), ServeError> {
     let url = &places.journal_url;
     // Whoever appends holds the journal for itself; all others read beside it.
-    let (journal, appends): (Arc<dyn JournalReader>, _) = if places.appends {
+    let (reads, appends): (Arc<dyn JournalReader>, _) = if places.appends {
         let open = async || journal::open(url).await;
         let journal = until_open(Part::Journal, readiness, open, OpenError::is_passing).await?;
         (journal.clone(), Some(journal))
@@ -40,7 +42,7 @@ pub(super) async fn stores(places: &Places, readiness: &Readiness) -> Result<Sto
     };
     let open = async || ReadTables::open(&places.read_url).await;
     let tables = until_open(Part::ReadTables, readiness, open, OpenTablesError::is_passing).await?;
-    Ok(Stores { journal, appends, tables })
+    Ok((Journals { reads, appends }, tables))
 }
 
 async fn until_open<T, E: std::error::Error + 'static>(

@@ -112,7 +112,7 @@ async fn tell_level(side: &ReadSide) -> Interruption {
             std::future::pending::<()>().await;
         }
         let Some(head) = *heads.borrow_and_update() else { continue };
-        let is_level = side.progress.wait_for(head, LATE).await.is_ok();
+        let is_level = side.progress.wait_for(head.position, LATE).await.is_ok();
         side.tell(if is_level { State::Ready } else { State::Failing });
     }
 }

@@ -1,10 +1,14 @@
 //! What runs beside the requests: it keeps the read side level, and tells what the service can do.
 
+mod index;
 mod journal;
 mod lead;
 mod read_side;
 mod sign_in;
+mod usage;
 
-pub use journal::watch_journal;
+pub use index::IndexUpkeep;
+pub use journal::{Head, watch_journal};
 pub use read_side::ReadSide;
 pub use sign_in::prepare_sign_in;
+pub use usage::{record_now, record_uses};

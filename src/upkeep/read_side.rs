@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keyledger_domain::Position;
 use keyledger_projections::{Lease, Progress, ReadTables};
 use tokio::sync::watch;
 
+use super::journal::Head;
 use super::lead::{Remedy, lead};
 use crate::journal::JournalReader;
 use crate::pause::Pause;
@@ -33,7 +33,7 @@ pub struct ReadSide {
     /// Where it is told whether they are far enough.
     pub readiness: Readiness,
     /// The journal's head, as last asked for.
-    pub head: watch::Receiver<Option<Position>>,
+    pub head: watch::Receiver<Option<Head>>,
 }
 
 impl ReadSide {
@@ -84,7 +84,7 @@ impl ReadSide {
             match self.tables.position().await {
                 Ok(position) => {
                     self.progress.advance(position);
-                    let head = *self.head.borrow();
+                    let head = self.head.borrow().map(|head| head.position);
                     if head.is_some_and(|head| self.progress.current() >= head) {
                         self.tell(State::Ready);
                         level_at = Instant::now();

@@ -11,12 +11,14 @@ mod delete;
 mod event;
 mod refusal;
 mod revoke;
+mod verdict;
 
 pub use create::CreateKey;
 pub use delete::DeleteKey;
 pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
 pub use refusal::{Corrupt, Refusal};
 pub use revoke::RevokeKey;
+pub use verdict::{Standing, Verdict};
 
 use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Reason, Timestamp, UserId};
 

@@ -6,6 +6,6 @@ mod row;
 
 pub(crate) use apply::{Change, changes};
 pub use query::{Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
-pub(crate) use query::{GET, LIST, ListQuery};
+pub(crate) use query::{GET, LIST, ListQuery, SCAN};
 pub use row::BadRow;
-pub(crate) use row::Row;
+pub(crate) use row::{Row, ScanRow, ScannedKey};

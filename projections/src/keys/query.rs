@@ -123,6 +123,12 @@ pub(crate) const GET: &str = "
       AND keys.key_id = $1
       AND keys.deleted_at IS NULL";
 
+/// All keys that are not deleted, in the build `$1`.
+pub(crate) const SCAN: &str = "
+    SELECT key_id, user_id, user_email, name, key_hash, created_at, expires_at, revoked_at, revision
+    FROM keys
+    WHERE generation = $1 AND deleted_at IS NULL";
+
 impl ReadTables {
     /// An owner's keys that are not deleted, newest first: all of them, or a page.
     ///

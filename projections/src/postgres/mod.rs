@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
+use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
 use keyledger_postgres::{Listening, Place, Pool, bounded, is_execution, without_password};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-use crate::keys::{GET, LIST, ListQuery, Row};
+use crate::keys::{GET, LIST, ListQuery, Row, SCAN, ScanRow};
 use crate::lease::{Claim, Term};
 use crate::store::{
     CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
@@ -120,6 +120,24 @@ impl Store for PostgresStore {
             sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(connection).boxed()
         });
         row.await
+    }
+
+    /// On a connection of its own, since it takes long.
+    async fn scan(
+        &self,
+        each: &mut (dyn FnMut(ScanRow) -> bool + Send),
+    ) -> Result<Checkpoint, sqlx::Error> {
+        let mut connection = self.place.connect().await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        bounded(sqlx::raw_sql(begin).execute(&mut connection)).await?;
+        let checkpoint = bounded(live(&mut connection)).await?;
+        let mut rows = sqlx::query_as(SCAN).bind(checkpoint.generation).fetch(&mut connection);
+        while let Some(row) = bounded(rows.try_next()).await? {
+            if !each(row) {
+                break;
+            }
+        }
+        Ok(checkpoint)
     }
 
     async fn live(&self) -> Result<Checkpoint, sqlx::Error> {

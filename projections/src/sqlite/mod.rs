@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -18,7 +19,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::keys::{GET, LIST, ListQuery, Row};
+use crate::keys::{GET, LIST, ListQuery, Row, SCAN, ScanRow};
 use crate::lease::{Claim, Term};
 use crate::store::{
     CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
@@ -31,6 +32,8 @@ use write::{live, write};
 const BUSY: Duration = Duration::from_secs(10);
 /// How often to look for what another process has written.
 const LOOK: Duration = Duration::from_millis(20);
+/// How many rows a query hands over at a time.
+const ROWS_AT_ONCE: usize = 1_000;
 /// How many rows are deleted at a time, so that others get their turn.
 const DELETED_AT_ONCE: i64 = 5_000;
 
@@ -79,7 +82,8 @@ impl SqliteStore {
         let reads = SqlitePoolOptions::new()
             .max_connections(4)
             .test_before_acquire(false)
-            .connect_with(options.read_only(true))
+            // Many rows in one go, rather than a wake-up for every few.
+            .connect_with(options.read_only(true).row_buffer_size(ROWS_AT_ONCE))
             .await
             .map_err(failed)?;
         Ok(Self { reads, writes: Mutex::new(writes), writing })
@@ -101,6 +105,21 @@ impl Store for SqliteStore {
 
     async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error> {
         sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(&self.reads).await
+    }
+
+    async fn scan(
+        &self,
+        each: &mut (dyn FnMut(ScanRow) -> bool + Send),
+    ) -> Result<Checkpoint, sqlx::Error> {
+        let mut transaction = self.reads.begin().await?;
+        let checkpoint = live(&mut transaction).await?;
+        let mut rows = sqlx::query_as(SCAN).bind(checkpoint.generation).fetch(&mut *transaction);
+        while let Some(row) = rows.try_next().await? {
+            if !each(row) {
+                break;
+            }
+        }
+        Ok(checkpoint)
     }
 
     async fn live(&self) -> Result<Checkpoint, sqlx::Error> {

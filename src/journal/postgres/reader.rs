@@ -94,10 +94,17 @@ impl JournalReader for PostgresReader {
         follow::subscribe(self.clone(), after, live)
     }
 
-    /// The counter, from the server that is written to.
+    /// The counter, from a server that can commit: the question writes a few bytes that nobody reads,
+    /// so its answer waits until they are as durable as an event. A standby cannot answer it, nor a
+    /// primary that was deposed, if a standby must agree to commits.
     async fn barrier(&self) -> Result<Position, ReadError> {
         let question = self.pool.ask(|connection| {
-            sqlx::query_scalar("SELECT position FROM journal_head").fetch_one(connection).boxed()
+            sqlx::query_scalar(
+                "SELECT journal_head.position
+                 FROM journal_head, pg_logical_emit_message(true, 'keyledger', '')",
+            )
+            .fetch_one(connection)
+            .boxed()
         });
         head(question.await)
     }

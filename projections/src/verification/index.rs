@@ -1,0 +1,136 @@
+//! The index: from a key's hash to what is known of the key.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use keyledger_domain::key::Standing;
+use keyledger_domain::{KeyHash, Position, Revision};
+
+use super::record::{Particulars, Record, Records};
+use super::slots::{Place, Slots};
+use crate::Progress;
+
+/// The parts of the table that grow apart from each other, so that none takes long.
+const PARTS: usize = 64;
+
+/// The index, for those who ask; cheap to clone. Reading takes no locks and never waits, whatever is
+/// written meanwhile.
+#[derive(Clone, Debug)]
+pub struct Index(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    records: Records,
+    parts: Box<[ArcSwap<Slots>]>,
+    /// How many records there are.
+    count: AtomicU32,
+    /// The position that all reads include.
+    reached: AtomicI64,
+    /// The same, for those who wait for it.
+    progress: Progress,
+}
+
+/// A key that was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a>(&'a Record);
+
+impl Index {
+    pub(super) fn new() -> Self {
+        let parts = (0..PARTS).map(|_| ArcSwap::from_pointee(Slots::with_room(0))).collect();
+        Self(Arc::new(Shared {
+            records: Records::new(),
+            parts,
+            count: AtomicU32::new(0),
+            reached: AtomicI64::new(Position::START.as_i64()),
+            progress: Progress::default(),
+        }))
+    }
+
+    /// How many keys it holds.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The journal position that reads from now on include.
+    #[must_use]
+    pub fn reached(&self) -> Position {
+        Position::try_from(self.0.reached.load(Ordering::Acquire)).unwrap_or_default()
+    }
+
+    /// The same, for those who wait for it.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.0.progress
+    }
+
+    /// The key with this hash. Should several share it, one that verifies goes before one that does
+    /// not.
+    #[must_use]
+    pub fn find(&self, hash: &KeyHash) -> Option<Found<'_>> {
+        let place = Place::of(hash.as_bytes());
+        let part = self.0.parts.get(place.part(PARTS))?.load();
+        let of_hash = |number| self.record(number).filter(|record| record.hash == *hash);
+        let active = part.find(place.within(PARTS), |number| {
+            of_hash(number).filter(|record| record.standing.get().1 == Standing::Active)
+        });
+        active.or_else(|| part.find(place.within(PARTS), of_hash)).map(Found)
+    }
+
+    pub(super) fn record(&self, number: u32) -> Option<&Record> {
+        self.0.records.get(number)
+    }
+
+    /// Adds a record; tells its number, or `None` when there is no room for any more. Only one may do
+    /// it at a time.
+    pub(super) fn add(&self, record: Record) -> Option<u32> {
+        let number = self.len();
+        let place = Place::of(record.hash.as_bytes());
+        let part = self.0.parts.get(place.part(PARTS))?;
+        self.0.records.set(number, record);
+        // A number that is out of reach was not taken.
+        self.record(number)?;
+        let slots = part.load();
+        if slots.has_room() {
+            slots.insert(place.within(PARTS), number);
+        } else {
+            let more = Slots::with_room(slots.len() + slots.len() / 3 + 1);
+            for known in slots.numbers() {
+                if let Some(record) = self.record(known) {
+                    more.insert(Place::of(record.hash.as_bytes()).within(PARTS), known);
+                }
+            }
+            more.insert(place.within(PARTS), number);
+            part.store(Arc::new(more));
+        }
+        self.0.count.store(number + 1, Ordering::Relaxed);
+        Some(number)
+    }
+
+    /// Tells that reads from now on include this position.
+    pub(super) fn advance(&self, position: Position) {
+        self.0.reached.fetch_max(position.as_i64(), Ordering::AcqRel);
+        self.0.progress.advance(position);
+    }
+}
+
+impl<'a> Found<'a> {
+    /// All but its standing.
+    #[must_use]
+    pub fn particulars(&self) -> Particulars<'a> {
+        self.0.particulars()
+    }
+
+    /// Its standing, and as of which of its revisions.
+    #[must_use]
+    pub fn standing(&self) -> (Revision, Standing) {
+        self.0.standing.get()
+    }
+}

@@ -1,0 +1,120 @@
+//! Forward authentication: a gateway passes on the head of a request, and goes by the status of the
+//! answer. nginx, Traefik and Envoy speak it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use keyledger_projections::verification::{Outcome, Particulars};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+
+use super::{Verifier, min_position};
+use crate::http::problem::ApiError;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
+const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+const KEY_NAME: HeaderName = HeaderName::from_static("x-key-name");
+
+/// What is percent-encoded in a header: all that is not visible ASCII, and what would be taken for
+/// an encoding.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+pub(super) async fn auth(
+    State(verifier): State<Arc<Verifier>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let position = min_position(&headers)?;
+    let key = match presented(&headers) {
+        Ok(key) => key,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
+    match verifier.verify(key, position).await? {
+        Outcome::Valid(key) => Ok(identity(&key)),
+        Outcome::Refused(_) => Ok(Unauthorized::Invalid.into_response()),
+    }
+}
+
+/// The key that a request presents: in `X-API-Key`, or else as a bearer token.
+fn presented(headers: &HeaderMap) -> Result<&str, Unauthorized> {
+    if let Some(key) = once(headers, API_KEY)? {
+        return Ok(key);
+    }
+    let authorization = once(headers, header::AUTHORIZATION)?.ok_or(Unauthorized::Missing)?;
+    match authorization.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(key.trim()),
+        _ => Err(Unauthorized::Missing),
+    }
+}
+
+fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthorized> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        // No key has other characters.
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Unauthorized::Invalid),
+        (Some(_), Some(_)) => Err(Unauthorized::Several),
+    }
+}
+
+/// Whose key it is, for the service behind the gateway.
+fn identity(key: &Particulars<'_>) -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.reserve(4);
+    let mut key_id = uuid::Uuid::encode_buffer();
+    let key_id: &str = key.key_id.as_uuid().hyphenated().encode_lower(&mut key_id);
+    for (name, value) in [
+        (KEY_ID, key_id),
+        (USER_ID, key.user_id),
+        (USER_EMAIL, key.user_email.unwrap_or_default()),
+        (KEY_NAME, key.name),
+    ] {
+        let value = std::borrow::Cow::from(utf8_percent_encode(value, ENCODED));
+        // What is encoded so is always a value.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy)]
+enum Unauthorized {
+    Missing,
+    Several,
+    Invalid,
+}
+
+#[derive(Serialize)]
+struct Told {
+    error: &'static str,
+    message: &'static str,
+}
+
+/// How to present a key (RFC 6750, section 3).
+const NO_KEY: &str = "Bearer realm=\"api\"";
+const BAD_KEY: &str = "Bearer realm=\"api\", error=\"invalid_token\"";
+
+impl IntoResponse for Unauthorized {
+    fn into_response(self) -> Response {
+        let (error, message, challenge) = match self {
+            Self::Missing => {
+                ("API key required", "Send an API key in X-API-Key or as a bearer token", NO_KEY)
+            }
+            Self::Several => ("Invalid API key", "Send one API key, not several", BAD_KEY),
+            Self::Invalid => {
+                ("Invalid API key", "The API key is unknown, revoked or expired", BAD_KEY)
+            }
+        };
+        let challenge = HeaderValue::from_static(challenge);
+        let told = Json(Told { error, message });
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], told).into_response()
+    }
+}

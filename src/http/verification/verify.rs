@@ -1,0 +1,96 @@
+//! Whether a key is good, as JSON.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use keyledger_domain::key::Verdict;
+use keyledger_domain::{KeyId, Position, Timestamp};
+use keyledger_projections::verification::{Outcome, Particulars};
+use serde::{Deserialize, Serialize};
+
+use super::{Verifier, min_position};
+use crate::http::body::{self, Fields};
+use crate::http::problem::ApiError;
+
+pub(super) async fn verify(
+    State(verifier): State<Arc<Verifier>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let from_header = min_position(request.headers())?;
+    let bytes = body::read_json(request).await?;
+    let question = Question::parse(&bytes)?;
+    let position = question.min_position()?.or(from_header);
+    match verifier.verify(&question.key, position).await? {
+        Outcome::Valid(key) => Ok(Json(Good::from(key)).into_response()),
+        Outcome::Refused(verdict) => {
+            Ok(Json(Refused { valid: false, code: verdict.code() }).into_response())
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    min_position: Option<u64>,
+}
+
+impl<'a> Question<'a> {
+    /// Reads a body; one that cannot be read so is looked at field by field, to tell what is wrong.
+    fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        if let Ok(question) = serde_json::from_slice(bytes) {
+            return Ok(question);
+        }
+        let mut fields: Fields = body::parse(bytes)?;
+        let key = fields.string("key")?;
+        let min_position = fields.whole_number("min_position")?;
+        fields.finish()?;
+        let key = key.ok_or(ApiError::KeyRequired)?;
+        Ok(Self { key: key.into(), min_position })
+    }
+
+    fn min_position(&self) -> Result<Option<Position>, ApiError> {
+        let position = self.min_position.map(Position::try_from).transpose();
+        position.map_err(|_| ApiError::WrongType {
+            field: "min_position",
+            expected: "a position, as Keyledger-Position tells one",
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Good<'a> {
+    valid: bool,
+    code: &'static str,
+    key_id: KeyId,
+    user_id: &'a str,
+    user_email: Option<&'a str>,
+    name: &'a str,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+impl<'a> From<Particulars<'a>> for Good<'a> {
+    fn from(key: Particulars<'a>) -> Self {
+        Self {
+            valid: true,
+            code: Verdict::Valid.code(),
+            key_id: key.key_id,
+            user_id: key.user_id,
+            user_email: key.user_email,
+            name: key.name,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Refused {
+    valid: bool,
+    code: &'static str,
+}
