@@ -19,6 +19,7 @@ mod configuration;
 mod consumer;
 mod copy;
 mod durability;
+mod gateways;
 mod history;
 mod idempotency;
 mod journal;

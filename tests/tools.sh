@@ -1,16 +1,17 @@
 #!/bin/sh
 # Makes ready what the tests drive: Node.js (the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, and two versions of nats-server. The system's package manager is used only for what is missing; the rest stays in target/.
+# PostgreSQL, two versions of nats-server, and nginx. The system's package manager is used only for what is missing; the rest stays in target/.
 set -eu
 
 cd "$(dirname "$0")/.."
 SCHEMATHESIS=4.32.5
 NATS=2.15.1
 
+root=""
+if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
+
 install() {
     echo "installing $*"
-    root=""
-    if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
     if command -v apt-get >/dev/null; then
         $root apt-get update -qq
         DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq "$@" >/dev/null
@@ -26,6 +27,20 @@ command -v python3 >/dev/null || install python3 python3-venv
 command -v openssl >/dev/null || install openssl
 [ -x /usr/sbin/nats-server ] || install nats-server
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
+
+# Unpacked and not installed: an installed nginx starts by itself, on port 80.
+nginx=target/tools/nginx
+if [ ! -x /usr/sbin/nginx ] && [ ! -x "$nginx/usr/sbin/nginx" ]; then
+    if ! command -v apt-get >/dev/null; then
+        echo "please install: nginx" >&2
+        exit 1
+    fi
+    echo "unpacking nginx"
+    rm -rf "$nginx"
+    mkdir -p "$nginx"
+    $root apt-get update -qq
+    (cd "$nginx" && apt-get download -qq -o APT::Sandbox::User=root nginx && dpkg-deb --extract nginx_*.deb .)
+fi
 
 venv=target/tools/schemathesis
 if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then

@@ -1,0 +1,87 @@
+//! Real gateways with the settings of the examples, on ports of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::free_port;
+use crate::process::Process;
+
+/// Which gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// nginx.
+    Nginx,
+}
+
+/// A gateway with a folder of its own.
+#[derive(Debug)]
+pub struct Gateway {
+    _process: Process,
+    _folder: TempDir,
+    port: u16,
+}
+
+/// What surrounds the example in a folder of its own. With one process, it ends whole when killed.
+const NGINX: &str = "
+    daemon off;
+    master_process off;
+    pid nginx.pid;
+    error_log stderr notice;
+    events {}
+    http {
+        access_log off;
+        client_body_temp_path body;
+        proxy_temp_path proxy;
+        fastcgi_temp_path fastcgi;
+        scgi_temp_path scgi;
+        uwsgi_temp_path uwsgi;
+        include keyledger.conf;
+    }
+";
+
+impl Gateway {
+    /// Starts a gateway before an application, given the ports of keyledger and of the application.
+    #[must_use]
+    pub fn start(kind: Kind, keyledger: u16, application: u16) -> Self {
+        let folder = TempDir::new().unwrap();
+        let port = free_port();
+        let ports = [(8081, keyledger), (3000, application), (8000, port)];
+        let (mut command, words) = match kind {
+            Kind::Nginx => {
+                settings(folder.path(), "nginx/keyledger.conf", &ports);
+                std::fs::write(folder.path().join("nginx.conf"), NGINX).unwrap();
+                let mut command = Command::new(nginx());
+                command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+                (command, "event method")
+            }
+        };
+        Self { _process: Process::start(&mut command, words), _folder: folder, port }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+/// Copies an example into a folder, with other ports.
+fn settings(folder: &Path, example: &str, ports: &[(u16, u16)]) {
+    let path = root().join("examples/gateways").join(example);
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (shipped, own) in ports {
+        text = text.replace(&format!("127.0.0.1:{shipped}"), &format!("127.0.0.1:{own}"));
+    }
+    std::fs::write(folder.join(path.file_name().unwrap()), text).unwrap();
+}
+
+fn nginx() -> PathBuf {
+    let unpacked = root().join("target/tools/nginx/usr/sbin/nginx");
+    if unpacked.exists() { unpacked } else { "/usr/sbin/nginx".into() }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
