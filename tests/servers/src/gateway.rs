@@ -13,6 +13,10 @@ use crate::process::Process;
 pub enum Kind {
     /// nginx.
     Nginx,
+    /// Traefik.
+    Traefik,
+    /// Envoy.
+    Envoy,
 }
 
 /// A gateway with a folder of its own.
@@ -47,16 +51,34 @@ impl Gateway {
     pub fn start(kind: Kind, keyledger: u16, application: u16) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();
-        let ports = [(8081, keyledger), (3000, application), (8000, port)];
+        // The last is Traefik's way to itself.
+        let ports = [(8081, keyledger), (3000, application), (8000, port), (8002, free_port())];
+        let settings = |example: &str| settings(folder.path(), example, &ports);
         let (mut command, words) = match kind {
             Kind::Nginx => {
-                settings(folder.path(), "nginx/keyledger.conf", &ports);
+                settings("nginx/keyledger.conf");
                 std::fs::write(folder.path().join("nginx.conf"), NGINX).unwrap();
                 let mut command = Command::new(nginx());
                 command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
                 (command, "event method")
             }
+            Kind::Traefik => {
+                settings("traefik/traefik.yaml");
+                settings("traefik/keyledger.yaml");
+                // It logs to its standard output, and nothing unless something fails.
+                let mut command = Command::new("sh");
+                command.args(["-c", "exec \"$0\" --configfile=traefik.yaml >&2"]);
+                command.arg(tools().join("traefik/traefik"));
+                (command, "")
+            }
+            Kind::Envoy => {
+                settings("envoy/envoy.yaml");
+                let mut command = Command::new(tools().join("envoy/envoy"));
+                command.args(["-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart"]);
+                (command, "starting main dispatch loop")
+            }
         };
+        command.current_dir(folder.path());
         Self { _process: Process::start(&mut command, words), _folder: folder, port }
     }
 
@@ -72,14 +94,21 @@ fn settings(folder: &Path, example: &str, ports: &[(u16, u16)]) {
     let path = root().join("examples/gateways").join(example);
     let mut text = std::fs::read_to_string(&path).unwrap();
     for (shipped, own) in ports {
-        text = text.replace(&format!("127.0.0.1:{shipped}"), &format!("127.0.0.1:{own}"));
+        for before in ["127.0.0.1:", "port_value: "] {
+            text = text.replace(&format!("{before}{shipped}"), &format!("{before}{own}"));
+        }
     }
     std::fs::write(folder.join(path.file_name().unwrap()), text).unwrap();
 }
 
 fn nginx() -> PathBuf {
-    let unpacked = root().join("target/tools/nginx/usr/sbin/nginx");
+    let unpacked = tools().join("nginx/usr/sbin/nginx");
     if unpacked.exists() { unpacked } else { "/usr/sbin/nginx".into() }
+}
+
+/// Where `tests/tools.sh` puts programs.
+fn tools() -> PathBuf {
+    root().canonicalize().unwrap().join("target/tools")
 }
 
 fn root() -> PathBuf {
