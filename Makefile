@@ -1,6 +1,6 @@
 # What a newcomer types: `make run`, `make test`. CI calls the same targets.
 
-.PHONY: help run test check fmt tools openapi lint-deploy bench soak
+.PHONY: help run test check fmt tools openapi lint-deploy bench bench-verify soak
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -31,6 +31,10 @@ lint-deploy: ## Check what deploys the service, and the AsyncAPI document, with 
 
 bench: ## Measure the performance bars
 	cargo bench --locked --bench bars
+
+bench-verify: ## Measure verification under load, beside bare axum, PostgreSQL and other services
+	sh benches/verify/tools.sh
+	python3 benches/verify/run.py $(BENCH_VERIFY)
 
 soak: ## The tests that take long: hundreds of kills under load
 	cargo test --locked --release --test blackbox -- --ignored --nocapture

@@ -13,6 +13,7 @@
 
 mod creates;
 mod disk;
+mod histories;
 mod kurrentdb;
 mod lists;
 mod load;

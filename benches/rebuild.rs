@@ -6,17 +6,15 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
-use keyledger::journal::{self, Append, Expected, JournalReader, NewEvent};
-use keyledger_domain::key::{Command, CreateKey, DeleteKey, Key, RevokeKey, decide, evolve};
-use keyledger_domain::{
-    CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, Secret, StoredForm, UserId,
-    decode, encode,
-};
+use keyledger::journal::{self, Append, JournalReader};
+use keyledger_domain::key::{Key, evolve};
+use keyledger_domain::{KeyId, Position, StoredForm, decode, encode};
 use keyledger_projections::{Delivery, ReadTables, Rebuild, rebuild};
 use keyledger_test_servers::postgres::Postgres;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::histories::{append_all, life, new_key};
 use crate::median;
 
 /// So many that there are a million events.
@@ -35,51 +33,13 @@ pub(crate) async fn fill(
     let url = format!("sqlite://{}/data/journal.db", folder.display());
     let journal = journal::open(&url).await.unwrap();
     let mut random = StdRng::seed_from_u64(1);
-    let appends: Vec<_> =
-        (0..keys).map(|number| history(&owner(number), age(number), &mut random)).collect();
-    let appends = appends.into_iter().map(|append| journal.append(append));
-    futures::stream::iter(appends)
-        .buffer_unordered(1_000)
-        .for_each(async |outcome| assert!(outcome.is_ok()))
-        .await;
+    let appends = (0..keys).map(|number| history(&owner(number), age(number), &mut random));
+    append_all(&*journal, appends).await;
 }
 
 pub(crate) fn history(owner: &str, age: usize, random: &mut StdRng) -> Append {
-    let now = SystemClock.now();
-    let key_id = KeyId::generate(now, random);
-    let by = UserId::parse(owner).unwrap();
-    let secret = Secret::generate(&KeyPrefix::parse("orag").unwrap(), random);
-    let commands = [
-        Command::Create(CreateKey {
-            key_id,
-            owner: by.clone(),
-            owner_email: Email::parse(&format!("{owner}@example.com")),
-            name: KeyName::parse("bench").unwrap(),
-            prefix: secret.display_prefix(),
-            hash: secret.hash(),
-            expires_at: None,
-        }),
-        Command::Revoke(RevokeKey { key_id, by: by.clone(), reason: None }),
-        Command::Delete(DeleteKey { key_id, by: by.clone(), reason: None }),
-    ];
-    let command_id = CommandId::generate(random);
-    let metadata = Metadata {
-        actor: by,
-        correlation_id: command_id.as_uuid().to_string(),
-        causation_id: command_id.as_uuid(),
-        traceparent: None,
-        client: Some("bench/1.0".to_owned()),
-    };
-    let mut key: Option<Key> = None;
-    let mut events = Vec::new();
-    for (index, command) in commands.iter().take(age + 1).enumerate() {
-        for event in decide(key.as_ref(), command, now).unwrap() {
-            key = Some(evolve(key, &event).unwrap());
-            let id = command_id.event_id(index);
-            events.push(NewEvent { id, event, metadata: metadata.clone() });
-        }
-    }
-    Append { key_id, expected: Expected::NoStream, events }
+    let (_, create) = new_key(owner, &format!("{owner}@example.com"), "bench", random);
+    life(create, age, SystemClock.now(), random)
 }
 
 pub(crate) async fn run() {

@@ -1,0 +1,46 @@
+// better-auth's API keys behind one route, on settings as they come, but for the limit of how often
+// a key may be used, which would refuse a load test: `node server.mjs <port>`, or `migrate` to make
+// the tables. PG_URL names the database.
+import { createServer } from "node:http";
+
+import { apiKey } from "@better-auth/api-key";
+import { betterAuth } from "better-auth";
+import { getMigrations } from "better-auth/db/migration";
+import pg from "pg";
+
+const options = {
+  baseURL: "http://127.0.0.1",
+  secret: "a secret of the load test, of 32 characters or more",
+  database: new pg.Pool({ connectionString: process.env.PG_URL }),
+  emailAndPassword: { enabled: true },
+  plugins: [apiKey({ rateLimit: { enabled: false } })],
+  telemetry: { enabled: false },
+};
+const auth = betterAuth(options);
+
+async function verify(request, response) {
+  if (request.method !== "POST" || request.url !== "/verify") return response.writeHead(404).end();
+  let body = "";
+  for await (const chunk of request) body += chunk;
+  const verdict = await auth.api.verifyApiKey({ body: { key: JSON.parse(body).key } });
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify(verdict));
+}
+
+if (process.argv[2] === "migrate") {
+  await (await getMigrations(options)).runMigrations();
+  // One key made by better-auth itself is the pattern of all others (keys.sql).
+  const { user } = await auth.api.signUpEmail({
+    body: { name: "Ann", email: "ann@example.com", password: "a long password" },
+  });
+  await auth.api.createApiKey({ body: { name: "pattern", userId: user.id } });
+  await options.database.end();
+} else {
+  const server = createServer((request, response) => {
+    verify(request, response).catch((error) => {
+      console.error(error);
+      response.writeHead(500).end();
+    });
+  });
+  server.listen(Number(process.argv[2]), "127.0.0.1");
+}

@@ -1,0 +1,213 @@
+"""The load test of verification: `make bench-verify`, or `python3 benches/verify/run.py --help`.
+
+Builds keyledger and what it is compared with, starts all of it on this machine, and loads one after
+another with wrk, round after round, so that a noisy moment hits all alike. A ratio is taken within
+each round; what is told is the median. wrk keeps 32 connections busy with one request each: a slow
+answer also delays the next request, so latencies are those of a loaded server, not of a fixed rate.
+
+Each request presents another key, from a list of 100,000 drawn uniformly from the keys that the
+service knows. The services on PostgreSQL know as many keys as the second of keyledger's.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import chart
+import postgres
+import report
+import servers
+import services
+
+ROOT = services.HERE.parents[1]
+SERVICES = ["hello", "bare", "keyledger", "sqlx", "starlette", "better-auth"]
+SIZES = [1_000, 100_000, 1_000_000]
+DRAWN = 100_000
+
+
+def build():
+    """Builds, and tells where keyledger and the program with the baselines are."""
+    command = ["cargo", "bench", "--locked", "--no-run", "--bench", "verify"]
+    command += ["--message-format", "json-render-diagnostics"]
+    built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    found = {}
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable"):
+            found[message["target"]["name"]] = message["executable"]
+    return found["keyledger"], found["verify"]
+
+
+def make_keys(baselines, folder, size, with_rows):
+    """A folder with a journal of so many keys, and a sample of them to present."""
+    place = folder / str(size)
+    place.mkdir()
+    keys = place / "keys"
+    command = [baselines, "keys", f"sqlite://{place}/journal.db", str(size), keys]
+    subprocess.run(command + [place / "rows.csv"] * with_rows, check=True)
+    # A fixed seed: every run presents them in the same order.
+    drawn = random.Random(1).choices(keys.read_text().splitlines(), k=DRAWN)
+    (place / "sample").write_text("\n".join(drawn) + "\n")
+    return place
+
+
+def start(options, stack, folder):
+    """Starts what is wanted; tells what to measure, and how long keyledger takes to start."""
+    keyledger, baselines = build()
+    on_postgres = options.only & {"sqlx", "starlette", "better-auth"}
+    shared = options.sizes[1]
+    sizes = options.sizes if "keyledger" in options.only else [shared]
+    places = {}
+    for size in sizes:
+        say(f"making {size:,} keys")
+        places[size] = make_keys(baselines, folder, size, on_postgres and size == shared)
+
+    def running(server):
+        stack.callback(server.stop)
+        return server
+
+    targets, starts = [], []
+
+    def measure(name, routes, server, size, port=None, database=None):
+        sample = places[size or shared] / "sample"
+        for route in routes:
+            port = port or server.port
+            targets.append(services.Target(name, route, size, server, port, sample, database))
+
+    bare = running(services.bare(baselines, folder))
+    if "hello" in options.only:
+        measure("hello", ["hello"], bare, None)
+    if "bare" in options.only:
+        measure("bare", ["verify", "auth"], bare, None)
+    if "keyledger" in options.only:
+        for size in sizes:
+            say(f"starting keyledger with {size:,} keys, twice")
+            first = services.Keyledger(keyledger, places[size])
+            first.stop()
+            again = running(services.Keyledger(keyledger, places[size]))
+            starts.append({"keys": size, "first": first.ready_seconds, "again": again.ready_seconds})
+            measure("keyledger", ["verify", "auth"], again, size, again.internal)
+    if on_postgres:
+        say(f"filling PostgreSQL with {shared:,} keys")
+        database = running(postgres.Postgres(folder / "postgres"))
+        rows = places[shared] / "rows.csv"
+        begin = {
+            "sqlx": lambda: services.sqlx(baselines, folder, database, rows),
+            "starlette": lambda: services.starlette(folder, database, rows),
+            "better-auth": lambda: services.better_auth(folder, database, rows),
+        }
+        for name in begin:
+            if name in options.only:
+                server = running(begin[name]())
+                measure(name, ["verify"], server, shared, database=database.server)
+        database.psql(database.url("postgres"), "-c", "CHECKPOINT")
+    return targets, starts
+
+
+def check(target):
+    """Makes sure that what is measured is a good answer: wrk sees only its status."""
+    for key in target.sample.read_text().splitlines()[:50]:
+        if target.route == "verify":
+            headers = {"Content-Type": "application/json"}
+            body = json.dumps({"key": key})
+            status, _, answer = servers.ask(target.port, "POST", "/verify", body, headers)
+            good = status == 200 and json.loads(answer)["valid"] is True
+        elif target.route == "auth":
+            status, headers, answer = servers.ask(
+                target.port, "GET", "/auth", headers={"X-API-Key": key}
+            )
+            good = status == 200 and bool(headers["X-Key-Id"])
+        else:
+            status, headers, answer = servers.ask(target.port, "GET", "/hello")
+            good = status == 200
+        if not good:
+            raise SystemExit(f"{target.name} /{target.route} answers {status}: {answer!r}")
+
+
+def load(target, seconds):
+    """Loads it for a while; tells how it did."""
+    used = target.server.cpu_seconds()
+    database_used = target.database.cpu_seconds() if target.database else 0
+    command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(services.HERE / "verify.lua")]
+    command += [f"http://127.0.0.1:{target.port}/", "--", target.route, str(target.sample)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    told = json.loads(output.splitlines()[-1])
+    each = max(told["requests"], 1)
+    row = {"service": target.name, "route": target.route, "keys": target.keys}
+    row |= told | {"rate": told["requests"] / told["seconds"]}
+    row["cpu_us"] = (target.server.cpu_seconds() - used) / each * 1e6
+    if target.database:
+        row["database_cpu_us"] = (target.database.cpu_seconds() - database_used) / each * 1e6
+    row["resident_mb"] = target.server.resident_mb()
+    return row
+
+
+def rounds(options, targets):
+    """Measures all, round after round; each round begins with another."""
+    for target in targets:
+        check(target)
+        load(target, min(options.seconds, 3))
+    for number in range(options.rounds):
+        say(f"round {number + 1} of {options.rounds}")
+        turn = number % len(targets)
+        for target in targets[turn:] + targets[:turn]:
+            row = {"round": number} | load(target, options.seconds)
+            if row["errors"]:
+                raise SystemExit(f"not every answer was good: {row}")
+            yield row
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description="The load test of verification.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=5, help="how long each measurement takes")
+    parser.add_argument("--only", help=f"some of {','.join(SERVICES)}", default=",".join(SERVICES))
+    parser.add_argument("--quick", action="store_true", help="only whether all of it works")
+    parser.add_argument("--results", type=pathlib.Path, help="where they are written")
+    options = parser.parse_args(arguments)
+    options.only = set(options.only.split(","))
+    if unknown := options.only - set(SERVICES):
+        parser.error(f"no such service: {', '.join(unknown)}")
+    options.sizes = SIZES
+    # What is no full run must not take a full run's place.
+    is_full = not options.quick and options.only == set(SERVICES)
+    if options.quick:
+        options.rounds, options.seconds, options.sizes = 1, 1, [1_000, 2_000]
+    default = services.HERE / "results" if is_full else ROOT / "target" / "bench-verify"
+    options.results = options.results or default
+    return options
+
+
+def main(arguments):
+    options = parse(arguments)
+    # So that a plain `kill` also stops the servers in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # On a disk, where /tmp may be memory, and where PostgreSQL's own user may go.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-verify-", dir="/var/tmp"))
+    folder.chmod(0o711)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        targets, starts = start(options, stack, folder)
+        rows = list(rounds(options, targets))
+    options.results.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(row) + "\n" for row in [*({"start": each} for each in starts), *rows]]
+    (options.results / "rounds.jsonl").write_text("".join(lines))
+    summary = report.Summary(rows, starts)
+    (options.results / "chart.svg").write_text(chart.draw(summary))
+    (options.results / "table.md").write_text(summary.markdown())
+    print(summary.markdown())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

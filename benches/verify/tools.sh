@@ -1,0 +1,48 @@
+#!/bin/sh
+# Makes ready what the load test of verification needs beside Rust: wrk (the load), PostgreSQL, Node.js
+# with better-auth, Python with Starlette. The system's package manager is used only for what is
+# missing; the rest stays in target/.
+set -eu
+
+cd "$(dirname "$0")/../.."
+
+install() {
+    echo "installing $*"
+    root=""
+    if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
+    if command -v apt-get >/dev/null; then
+        $root apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq "$@" >/dev/null
+    else
+        echo "please install: $*" >&2
+        exit 1
+    fi
+}
+
+command -v wrk >/dev/null || install wrk
+command -v python3 >/dev/null || install python3 python3-venv
+command -v npm >/dev/null || install nodejs npm
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
+
+# Each is made anew only when what it is made from has changed.
+from=benches/verify/starlette/requirements.txt
+tool=target/tools/starlette
+if ! cmp -s "$from" "$tool/made-from"; then
+    rm -rf "$tool"
+    mkdir -p target/tools
+    python3 -m venv "$tool" 2>/dev/null || { install python3-venv; python3 -m venv "$tool"; }
+    "$tool/bin/pip" install --quiet --disable-pip-version-check --requirement "$from"
+    cp "$from" "$tool/made-from"
+fi
+
+from=benches/verify/better-auth/package-lock.json
+tool=target/tools/better-auth
+if ! cmp -s "$from" "$tool/made-from"; then
+    rm -rf "$tool"
+    mkdir -p "$tool"
+    cp benches/verify/better-auth/package.json "$from" "$tool/"
+    (cd "$tool" && npm ci --silent --no-audit --no-fund)
+    cp "$from" "$tool/made-from"
+fi
+# Node.js looks for packages beside the program.
+cp benches/verify/better-auth/server.mjs "$tool/"
