@@ -1,5 +1,5 @@
-//! The ceiling: handlers that take what keyledger takes and answer as many bytes as it does, with no
-//! work between.
+//! The ceiling: handlers that take what keyledger takes and answer as many bytes as it does, with
+//! no work between.
 
 use std::hint::black_box;
 

@@ -20,7 +20,7 @@ def program(name):
 
 
 def unprivileged():
-    """Arguments that start a program as someone else than root: the server refuses to run as root."""
+    """What starts a program as someone else than root, as whom the server refuses to run."""
     if os.getuid() != 0:
         return [], None
     try:

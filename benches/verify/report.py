@@ -74,7 +74,8 @@ class Summary:
         for what, values, floor in self.ratios():
             if values:
                 middle, low, high = statistics.median(values), min(values), max(values)
-                text += f"| {what} | **{short(middle)}** | {short(low)} – {short(high)} | {floor} |\n"
+                text += f"| {what} | **{short(middle)}** "
+                text += f"| {short(low)} – {short(high)} | {floor} |\n"
         if self.starts:
             text += "\n| keyledger's start to ready, s | reading the whole journal | again |\n"
             text += "|---|--:|--:|\n"

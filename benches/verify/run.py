@@ -14,6 +14,7 @@ import contextlib
 import json
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -51,7 +52,9 @@ def make_keys(baselines, folder, size, with_rows):
     place.mkdir()
     keys = place / "keys"
     command = [baselines, "keys", f"sqlite://{place}/journal.db", str(size), keys]
-    subprocess.run(command + [place / "rows.csv"] * with_rows, check=True)
+    if with_rows:
+        command.append(place / "rows.csv")
+    subprocess.run(command, check=True)
     # A fixed seed: every run presents them in the same order.
     drawn = random.Random(1).choices(keys.read_text().splitlines(), k=DRAWN)
     (place / "sample").write_text("\n".join(drawn) + "\n")
@@ -61,7 +64,7 @@ def make_keys(baselines, folder, size, with_rows):
 def start(options, stack, folder):
     """Starts what is wanted; tells what to measure, and how long keyledger takes to start."""
     keyledger, baselines = build()
-    on_postgres = options.only & {"sqlx", "starlette", "better-auth"}
+    on_postgres = bool(options.only & {"sqlx", "starlette", "better-auth"})
     shared = options.sizes[1]
     sizes = options.sizes if "keyledger" in options.only else [shared]
     places = {}
@@ -92,7 +95,8 @@ def start(options, stack, folder):
             first = services.Keyledger(keyledger, places[size])
             first.stop()
             again = running(services.Keyledger(keyledger, places[size]))
-            starts.append({"keys": size, "first": first.ready_seconds, "again": again.ready_seconds})
+            seconds = {"first": first.ready_seconds, "again": again.ready_seconds}
+            starts.append({"keys": size} | seconds)
             measure("keyledger", ["verify", "auth"], again, size, again.internal)
     if on_postgres:
         say(f"filling PostgreSQL with {shared:,} keys")
@@ -137,16 +141,25 @@ def load(target, seconds):
     database_used = target.database.cpu_seconds() if target.database else 0
     command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(services.HERE / "verify.lua")]
     command += [f"http://127.0.0.1:{target.port}/", "--", target.route, str(target.sample)]
+    load_used = children_cpu_seconds()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     told = json.loads(output.splitlines()[-1])
     each = max(told["requests"], 1)
     row = {"service": target.name, "route": target.route, "keys": target.keys}
     row |= told | {"rate": told["requests"] / told["seconds"]}
     row["cpu_us"] = (target.server.cpu_seconds() - used) / each * 1e6
+    # Near a whole core of it, the load is the limit and not the server.
+    row["load_cores"] = (children_cpu_seconds() - load_used) / told["seconds"]
     if target.database:
         row["database_cpu_us"] = (target.database.cpu_seconds() - database_used) / each * 1e6
     row["resident_mb"] = target.server.resident_mb()
     return row
+
+
+def children_cpu_seconds():
+    """What those used that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rounds(options, targets):

@@ -1,5 +1,5 @@
-//! The same answer from PostgreSQL, read anew for each request by its primary key. When a key was last
-//! used is not written at all, as if it were gathered and written later.
+//! The same answer from PostgreSQL, read anew for each request by its primary key. When a key was
+//! last used is not written at all, as if it were gathered and written later.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
-/// More did not make it faster.
+/// Half as many as there are clients: enough to keep two cores busy.
 const CONNECTIONS: u32 = 16;
 
 #[derive(Deserialize)]

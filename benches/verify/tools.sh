@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes ready what the load test of verification needs beside Rust: wrk (the load), PostgreSQL, Node.js
-# with better-auth, Python with Starlette. The system's package manager is used only for what is
-# missing; the rest stays in target/.
+# Makes ready what the load test of verification needs beside Rust: wrk (the load), PostgreSQL,
+# Node.js with better-auth, Python with Starlette. The system's package manager is used only for
+# what is missing; the rest stays in target/.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -22,7 +22,8 @@ install() {
 command -v wrk >/dev/null || install wrk
 command -v python3 >/dev/null || install python3 python3-venv
 command -v npm >/dev/null || install nodejs npm
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null ||
+    install postgresql
 
 # Each is made anew only when what it is made from has changed.
 from=benches/verify/starlette/requirements.txt

@@ -1,5 +1,5 @@
-"""What most services with a table of keys do for each request: look the key's hash up, note its use,
-commit."""
+"""What many services with a table of keys do for each request: look the key's hash up, note its
+use, commit."""
 
 import datetime
 import hashlib
