@@ -7,7 +7,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Timestamp;
+use crate::{KeyHash, Timestamp};
 
 /// Names a key; the text form is a lower-case hyphenated UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct KeyId(Uuid);
 impl KeyId {
     /// The namespace of ids that follow from an idempotency key (UUIDv5, RFC 9562).
     const IDEMPOTENT: Uuid = Uuid::from_u128(0x2d3f_64f9_6a0c_5c55_9c5e_0b9d_5a55_77e1);
+
+    /// The namespace of ids that follow from the hash of an imported key (UUIDv5, RFC 9562).
+    const IMPORTED: Uuid = Uuid::from_u128(0x8f1d_3c52_77b4_5e0e_8a53_64c1_0f3e_9d27);
 
     const STREAM_PREFIX: &str = "apikey-";
 
@@ -36,6 +39,12 @@ impl KeyId {
         // A user id holds no control character, so the separator cannot occur in it.
         let name = format!("{owner}\0{idempotency_key}");
         Self(Uuid::new_v5(&Self::IDEMPOTENT, name.as_bytes()))
+    }
+
+    /// The id that an imported key with this hash always has.
+    #[must_use]
+    pub fn for_imported_hash(hash: &KeyHash) -> Self {
+        Self(Uuid::new_v5(&Self::IMPORTED, hash.as_bytes()))
     }
 
     /// The id that a caller or a table gives back.

@@ -237,7 +237,21 @@ impl<'de> Deserialize<'de> for KeyHash {
 #[serde(transparent)]
 pub struct DisplayPrefix(String);
 
+/// The text is not a [`DisplayPrefix`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a display prefix has 1 to 32 visible ASCII characters")]
+pub struct DisplayPrefixError;
+
 impl DisplayPrefix {
+    /// Parses a prefix from outside. Whatever its kind, it is too short for a whole key.
+    ///
+    /// # Errors
+    /// [`DisplayPrefixError`] for anything but 1 to 32 visible ASCII characters.
+    pub fn parse(text: &str) -> Result<Self, DisplayPrefixError> {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self(text.to_owned())) } else { Err(DisplayPrefixError) }
+    }
+
     /// The prefix as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

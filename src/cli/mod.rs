@@ -1,6 +1,7 @@
 //! The command line.
 
 mod copy;
+mod import;
 mod rebuild;
 mod tail;
 mod token;
@@ -45,6 +46,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(copy::run(matches))
         }
+        Some(("import", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            block_on(import::run(matches))
+        }
         Some(("tail", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(tail::run(matches))
@@ -86,6 +91,7 @@ fn commands() -> Command {
                 .args(args(&[Group::Stores, Group::Logging])),
         )
         .subcommand(copy::command())
+        .subcommand(import::command())
         .subcommand(tail::command())
         .subcommand(token::command())
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))

@@ -3,6 +3,7 @@
 //! Nothing else happens in a command. Whoever must know of it reads the journal.
 
 mod create;
+mod import;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::journal::{
     Append, AppendError, Appended, Cause, Expected, Journal, NewEvent, ReadError,
 };
 pub use create::{Created, Expiry, NewKey};
+pub use import::Imported;
 
 /// How often a command is decided anew when others change the same key at the same time.
 const DECISIONS: u32 = 5;
@@ -52,6 +54,8 @@ pub struct Done {
     pub key: Key,
     /// The position of the last event of the key's stream.
     pub position: Position,
+    /// Whether the command has led to anything.
+    pub has_changed: bool,
 }
 
 /// Why a command was not carried out.
@@ -135,14 +139,14 @@ impl Commands {
             let key = key.ok_or(Refusal::NotFound)?;
             if events.is_empty() {
                 let position = last.map_or(Position::START, |last| last.position);
-                return Ok(Done { key, position });
+                return Ok(Done { key, position, has_changed: false });
             }
             let expected =
                 last.map_or(Expected::NoStream, |last| Expected::Revision(last.revision));
             let events = recorded_by(command_id, command_id.as_uuid(), events, origin);
             match self.append(Append { key_id, expected, events }).await? {
                 Some(appended) => {
-                    return Ok(Done { key, position: appended.position });
+                    return Ok(Done { key, position: appended.position, has_changed: true });
                 }
                 None => self.back_off(decision).await,
             }

@@ -240,9 +240,9 @@ fn command_kind(error: &CommandError) -> Kind {
         CommandError::Refused(Refusal::ExpiryNotInFuture) => {
             kind(S::UNPROCESSABLE_ENTITY, "expiry_not_in_future", "Expiry not in the future")
         }
-        CommandError::Refused(Refusal::AlreadyExists) | CommandError::Contended => {
-            kind(S::CONFLICT, "conflict", "Conflict")
-        }
+        // Only imports come to the second, and they do not come over HTTP.
+        CommandError::Refused(Refusal::AlreadyExists | Refusal::CreatedInFuture)
+        | CommandError::Contended => kind(S::CONFLICT, "conflict", "Conflict"),
         CommandError::Replayed { .. } => {
             kind(S::CONFLICT, "idempotency_replayed", "Request replayed")
         }
@@ -263,9 +263,8 @@ fn command_sentence(error: &CommandError) -> &'static str {
         CommandError::Refused(Refusal::NotYoursToRevoke) => "Not authorized to revoke this key",
         CommandError::Refused(Refusal::NotYoursToDelete) => "Not authorized to delete this key",
         CommandError::Refused(Refusal::ExpiryNotInFuture) => "The expiry must be in the future",
-        CommandError::Refused(Refusal::AlreadyExists) | CommandError::Contended => {
-            "Others are changing this key at the same time; try again"
-        }
+        CommandError::Refused(Refusal::AlreadyExists | Refusal::CreatedInFuture)
+        | CommandError::Contended => "Others are changing this key at the same time; try again",
         CommandError::Replayed { .. } => {
             "This request was carried out before; the secret cannot be shown again"
         }

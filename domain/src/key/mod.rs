@@ -9,6 +9,7 @@
 mod create;
 mod delete;
 mod event;
+mod import;
 mod refusal;
 mod revoke;
 mod verdict;
@@ -16,6 +17,7 @@ mod verdict;
 pub use create::CreateKey;
 pub use delete::DeleteKey;
 pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+pub use import::ImportKey;
 pub use refusal::{Corrupt, Refusal};
 pub use revoke::RevokeKey;
 pub use verdict::{Standing, Verdict};
@@ -31,6 +33,8 @@ pub enum Command {
     Revoke(RevokeKey),
     /// Make a key useless, and show it no more.
     Delete(DeleteKey),
+    /// Take over a key of a former service.
+    Import(ImportKey),
 }
 
 /// A key, as its events tell.
@@ -110,6 +114,7 @@ pub fn decide(
         Command::Create(create) => create::decide(state, create, now),
         Command::Revoke(revoke) => revoke::decide(state, revoke, now),
         Command::Delete(delete) => delete::decide(state, delete, now),
+        Command::Import(import) => import::decide(state, import, now),
     }
 }
 

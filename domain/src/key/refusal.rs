@@ -20,6 +20,9 @@ pub enum Refusal {
     /// The key would have expired before it was created.
     #[error("the key would expire before it exists")]
     ExpiryNotInFuture,
+    /// The key would have been created later than now.
+    #[error("the key was created in the future")]
+    CreatedInFuture,
 }
 
 /// A stream that no sequence of decisions could have written.

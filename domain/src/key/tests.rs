@@ -163,7 +163,7 @@ proptest! {
         for (command, seconds) in steps {
             let decision = decide(state.as_ref(), &command, at(seconds));
             let mine = match &command {
-                Command::Create(_) => true,
+                Command::Create(_) | Command::Import(_) => true,
                 Command::Revoke(revoke) => revoke.by == user("ann"),
                 Command::Delete(delete) => delete.by == user("ann"),
             };

@@ -41,6 +41,7 @@ pub(super) fn routes(verifier: Verifier) -> Router {
         .route("/auth", any(auth::auth))
         .route("/auth/", any(auth::auth))
         .route("/auth/{*path}", any(auth::auth))
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .with_state(Arc::new(verifier))
 }
 

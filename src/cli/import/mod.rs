@@ -1,0 +1,167 @@
+//! `keyledger import`: keys of a former service become keys of this one, by their hashes, so that
+//! nobody has to be given a new key.
+
+mod line;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use futures::{StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use keyledger_domain::key::Refusal;
+use keyledger_domain::{KeyId, KeyPrefix, Timestamp, UserId};
+use keyledger_projections::{ReadTables, usage};
+use rand::RngExt;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+
+use super::say;
+use crate::clock::SystemClock;
+use crate::commands::{CommandError, Commands, Imported, Origin};
+use crate::config::{Group, Stores, args};
+use crate::journal;
+use line::{BadLine, Wanted};
+use source::Source;
+
+/// How many keys are on their way at once, and how many last uses are recorded at once.
+const TOGETHER: usize = 256;
+const USES_TOGETHER: usize = 5_000;
+
+pub(super) fn command() -> Command {
+    Command::new("import")
+        .about(
+            "Import keys of a former service by their hashes; the same file may be imported again",
+        )
+        .arg(
+            Arg::new("from")
+                .long("from")
+                .help("The file: NDJSON, or CSV with a header if its name ends in .csv")
+                .value_name("FILE")
+                .action(ArgAction::Set)
+                .required(true),
+        )
+        .args(args(&[Group::Stores, Group::Logging]))
+}
+
+/// What became of the lines so far.
+#[derive(Default)]
+struct Report {
+    new: u64,
+    known: u64,
+    revoked: u64,
+    refused: u64,
+}
+
+pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let file = matches.get_one::<String>("from").cloned().unwrap_or_default();
+    let source = Source::open(&file).with_context(|| format!("{file:?} cannot be read"))?;
+    let stores = Stores::from_matches(matches)?;
+    let journal = journal::open(&stores.journal_url).await?;
+    let tables = ReadTables::open(&stores.read_url).await?;
+    let prefix = KeyPrefix::parse("import")?;
+    let random = Box::new(UnwrapErr(SysRng));
+    let commands = Commands::new(journal, Arc::new(SystemClock), random, prefix);
+    let run = uuid::Builder::from_random_bytes(UnwrapErr(SysRng).random()).into_uuid();
+    let origin = Origin {
+        actor: UserId::parse("keyledger import")?,
+        correlation_id: run.to_string(),
+        traceparent: None,
+        client: None,
+    };
+    let bar = ProgressBar::new(source.length()).with_style(ProgressStyle::with_template(
+        "{bar:40} {percent:>3} %  {binary_bytes} of {binary_total_bytes}  {eta}",
+    )?);
+    let imports = stream::iter(source)
+        .map(|line| {
+            let (commands, origin) = (&commands, &origin);
+            async move {
+                let outcome = match line.wanted {
+                    Ok(wanted) => import(commands, wanted, origin).await,
+                    Err(bad) => Err(LineError::Bad(bad)),
+                };
+                (line.number, line.ends_at, outcome)
+            }
+        })
+        .buffer_unordered(TOGETHER);
+    let mut imports = std::pin::pin!(imports);
+    let (mut report, mut uses) = (Report::default(), BTreeMap::new());
+    while let Some((number, ends_at, outcome)) = imports.next().await {
+        bar.set_position(bar.position().max(ends_at));
+        match outcome {
+            Ok((imported, used)) => {
+                report.count(imported);
+                uses.extend(used);
+            }
+            Err(LineError::Failed(error)) => {
+                bar.abandon();
+                return Err(error).with_context(|| {
+                    format!("stopped near line {number}; run it again to go on from there")
+                });
+            }
+            Err(LineError::Bad(why)) => {
+                report.refused += 1;
+                bar.suspend(|| eprint_line(number, &why));
+            }
+        }
+        if uses.len() >= USES_TOGETHER {
+            usage::record(&tables, &std::mem::take(&mut uses)).await?;
+        }
+    }
+    usage::record(&tables, &uses).await?;
+    bar.finish();
+    report.tell()
+}
+
+enum LineError {
+    /// The line is wrong.
+    Bad(BadLine),
+    /// Something else is, and the next line would fare no better.
+    Failed(CommandError),
+}
+
+async fn import(
+    commands: &Commands,
+    wanted: Wanted,
+    origin: &Origin,
+) -> Result<(Imported, Option<(KeyId, Timestamp)>), LineError> {
+    let used = wanted.last_used_at.map(|at| (wanted.key_id(), at));
+    match commands.import(wanted.import, origin).await {
+        Ok(imported) => Ok((imported, used)),
+        Err(CommandError::Refused(Refusal::CreatedInFuture)) => {
+            Err(LineError::Bad(BadLine::Future))
+        }
+        Err(CommandError::Refused(_)) => Err(LineError::Bad(BadLine::OtherKey)),
+        Err(error) => Err(LineError::Failed(error)),
+    }
+}
+
+fn eprint_line(number: u64, why: &BadLine) {
+    use std::io::Write;
+    // Whoever has closed standard error does not want it.
+    let _ = writeln!(std::io::stderr(), "line {number}: {why}");
+}
+
+impl Report {
+    fn count(&mut self, imported: Imported) {
+        match imported {
+            Imported::New => self.new += 1,
+            Imported::Known => self.known += 1,
+            Imported::Revoked => self.revoked += 1,
+        }
+    }
+
+    fn tell(&self) -> anyhow::Result<()> {
+        let Self { new, known, revoked, refused } = self;
+        say(&format!(
+            "Keys: {new} imported, {known} known before, {revoked} known before and revoked now. \
+             Lines refused: {refused}."
+        ))?;
+        if *refused > 0 {
+            bail!("not all lines were imported: mend those that were told, and import again");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! The file of keys, line by line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use super::line::{BadLine, Line, Wanted};
+
+/// A line, and what is wanted of it.
+pub(super) struct Numbered {
+    /// From 1.
+    pub(super) number: u64,
+    /// The byte after it.
+    pub(super) ends_at: u64,
+    pub(super) wanted: Result<Wanted, BadLine>,
+}
+
+/// The lines of a file.
+pub(super) struct Source {
+    length: u64,
+    lines: Lines,
+}
+
+enum Lines {
+    Json { lines: io::Split<BufReader<File>>, number: u64, at: u64 },
+    Csv { records: csv::DeserializeRecordsIntoIter<File, Line> },
+}
+
+impl Source {
+    pub(super) fn open(path: &str) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let extension = Path::new(path).extension();
+        let lines = if extension.is_some_and(|it| it.eq_ignore_ascii_case("csv")) {
+            Lines::Csv { records: csv::Reader::from_reader(file).into_deserialize() }
+        } else {
+            Lines::Json { lines: BufReader::new(file).split(b'\n'), number: 0, at: 0 }
+        };
+        Ok(Self { length, lines })
+    }
+
+    /// How many bytes there are.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+impl Iterator for Source {
+    type Item = Numbered;
+
+    fn next(&mut self) -> Option<Numbered> {
+        match &mut self.lines {
+            Lines::Json { lines, number, at } => loop {
+                let line = lines.next()?;
+                *number += 1;
+                let text = match &line {
+                    Ok(line) => line.trim_ascii(),
+                    Err(_) => b"",
+                };
+                *at += line.as_ref().map_or(0, |line| 1 + u64::try_from(line.len()).unwrap_or(0));
+                if line.is_ok() && text.is_empty() {
+                    continue;
+                }
+                let wanted = serde_json::from_slice::<Line>(text)
+                    .map_err(|error| BadLine::json(&error))
+                    .and_then(Wanted::try_from);
+                return Some(Numbered { number: *number, ends_at: *at, wanted });
+            },
+            Lines::Csv { records } => {
+                let record = records.next()?;
+                let position = records.reader().position();
+                let (number, ends_at) = (position.line().saturating_sub(1), position.byte());
+                let wanted =
+                    record.map_err(|error| BadLine::csv(&error)).and_then(Wanted::try_from);
+                Some(Numbered { number, ends_at, wanted })
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Taking over a key of a former service.
+
+use keyledger_domain::key::{Command, ImportKey, decide};
+
+use super::{CommandError, Commands, Origin, recorded_by};
+use crate::journal::{Append, Expected};
+use keyledger_domain::CommandId;
+
+/// What an import of a key came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// The key is new here.
+    New,
+    /// It was imported before, and is revoked now.
+    Revoked,
+    /// It was imported before.
+    Known,
+}
+
+impl Commands {
+    /// Imports a key. Most keys are new, so their streams are not read first.
+    ///
+    /// # Errors
+    /// Every variant of [`CommandError`] but those of idempotency keys.
+    pub async fn import(
+        &self,
+        import: ImportKey,
+        origin: &Origin,
+    ) -> Result<Imported, CommandError> {
+        let key_id = import.key_id();
+        let command = Command::Import(import);
+        let command_id = self.with_random(CommandId::generate);
+        let events = decide(None, &command, self.clock.now())?;
+        let events = recorded_by(command_id, command_id.as_uuid(), events, origin);
+        let append = Append { key_id, expected: Expected::NoStream, events };
+        if self.append(append).await?.is_some() {
+            return Ok(Imported::New);
+        }
+        let done = self.execute(key_id, &command, origin).await?;
+        Ok(if done.has_changed { Imported::Revoked } else { Imported::Known })
+    }
+}
