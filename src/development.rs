@@ -34,14 +34,14 @@ pub fn sign_in(
 
 /// What to paste into a shell.
 #[must_use]
-pub fn banner(address: SocketAddr, token: &str) -> String {
+pub fn banner(address: SocketAddr, internal: SocketAddr, token: &str) -> String {
     format!(
         r#"keyledger runs for development on http://{address}: tokens are signed with a key that lasts
 as long as this process. API documentation: http://{address}/docs
 
 Paste this into another shell. It signs you in as the user "{USER}" for {TOKEN_HOURS} hours:
 
-export KEYLEDGER=http://{address}
+export KEYLEDGER=http://{address} INTERNAL=http://{internal}
 export TOKEN={token}
 
 Create a key, which is shown this once; list your keys; revoke it; see its history; delete it:
@@ -52,6 +52,11 @@ KEY_ID=$(curl -s $KEYLEDGER/keys -H "Authorization: Bearer $TOKEN" | sed -n 's/.
 curl -s -X DELETE $KEYLEDGER/keys/$KEY_ID -H "Authorization: Bearer $TOKEN"
 curl -s $KEYLEDGER/keys/$KEY_ID/history -H "Authorization: Bearer $TOKEN"
 curl -s -X DELETE $KEYLEDGER/keys/$KEY_ID/permanent -H "Authorization: Bearer $TOKEN"
+
+Create another, and verify it as the gateway of an API would:
+
+API_KEY=$(curl -s $KEYLEDGER/keys -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"name":"my second key"}}' | sed -n 's/.*"api_key":"\([^"]*\)".*/\1/p')
+curl -s $INTERNAL/verify -H 'Content-Type: application/json' -d "{{\"key\":\"$API_KEY\"}}"
 "#
     )
 }

@@ -148,7 +148,7 @@ async fn a_rebuild_gives_the_same_table_and_keeps_the_last_use() {
         let tables = open(&folder).await;
         let at = keyledger_domain::Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
         let id: KeyId = ids[1].parse().unwrap();
-        usage::record(&tables, &BTreeMap::from([(id, at)])).await.unwrap();
+        usage::record(&tables, &[(id, at)]).await.unwrap();
         drop(tables);
         let service = Setup::in_folder(folder.clone()).start().ready().await;
         let before = everything(&service).await;

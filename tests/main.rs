@@ -35,3 +35,4 @@ mod secrecy;
 mod sign_in;
 mod support;
 mod ui_contract;
+mod verification;

@@ -20,10 +20,9 @@ fn shell(script: &str) -> Output {
 #[tokio::test]
 async fn what_development_prints_works_when_it_is_pasted() {
     let service = development().start().ready().await;
-    let printed = service.printed("/permanent").await;
-    let lines = printed
-        .lines()
-        .filter(|line| ["export ", "curl ", "KEY_ID="].iter().any(|begin| line.starts_with(begin)));
+    let printed = service.printed("$INTERNAL/verify").await;
+    let begins = ["export ", "curl ", "KEY_ID=", "API_KEY="];
+    let lines = printed.lines().filter(|line| begins.iter().any(|begin| line.starts_with(begin)));
     let script: Vec<_> = lines
         .map(|line| if line.starts_with("curl") { format!("{line}; echo") } else { line.into() })
         .collect();
@@ -32,7 +31,7 @@ async fn what_development_prints_works_when_it_is_pasted() {
     let text = String::from_utf8(output.stdout).unwrap();
     let answers: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [created, listed, revoked, history, deleted] = answers.as_slice() else {
+    let [created, listed, revoked, history, deleted, verified] = answers.as_slice() else {
         panic!("{answers:?}");
     };
     assert_eq!(created["name"], "my first key");
@@ -41,6 +40,7 @@ async fn what_development_prints_works_when_it_is_pasted() {
     assert_eq!(revoked, &json!({"success": true}));
     assert_eq!(history["events"][1]["type"], "KeyRevoked");
     assert_eq!(deleted, &json!({"success": true}));
+    assert_eq!((&verified["code"], &verified["name"]), (&json!("VALID"), &json!("my second key")));
 }
 
 #[tokio::test]
@@ -201,7 +201,9 @@ async fn an_api_and_a_projector_may_be_two_processes() {
 async fn health_tells_of_every_part() {
     let service = Service::start().ready().await;
     let answer = service.stranger().get("/readyz").await.json();
-    let parts = json!({"journal": "ready", "read_tables": "ready", "sign_in": "ready"});
+    let parts = json!({
+        "journal": "ready", "read_tables": "ready", "sign_in": "ready", "verification": "ready",
+    });
     assert_eq!(answer, json!({"ready": true, "parts": parts}));
     assert_eq!(service.stranger().get("/healthz").await.json(), json!({"status": "ok"}));
 }

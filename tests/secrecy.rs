@@ -3,7 +3,7 @@
 use keyledger_domain::hash_presented;
 use serde_json::json;
 
-use crate::support::{Answer, SECRET, Setup, keyledger, token};
+use crate::support::{Answer, Client, SECRET, Setup, keyledger, token};
 
 /// Texts that must be found nowhere.
 struct Secrets(Vec<(String, String)>);
@@ -71,6 +71,17 @@ async fn a_secret_is_in_one_answer_and_nowhere_else() {
         answers.push(client.get(&format!("/keys/{id}")).await);
         answers.push(client.get(&format!("/keys/{id}/history")).await);
     }
+    let gateway = Client::new(&service.internal, None);
+    let form = gateway.with("content-type", "application/x-www-form-urlencoded");
+    for presented in [api_key.clone(), format!("{api_key}x")] {
+        answers.push(gateway.post("/verify", &json!({"key": presented})).await);
+        answers.push(gateway.post("/verify", &json!({"key": presented, "more": presented})).await);
+        let body = format!("token={presented}").into_bytes();
+        answers.push(form.send("POST", "/introspect", Some(body)).await);
+        answers.push(gateway.with("x-api-key", &presented).get("/auth").await);
+        answers.push(gateway.get(&format!("/auth/{presented}")).await);
+    }
+    answers.push(gateway.get("/metrics").await);
     answers.push(bob.delete(&format!("/keys/{id}")).await);
     answers.push(ann.delete(&format!("/keys/{id}")).await);
     answers.push(ann.delete(&format!("/keys/{id}/permanent")).await);

@@ -59,6 +59,14 @@ impl KeyId {
         self.0
     }
 
+    /// A hash for tables in memory: the random bits of the id, spread over the whole word. Nobody
+    /// outside chooses an id.
+    #[must_use]
+    pub fn hash_bits(self) -> u64 {
+        let (_, low) = self.0.as_u64_pair();
+        low.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
     /// The name of the stream that holds the key's events: `apikey-<key id>`.
     #[must_use]
     pub fn stream(self) -> String {

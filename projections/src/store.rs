@@ -1,13 +1,12 @@
 //! What a database does for the read side. There is one adapter for each kind.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{KeyId, Position, RecordedEvent};
 
 use crate::WriteError;
 use crate::keys::{ListQuery, Row, ScanRow};
 use crate::lease::{Claim, Term};
+use crate::usage::Use;
 
 /// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
 /// a value if a row is not at the revision `before` the change.
@@ -96,6 +95,9 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     /// The row of a key.
     async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error>;
 
+    /// How many keys are not deleted, about.
+    async fn count(&self) -> Result<i64, sqlx::Error>;
+
     /// Tells each row of a key that is not deleted, for as long as the answer is true; and the
     /// checkpoint of the build, as of which all of them are.
     async fn scan(
@@ -130,7 +132,7 @@ pub(crate) trait Store: std::fmt::Debug + Send + Sync {
     async fn clear(&self) -> Result<u64, sqlx::Error>;
 
     /// Records when keys were last used.
-    async fn record(&self, uses: &BTreeMap<KeyId, Timestamp>) -> Result<(), sqlx::Error>;
+    async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error>;
 
     /// Takes or renews a lease; `None` when another holds it.
     async fn claim(&self, claim: &Claim) -> Result<Option<Term>, sqlx::Error>;

@@ -3,9 +3,9 @@
 //!
 //! Uses are noted in memory and recorded now and then, so a crash loses those since the last time.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashTable;
 use keyledger_domain::{KeyId, Timestamp};
 
 use crate::ReadTables;
@@ -15,22 +15,22 @@ const AT_ONCE: usize = 10_000;
 /// Parts that do not wait for each other.
 const PARTS: usize = 64;
 
+/// When a key was last used.
+pub type Use = (KeyId, Timestamp);
+
 /// Records when keys were last used, all or none; a time that is earlier than the one recorded
-/// changes nothing, so several nodes may record in any order.
+/// changes nothing, so several nodes may record in any order. No key may be there twice.
 ///
 /// # Errors
 /// The database's error; nothing was recorded then.
-pub async fn record(
-    tables: &ReadTables,
-    uses: &BTreeMap<KeyId, Timestamp>,
-) -> Result<(), sqlx::Error> {
+pub async fn record(tables: &ReadTables, uses: &[Use]) -> Result<(), sqlx::Error> {
     tables.store.record(uses).await
 }
 
 /// Uses that are not recorded yet: the last one of each key.
 #[derive(Debug)]
 pub struct Uses {
-    parts: Box<[Mutex<HashMap<KeyId, Timestamp>>]>,
+    parts: Box<[Mutex<HashTable<Use>>]>,
     /// How many keys a part may hold.
     most: usize,
 }
@@ -48,14 +48,17 @@ impl Uses {
 
     /// Notes that a key was used.
     pub fn note(&self, key_id: KeyId, at: Timestamp) {
-        let (_, random) = key_id.as_uuid().as_u64_pair();
-        let part = usize::try_from(random).unwrap_or(0) % PARTS;
+        let part = usize::try_from(key_id.hash_bits() >> 32).unwrap_or(0) % PARTS;
         if let Some(part) = self.parts.get(part) {
             let mut part = lock(part);
-            let last = part.entry(key_id).or_insert(at);
-            *last = at.max(*last);
-            if part.len() > self.most {
-                keep_newest(&mut part, self.most.div_ceil(2));
+            match part.find_mut(key_id.hash_bits(), |(known, _)| *known == key_id) {
+                Some((_, last)) => *last = at.max(*last),
+                None => {
+                    part.insert_unique(key_id.hash_bits(), (key_id, at), hash);
+                    if part.len() > self.most {
+                        keep_newest(&mut part, self.most.div_ceil(2));
+                    }
+                }
             }
         }
     }
@@ -66,25 +69,26 @@ impl Uses {
     /// # Errors
     /// The database's error.
     pub async fn flush(&self, tables: &ReadTables) -> Result<usize, sqlx::Error> {
-        let mut waiting: BTreeMap<KeyId, Timestamp> = BTreeMap::new();
+        let mut waiting: Vec<Use> = Vec::with_capacity(self.waiting());
         for part in &self.parts {
-            waiting.extend(std::mem::take(&mut *lock(part)));
+            // The room stays, for as many again.
+            waiting.extend(lock(part).drain());
         }
-        let count = waiting.len();
-        while !waiting.is_empty() {
-            let rest = match waiting.keys().nth(AT_ONCE).copied() {
-                Some(next) => waiting.split_off(&next),
-                None => BTreeMap::new(),
-            };
-            if let Err(error) = record(tables, &waiting).await {
-                for (key_id, at) in waiting.into_iter().chain(rest) {
-                    self.note(key_id, at);
+        // In the order of the keys, so that two nodes never wait for each other, and the database
+        // finds each one near the one before.
+        waiting.sort_unstable_by_key(|(key_id, _)| *key_id);
+        let mut rest = waiting.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(AT_ONCE));
+            if let Err(error) = record(tables, now).await {
+                for (key_id, at) in rest {
+                    self.note(*key_id, *at);
                 }
                 return Err(error);
             }
-            waiting = rest;
+            rest = later;
         }
-        Ok(count)
+        Ok(waiting.len())
     }
 
     /// How many keys' uses wait to be recorded.
@@ -94,19 +98,25 @@ impl Uses {
     }
 }
 
-fn lock(part: &Mutex<HashMap<KeyId, Timestamp>>) -> MutexGuard<'_, HashMap<KeyId, Timestamp>> {
-    // A map is never left half-way by a panic elsewhere.
+fn hash((key_id, _): &Use) -> u64 {
+    key_id.hash_bits()
+}
+
+fn lock(part: &Mutex<HashTable<Use>>) -> MutexGuard<'_, HashTable<Use>> {
+    // A table is never left half-way by a panic elsewhere.
     part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Forgets all uses but this many, the newest.
-fn keep_newest(uses: &mut HashMap<KeyId, Timestamp>, count: usize) {
-    let mut all: Vec<_> = uses.drain().collect();
+fn keep_newest(uses: &mut HashTable<Use>, count: usize) {
+    let mut all: Vec<Use> = uses.drain().collect();
     if count < all.len() {
         all.select_nth_unstable_by(count, |(_, one), (_, other)| other.cmp(one));
         all.truncate(count);
     }
-    uses.extend(all);
+    for one in all {
+        uses.insert_unique(hash(&one), one, hash);
+    }
 }
 
 #[cfg(test)]
@@ -114,12 +124,18 @@ mod tests {
     use super::*;
 
     fn key(number: u128) -> KeyId {
-        // All in one part.
-        KeyId::from_uuid(uuid::Uuid::from_u128(number << 64))
+        KeyId::from_uuid(uuid::Uuid::from_u128(number))
     }
 
     fn at(second: u32) -> Timestamp {
         Timestamp::UNIX_EPOCH.plus_seconds(second).unwrap()
+    }
+
+    fn noted(uses: &Uses) -> Vec<Timestamp> {
+        let mut all: Vec<_> =
+            uses.parts.iter().flat_map(|part| lock(part).drain().collect::<Vec<_>>()).collect();
+        all.sort();
+        all.into_iter().map(|(_, at)| at).collect()
     }
 
     #[test]
@@ -129,17 +145,21 @@ mod tests {
             uses.note(key(1), at(second));
         }
         assert_eq!(uses.waiting(), 1);
-        assert_eq!(lock(&uses.parts[0]).get(&key(1)), Some(&at(9)));
+        assert_eq!(noted(&uses), [at(9)]);
     }
 
     #[test]
     fn of_too_many_keys_those_that_were_used_last_are_kept() {
-        let uses = Uses::new(PARTS * 10);
-        for number in 0..11 {
+        const MOST: usize = 640;
+        let uses = Uses::new(MOST);
+        for number in 0..10_000 {
             uses.note(key(u128::from(number)), at(number));
+            assert!(uses.waiting() <= MOST);
         }
-        let mut kept: Vec<_> = lock(&uses.parts[0]).values().copied().collect();
-        kept.sort();
-        assert_eq!(kept, [at(6), at(7), at(8), at(9), at(10)]);
+        let kept = noted(&uses);
+        assert!(kept.len() >= MOST / 4, "{}", kept.len());
+        // Parts fill at their own pace: what is kept is among the newest of each.
+        assert!(kept.iter().all(|time| *time > at(10_000 - 4 * 640)), "{:?}", kept.first());
+        assert!(kept.contains(&at(9_999)));
     }
 }

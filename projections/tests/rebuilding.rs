@@ -1,6 +1,5 @@
 //! A rebuild gives the same tables, and disturbs nobody.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
@@ -172,7 +171,7 @@ async fn the_last_use_of_a_key_survives_a_rebuild(kind: Kind) {
     let events = creations(3);
     let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
-    usage::record(&tables, &BTreeMap::from([(key_id(1), at(77))])).await.unwrap();
+    usage::record(&tables, &[(key_id(1), at(77))]).await.unwrap();
     let before = shown(&tables).await;
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events), head(&events), |_| {}).await.unwrap();

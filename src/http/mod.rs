@@ -37,7 +37,7 @@ pub use commands::CommandState;
 pub use history::HistoryState;
 pub use position::Followers;
 pub use queries::QueryState;
-pub use server::serve;
+pub use server::{Exposure, serve};
 pub use verification::Verifier;
 
 use problem::ApiError;

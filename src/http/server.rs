@@ -18,21 +18,29 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no file descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who may come to a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Anyone: whoever is slow to ask is cut off.
+    Public,
+    /// Machines of one's own, very often: what guards against others would cost each request a timer.
+    Internal,
+}
+
 /// Serves until `stop` completes, then takes no more connections and lets those that are there
 /// finish what they are doing, for `grace` at most.
 pub async fn serve(
     listener: Arc<TcpListener>,
     router: Router,
+    exposure: Exposure,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_BYTES);
+    builder.http1().max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
+    if exposure == Exposure::Public {
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::clock::{Clock, SystemClock};
 use crate::commands::Commands;
 use crate::config::{Config, Identity};
+use crate::http::Exposure;
 use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::OpenError;
 use crate::metrics::{Counters, Metrics};
@@ -111,7 +112,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = stopping.changed().await;
     };
     let grace = config.shutdown_grace;
-    let internal = http::serve(internal, watched, stopped(stopping.clone()), grace);
+    let internal =
+        http::serve(internal, watched, Exposure::Internal, stopped(stopping.clone()), grace);
     let internal = tokio::spawn(internal);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     let places = Places {
@@ -187,9 +189,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!("serving");
     if let Some(token) = dev_token {
         // Whoever has closed standard output does not want it.
-        let _ = writeln!(std::io::stdout(), "{}", development::banner(address, &token));
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}",
+            development::banner(address, internal_address, &token)
+        );
     }
-    let public = http::serve(listener, router, stopped(stopping), grace);
+    let public = http::serve(listener, router, Exposure::Public, stopped(stopping), grace);
     let serving = async {
         public.await;
         internal.await
@@ -226,7 +232,8 @@ async fn opened(
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let router = http::starting_router(readiness.clone());
     let stopped = async { drop(stopping.await) };
-    let serving = tokio::spawn(http::serve(listener.clone(), router, stopped, LAST_WORDS));
+    let serving =
+        tokio::spawn(http::serve(listener.clone(), router, Exposure::Public, stopped, LAST_WORDS));
     let stores = open::stores(places, readiness).await;
     drop(stop);
     // From here on, nobody is told so any more.

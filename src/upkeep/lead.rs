@@ -20,6 +20,8 @@ enum Interruption {
     Head(#[source] ReadError),
     #[error("the read tables include position {tables}, but the journal ends at {head}")]
     OtherJournal { tables: Position, head: Position },
+    #[error("the read tables included position {shown}, and only {tables} now")]
+    WentBack { tables: Position, shown: Position },
 }
 
 /// What to do about it.
@@ -35,7 +37,8 @@ pub(super) enum Remedy {
 impl Interruption {
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Projection(ProjectionError::Write(WriteError::Superseded)) => Remedy::BeginAgain,
+            Self::Projection(ProjectionError::Write(WriteError::Superseded))
+            | Self::WentBack { .. } => Remedy::BeginAgain,
             Self::Projection(
                 ProjectionError::Source(ReadError::Unavailable(_))
                 | ProjectionError::SourceEnded
@@ -67,7 +70,7 @@ pub(super) async fn lead(side: &ReadSide, lease: &Lease, term: Term) -> Remedy {
     let remedy = interruption.remedy();
     match remedy {
         Remedy::BeginAgain => {
-            tracing::info!("read tables were taken over; beginning again where they stand");
+            tracing::info!(cause = %chain(&interruption), "beginning again where the tables stand");
         }
         Remedy::Wait => {
             tracing::warn!(cause = %chain(&interruption), "read tables interrupted");
@@ -101,7 +104,9 @@ async fn project(side: &ReadSide, term: Term) -> Interruption {
     interruption
 }
 
-/// Tells whether the projector keeps up with the journal's head.
+/// Tells whether the projector keeps up with the journal's head, and whether the tables have kept what
+/// it has written: a database that crashed may have lost its last commits, which did not wait for the
+/// disk.
 async fn tell_level(side: &ReadSide) -> Interruption {
     side.progress.level().await;
     side.tell(State::Ready);
@@ -112,6 +117,12 @@ async fn tell_level(side: &ReadSide) -> Interruption {
             std::future::pending::<()>().await;
         }
         let Some(head) = *heads.borrow_and_update() else { continue };
+        let shown = side.progress.current();
+        if let Ok(tables) = side.tables.position().await
+            && tables < shown
+        {
+            return Interruption::WentBack { tables, shown };
+        }
         let is_level = side.progress.wait_for(head.position, LATE).await.is_ok();
         side.tell(if is_level { State::Ready } else { State::Failing });
     }

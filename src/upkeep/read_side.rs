@@ -85,7 +85,7 @@ impl ReadSide {
                 Ok(position) => {
                     self.progress.advance(position);
                     let head = self.head.borrow().map(|head| head.position);
-                    if head.is_some_and(|head| self.progress.current() >= head) {
+                    if head.is_some_and(|head| position >= head) {
                         self.tell(State::Ready);
                         level_at = Instant::now();
                     } else if head.is_some() && level_at.elapsed() > LATE {

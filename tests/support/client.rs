@@ -66,6 +66,12 @@ impl Client {
         client
     }
 
+    /// Adds a header that may be there already.
+    pub(crate) fn append(&mut self, name: &str, value: &str) {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+
     /// The answer, or the error of a connection that broke.
     pub(crate) async fn try_send(
         &self,

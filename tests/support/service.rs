@@ -204,9 +204,14 @@ impl Service {
 
     /// A metric's value; `None` where there is none of it.
     pub(crate) async fn metric(&self, name: &str) -> Option<i64> {
+        self.metric_text(name).await.map(|value| value.parse().unwrap())
+    }
+
+    /// The same, as it is told.
+    pub(crate) async fn metric_text(&self, name: &str) -> Option<String> {
         let text = Client::new(&self.internal, None).get("/metrics").await.text;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map(|value| value.parse().unwrap())
+        value.map(ToOwned::to_owned)
     }
 
     /// Waits until it says that it can do its work.

@@ -5,7 +5,7 @@ mod query;
 mod row;
 
 pub(crate) use apply::{Change, changes};
+pub(crate) use query::{COUNT, GET, LIST, ListQuery, SCAN};
 pub use query::{Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
-pub(crate) use query::{GET, LIST, ListQuery, SCAN};
 pub use row::BadRow;
 pub(crate) use row::{Row, ScanRow, ScannedKey};

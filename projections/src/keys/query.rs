@@ -123,6 +123,12 @@ pub(crate) const GET: &str = "
       AND keys.key_id = $1
       AND keys.deleted_at IS NULL";
 
+/// How many keys are not deleted.
+pub(crate) const COUNT: &str = "
+    SELECT count(*) FROM keys
+    WHERE generation = (SELECT live_generation FROM projection WHERE name = 'keys')
+      AND deleted_at IS NULL";
+
 /// All keys that are not deleted, in the build `$1`.
 pub(crate) const SCAN: &str = "
     SELECT key_id, user_id, user_email, name, key_hash, created_at, expires_at, revoked_at, revision

@@ -2,23 +2,23 @@
 
 mod write;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{KeyId, Position, RecordedEvent};
 use keyledger_postgres::{Listening, Place, Pool, bounded, is_execution, without_password};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-use crate::keys::{GET, LIST, ListQuery, Row, SCAN, ScanRow};
+use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
 use crate::lease::{Claim, Term};
 use crate::store::{
     CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
+use crate::usage::Use;
 use crate::{OpenTablesError, WriteError};
 use write::{CHANNEL, live, write};
 
@@ -122,6 +122,10 @@ impl Store for PostgresStore {
         row.await
     }
 
+    async fn count(&self) -> Result<i64, sqlx::Error> {
+        self.reads.ask(|connection| sqlx::query_scalar(COUNT).fetch_one(connection).boxed()).await
+    }
+
     /// On a connection of its own, since it takes long.
     async fn scan(
         &self,
@@ -199,7 +203,7 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn record(&self, uses: &BTreeMap<KeyId, Timestamp>) -> Result<(), sqlx::Error> {
+    async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
         let (keys, times): (Vec<_>, Vec<_>) =
             uses.iter().map(|(key_id, at)| (key_id.as_uuid(), at.unix_micros())).unzip();
         self.writer()

@@ -3,7 +3,6 @@
 mod statement;
 mod write;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{KeyId, Position, RecordedEvent};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -19,11 +18,12 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::keys::{GET, LIST, ListQuery, Row, SCAN, ScanRow};
+use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
 use crate::lease::{Claim, Term};
 use crate::store::{
     CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
+use crate::usage::Use;
 use crate::{OpenTablesError, WriteError};
 use statement::{MOST_ROWS, ManyRows};
 use write::{live, write};
@@ -107,6 +107,10 @@ impl Store for SqliteStore {
         sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(&self.reads).await
     }
 
+    async fn count(&self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar(COUNT).fetch_one(&self.reads).await
+    }
+
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
@@ -166,11 +170,10 @@ impl Store for SqliteStore {
         Ok(deleted.rows_affected())
     }
 
-    async fn record(&self, uses: &BTreeMap<KeyId, Timestamp>) -> Result<(), sqlx::Error> {
-        let rows: Vec<_> = uses.iter().collect();
+    async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
         let mut connection = self.writes.lock().await;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for run in rows.chunks(MOST_ROWS) {
+        for run in uses.chunks(MOST_ROWS) {
             let mut query = sqlx::query(RECORD.text(run.len()));
             for (key_id, at) in run {
                 query = query.bind(key_id.as_uuid()).bind(at.unix_micros());

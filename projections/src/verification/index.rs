@@ -36,8 +36,11 @@ struct Shared {
 pub struct Found<'a>(&'a Record);
 
 impl Index {
-    pub(super) fn new() -> Self {
-        let parts = (0..PARTS).map(|_| ArcSwap::from_pointee(Slots::with_room(0))).collect();
+    /// An empty index with room for about as many keys.
+    pub(super) fn with_room(count: usize) -> Self {
+        // No part gets exactly as many as another.
+        let of_part = count / PARTS + count / PARTS / 32;
+        let parts = (0..PARTS).map(|_| ArcSwap::from_pointee(Slots::with_room(of_part))).collect();
         Self(Arc::new(Shared {
             records: Records::new(),
             parts,

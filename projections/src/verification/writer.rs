@@ -29,8 +29,13 @@ impl IndexWriter {
     /// # Errors
     /// Every variant of [`QueryError`].
     pub async fn load(tables: &ReadTables) -> Result<Self, QueryError> {
-        let mut writer =
-            Self { index: Index::new(), by_id: HashTable::new(), position: Position::START };
+        // Room for all at once: tables that grow leave holes behind. Some more may come meanwhile.
+        let count = usize::try_from(tables.store.count().await?).unwrap_or(0);
+        let mut writer = Self {
+            index: Index::with_room(count),
+            by_id: HashTable::with_capacity(count),
+            position: Position::START,
+        };
         let mut bad = None;
         let mut take = |row| match ScannedKey::try_from(row) {
             Ok(key) => {
@@ -150,7 +155,7 @@ impl IndexWriter {
 
     fn find(&self, key_id: KeyId) -> Option<&Record> {
         let is_it = |number: &u32| self.index.record(*number).is_some_and(|it| it.key_id == key_id);
-        self.index.record(*self.by_id.find(mixed(key_id), is_it)?)
+        self.index.record(*self.by_id.find(key_id.hash_bits(), is_it)?)
     }
 
     /// Adds a key that is not there yet; tells whether there was room.
@@ -159,14 +164,9 @@ impl IndexWriter {
             return false;
         };
         let index = &self.index;
-        let rehash = |number: &u32| index.record(*number).map_or(0, |record| mixed(record.key_id));
-        self.by_id.insert_unique(mixed(of.key_id), number, rehash);
+        let rehash =
+            |number: &u32| index.record(*number).map_or(0, |record| record.key_id.hash_bits());
+        self.by_id.insert_unique(of.key_id.hash_bits(), number, rehash);
         true
     }
-}
-
-/// The random bits of an id, spread over the whole word.
-fn mixed(key_id: KeyId) -> u64 {
-    let (_, low) = key_id.as_uuid().as_u64_pair();
-    low.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

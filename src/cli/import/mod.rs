@@ -4,7 +4,6 @@
 mod line;
 mod source;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -12,8 +11,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::key::Refusal;
-use keyledger_domain::{KeyId, KeyPrefix, Timestamp, UserId};
-use keyledger_projections::{ReadTables, usage};
+use keyledger_domain::{KeyPrefix, UserId};
+use keyledger_projections::ReadTables;
+use keyledger_projections::usage::{Use, Uses};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -26,9 +26,10 @@ use crate::journal;
 use line::{BadLine, Wanted};
 use source::Source;
 
-/// How many keys are on their way at once, and how many last uses are recorded at once.
+/// How many keys are on their way at once.
 const TOGETHER: usize = 256;
-const USES_TOGETHER: usize = 5_000;
+/// After how many lines last uses are recorded.
+const FLUSH: u64 = 5_000;
 
 pub(super) fn command() -> Command {
     Command::new("import")
@@ -87,13 +88,16 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         })
         .buffer_unordered(TOGETHER);
     let mut imports = std::pin::pin!(imports);
-    let (mut report, mut uses) = (Report::default(), BTreeMap::new());
+    let mut report = Report::default();
+    let uses = Uses::new(Uses::MOST);
     while let Some((number, ends_at, outcome)) = imports.next().await {
         bar.set_position(bar.position().max(ends_at));
         match outcome {
             Ok((imported, used)) => {
                 report.count(imported);
-                uses.extend(used);
+                if let Some((key_id, at)) = used {
+                    uses.note(key_id, at);
+                }
             }
             Err(LineError::Failed(error)) => {
                 bar.abandon();
@@ -106,11 +110,11 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
                 bar.suspend(|| eprint_line(number, &why));
             }
         }
-        if uses.len() >= USES_TOGETHER {
-            usage::record(&tables, &std::mem::take(&mut uses)).await?;
+        if report.total() % FLUSH == 0 {
+            uses.flush(&tables).await?;
         }
     }
-    usage::record(&tables, &uses).await?;
+    uses.flush(&tables).await?;
     bar.finish();
     report.tell()
 }
@@ -126,7 +130,7 @@ async fn import(
     commands: &Commands,
     wanted: Wanted,
     origin: &Origin,
-) -> Result<(Imported, Option<(KeyId, Timestamp)>), LineError> {
+) -> Result<(Imported, Option<Use>), LineError> {
     let used = wanted.last_used_at.map(|at| (wanted.key_id(), at));
     match commands.import(wanted.import, origin).await {
         Ok(imported) => Ok((imported, used)),
@@ -151,6 +155,10 @@ impl Report {
             Imported::Known => self.known += 1,
             Imported::Revoked => self.revoked += 1,
         }
+    }
+
+    fn total(&self) -> u64 {
+        self.new + self.known + self.revoked + self.refused
     }
 
     fn tell(&self) -> anyhow::Result<()> {

@@ -22,8 +22,17 @@ pub(super) struct Source {
 }
 
 enum Lines {
-    Json { lines: io::Split<BufReader<File>>, number: u64, at: u64 },
-    Csv { records: csv::DeserializeRecordsIntoIter<File, Line> },
+    Json {
+        lines: io::Split<BufReader<File>>,
+        number: u64,
+        at: u64,
+    },
+    /// Each record counts as a line; no field of a key holds a line break.
+    Csv {
+        header: csv::StringRecord,
+        records: csv::StringRecordsIntoIter<File>,
+        number: u64,
+    },
 }
 
 impl Source {
@@ -32,7 +41,12 @@ impl Source {
         let length = file.metadata()?.len();
         let extension = Path::new(path).extension();
         let lines = if extension.is_some_and(|it| it.eq_ignore_ascii_case("csv")) {
-            Lines::Csv { records: csv::Reader::from_reader(file).into_deserialize() }
+            let mut reader = csv::Reader::from_reader(file);
+            Lines::Csv {
+                header: reader.headers()?.clone(),
+                records: reader.into_records(),
+                number: 1,
+            }
         } else {
             Lines::Json { lines: BufReader::new(file).split(b'\n'), number: 0, at: 0 }
         };
@@ -66,13 +80,15 @@ impl Iterator for Source {
                     .and_then(Wanted::try_from);
                 return Some(Numbered { number: *number, ends_at: *at, wanted });
             },
-            Lines::Csv { records } => {
+            Lines::Csv { header, records, number } => {
                 let record = records.next()?;
-                let position = records.reader().position();
-                let (number, ends_at) = (position.line().saturating_sub(1), position.byte());
-                let wanted =
-                    record.map_err(|error| BadLine::csv(&error)).and_then(Wanted::try_from);
-                Some(Numbered { number, ends_at, wanted })
+                *number += 1;
+                let ends_at = records.reader().position().byte();
+                let wanted = record
+                    .and_then(|record| record.deserialize::<Line>(Some(header)))
+                    .map_err(|error| BadLine::csv(&error))
+                    .and_then(Wanted::try_from);
+                Some(Numbered { number: *number, ends_at, wanted })
             }
         }
     }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyledger_projections::verification::{Outcome, Particulars};
@@ -27,10 +27,11 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 pub(super) async fn auth(
     State(verifier): State<Arc<Verifier>>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    let position = min_position(&headers)?;
-    let key = match presented(&headers) {
+    let headers = request.headers();
+    let position = min_position(headers)?;
+    let key = match presented(headers) {
         Ok(key) => key,
         Err(refusal) => return Ok(refusal.into_response()),
     };
@@ -64,23 +65,32 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthori
 
 /// Whose key it is, for the service behind the gateway.
 fn identity(key: &Particulars<'_>) -> Response {
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    headers.reserve(4);
-    let mut key_id = uuid::Uuid::encode_buffer();
-    let key_id: &str = key.key_id.as_uuid().hyphenated().encode_lower(&mut key_id);
-    for (name, value) in [
-        (KEY_ID, key_id),
+    let mut id = uuid::Uuid::encode_buffer();
+    let id: &str = key.key_id.as_uuid().hyphenated().encode_lower(&mut id);
+    let values = [
+        (KEY_ID, id),
         (USER_ID, key.user_id),
         (USER_EMAIL, key.user_email.unwrap_or_default()),
         (KEY_NAME, key.name),
-    ] {
-        let value = std::borrow::Cow::from(utf8_percent_encode(value, ENCODED));
+    ];
+    // All values share one piece of memory.
+    let mut all = String::with_capacity(256);
+    let ends = values.each_ref().map(|(_, value)| {
+        all.extend(utf8_percent_encode(value, ENCODED));
+        all.len()
+    });
+    let all = Bytes::from(all);
+    let mut headers = HeaderMap::with_capacity(8);
+    let mut begin = 0;
+    for ((name, _), end) in values.into_iter().zip(ends) {
         // What is encoded so is always a value.
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(all.slice(begin..end)) {
             headers.insert(name, value);
         }
+        begin = end;
     }
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
     response
 }
 

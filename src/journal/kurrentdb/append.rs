@@ -46,7 +46,7 @@ pub(super) async fn append(link: &Link, append: Append) -> Result<Appended, Appe
 
 /// Appends a pulse; tells where it stands.
 pub(super) async fn pulse(link: &Link) -> Result<Position, Error> {
-    if link.acknowledged().0 == Position::START {
+    if link.acknowledged() == Position::START {
         let last_only = StreamMetadataBuilder::new().max_count(1).build();
         let options = link.signed(AppendToStreamOptions::default());
         let set =

@@ -33,6 +33,8 @@ struct Follower {
     /// Whether the subscription has caught up with the journal's head.
     is_live: bool,
     heard: Instant,
+    /// Since when this process is known to have appended something that has not come.
+    behind: Option<Instant>,
     pause: Duration,
     has_ended: bool,
 }
@@ -48,6 +50,7 @@ pub(super) fn subscribe(link: Arc<Link>, after: Position) -> Subscription {
         seen: after,
         is_live: false,
         heard: Instant::now(),
+        behind: None,
         pause: PAUSE,
         has_ended: false,
     };
@@ -65,6 +68,7 @@ impl Follower {
                     self.feed = Some(feed(&self.link, self.resume));
                     self.is_live = false;
                     self.heard = Instant::now();
+                    self.behind = None;
                     continue;
                 }
                 Some(feed) => tokio::time::timeout(LOOK, feed.recv()).await,
@@ -72,6 +76,7 @@ impl Follower {
             match told {
                 Ok(Some(Ok(event))) => {
                     self.heard = Instant::now();
+                    self.behind = None;
                     if let Some(delivery) = self.take(event) {
                         self.has_ended = delivery.is_err();
                         return Some((delivery, self));
@@ -121,10 +126,15 @@ impl Follower {
         }
     }
 
-    /// Whether this process has appended something that does not come.
-    fn is_stuck(&self) -> bool {
-        let (acknowledged, at) = self.link.acknowledged();
-        acknowledged > self.seen && at.elapsed() > SILENCE && self.heard.elapsed() > SILENCE
+    /// Whether this process has appended something that does not come, nor anything else.
+    fn is_stuck(&mut self) -> bool {
+        if self.link.acknowledged() <= self.seen {
+            self.behind = None;
+            return false;
+        }
+        // Later appends do not make it wait any longer.
+        let behind = self.behind.get_or_insert_with(Instant::now);
+        behind.elapsed() > SILENCE && self.heard.elapsed() > SILENCE
     }
 
     async fn lost(&mut self, cause: &Cause) {

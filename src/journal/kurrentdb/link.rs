@@ -20,8 +20,8 @@ const LOOK_THROUGH: Duration = Duration::from_millis(500);
 pub(super) struct Link {
     settings: Settings,
     current: Mutex<Option<Arc<Live>>>,
-    /// The furthest position that was acknowledged to this process, and when.
-    acknowledged: watch::Sender<(Position, Instant)>,
+    /// The furthest position that was acknowledged to this process.
+    acknowledged: watch::Sender<Position>,
 }
 
 /// A client, and when its sockets were last looked through.
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Live {
 
 impl Link {
     pub(super) fn new(settings: Settings) -> Self {
-        let acknowledged = watch::Sender::new((Position::START, Instant::now()));
+        let acknowledged = watch::Sender::new(Position::START);
         Self { settings, current: Mutex::new(None), acknowledged }
     }
 
@@ -91,17 +91,15 @@ impl Link {
 
     /// Notes what the server has acknowledged: a subscription has to come to it.
     pub(super) fn acknowledge(&self, position: Position) {
-        self.acknowledged.send_if_modified(|(furthest, at)| {
+        self.acknowledged.send_if_modified(|furthest| {
             let is_further = position > *furthest;
-            if is_further {
-                (*furthest, *at) = (position, Instant::now());
-            }
+            *furthest = position.max(*furthest);
             is_further
         });
     }
 
-    /// The furthest position that was acknowledged to this process, and when.
-    pub(super) fn acknowledged(&self) -> (Position, Instant) {
+    /// The furthest position that was acknowledged to this process.
+    pub(super) fn acknowledged(&self) -> Position {
         *self.acknowledged.borrow()
     }
 }

@@ -1,0 +1,175 @@
+//! What is answered for good keys and others, in each of the three forms.
+
+use serde_json::json;
+
+use super::{create, gateway, introspect, key, verdict, verify};
+use crate::support::{Client, Service, Setup};
+
+#[tokio::test]
+async fn a_good_key_is_told_with_whose_it_is() {
+    let service = Service::start().ready().await;
+    let (ann, gateway) = (service.user("ann"), gateway(&service));
+    let key = create(&ann, &json!({"name": "Büro 100%", "expires_in_seconds": 3600})).await;
+    let shown = ann.get(&format!("/keys/{}", key.id)).await.json()["key"].clone();
+
+    let answer = verify(&gateway, &key.secret).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let expected = json!({
+        "valid": true,
+        "code": "VALID",
+        "key_id": key.id,
+        "user_id": "ann",
+        "user_email": "ann@example.com",
+        "name": "Büro 100%",
+        "created_at": shown["created_at"],
+        "expires_at": shown["expires_at"],
+    });
+    assert_eq!(answer.json(), expected);
+
+    let answer = introspect(&gateway, &key.secret).await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let seconds = |name: &str| {
+        shown[name].as_str().unwrap().parse::<keyledger_domain::Timestamp>().unwrap().unix_seconds()
+    };
+    let expected = json!({
+        "active": true,
+        "token_type": "api_key",
+        "sub": "ann",
+        "username": "ann@example.com",
+        "jti": key.id,
+        "iat": seconds("created_at"),
+        "exp": seconds("expires_at"),
+    });
+    assert_eq!(answer.json(), expected);
+
+    for (header, value) in
+        [("x-api-key", key.secret.clone()), ("authorization", format!("bearer {}", key.secret))]
+    {
+        for (method, path) in
+            [("GET", "/auth"), ("POST", "/auth/"), ("DELETE", "/auth/v1/things?x")]
+        {
+            let answer = gateway.with(header, &value).send(method, path, None).await;
+            assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{method} {path}");
+            let told = |name: &str| answer.header(name).unwrap().to_owned();
+            assert_eq!(told("x-key-id"), key.id);
+            assert_eq!(told("x-user-id"), "ann");
+            assert_eq!(told("x-user-email"), "ann@example.com");
+            assert_eq!(told("x-key-name"), "B%C3%BCro%20100%25");
+        }
+    }
+}
+
+async fn is_refused(gateway: &Client, secret: &str, code: &str) {
+    let answer = verify(gateway, secret).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json(), json!({"valid": false, "code": code}), "{secret:.80}");
+    assert_eq!(introspect(gateway, secret).await.json(), json!({"active": false}));
+    let answer = gateway.with("x-api-key", secret).get("/auth").await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("Bearer realm=\"api\", error=\"invalid_token\"")
+    );
+    assert_eq!(answer.json()["error"], "Invalid API key");
+    assert!(answer.header("x-key-id").is_none());
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_good_is_refused_with_the_reason() {
+    let service = Service::start().ready().await;
+    let (ann, gateway) = (service.user("ann"), gateway(&service));
+    let (revoked, deleted) = (key(&service).await, key(&service).await);
+    let expiring = create(&ann, &json!({"name": "short", "expires_in_seconds": 1})).await;
+    ann.delete(&format!("/keys/{}", revoked.id)).await;
+    ann.delete(&format!("/keys/{}/permanent", deleted.id)).await;
+    is_refused(&gateway, &revoked.secret, "REVOKED").await;
+    is_refused(&gateway, &deleted.secret, "NOT_FOUND").await;
+    while verdict(&gateway, &expiring.secret).await == "VALID" {}
+    is_refused(&gateway, &expiring.secret, "EXPIRED").await;
+    ann.delete(&format!("/keys/{}/permanent", revoked.id)).await;
+    is_refused(&gateway, &revoked.secret, "NOT_FOUND").await;
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_not_found() {
+    let service = Service::start().ready().await;
+    let gateway = gateway(&service);
+    let good = key(&service).await.secret;
+    let unknown = key(&Service::start().ready().await).await.secret;
+    let mut mistyped = good.clone().into_bytes();
+    mistyped[20] = if mistyped[20] == b'x' { b'y' } else { b'x' };
+    for text in [
+        unknown.as_str(),
+        std::str::from_utf8(&mistyped).unwrap(),
+        &good[..good.len() - 1],
+        &format!("{good}0"),
+        &good.to_uppercase(),
+        "orag_",
+        "_",
+        "x",
+        &"x".repeat(10_000),
+    ] {
+        is_refused(&gateway, text, "NOT_FOUND").await;
+    }
+    // What no header could hold.
+    for text in ["", "\u{0}", "ключ_", &format!("{good}\n"), &format!(" {good}")] {
+        assert_eq!(verdict(&gateway, text).await, "NOT_FOUND", "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_starts_again_knows_all_keys() {
+    let service = Service::start().ready().await;
+    let ann = service.user("ann");
+    let (good, revoked, deleted) = (key(&service).await, key(&service).await, key(&service).await);
+    ann.delete(&format!("/keys/{}", revoked.id)).await;
+    ann.delete(&format!("/keys/{}/permanent", deleted.id)).await;
+    let folder = service.stop_in_folder();
+    let service = Setup::in_folder(folder).start().ready().await;
+    let gateway = gateway(&service);
+    assert_eq!(service.metric("keyledger_index_keys").await, Some(2));
+    assert_eq!(verdict(&gateway, &good.secret).await, "VALID");
+    assert_eq!(verdict(&gateway, &revoked.secret).await, "REVOKED");
+    assert_eq!(verdict(&gateway, &deleted.secret).await, "NOT_FOUND");
+    // What happens from now on is followed.
+    service.user("ann").delete(&format!("/keys/{}", good.id)).await;
+    service.user("ann").delete(&format!("/keys/{}/permanent", revoked.id)).await;
+    assert_eq!(verdict(&gateway, &good.secret).await, "REVOKED");
+    assert_eq!(verdict(&gateway, &revoked.secret).await, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_node_verifies_only_if_that_is_its_role() {
+    let service = Setup::new().set("KEYLEDGER_ROLES", "api,projector").start().ready().await;
+    let gateway = gateway(&service);
+    let key = key(&service).await;
+    for (method, path) in [("POST", "/verify"), ("POST", "/introspect"), ("GET", "/auth")] {
+        let answer = gateway.with("x-api-key", &key.secret).send(method, path, None).await;
+        assert_eq!(answer.problem().1, "path_not_found");
+    }
+    let parts = gateway.get("/readyz").await.json()["parts"].clone();
+    assert_eq!(parts.get("verification"), None, "{parts}");
+    // Nor are keys verified on the public listener, by any node.
+    let public = service.stranger().with("x-api-key", &key.secret).get("/auth").await;
+    assert_eq!(public.problem().1, "path_not_found");
+}
+
+#[tokio::test]
+async fn answers_are_counted() {
+    let service = Service::start().ready().await;
+    let (gateway, key) = (gateway(&service), key(&service).await);
+    for _ in 0..3 {
+        verify(&gateway, &key.secret).await;
+    }
+    introspect(&gateway, "nonsense").await;
+    gateway.get("/auth").await;
+    let count = async |code| {
+        let name = format!("keyledger_verifications_total{{code=\"{code}\"}}");
+        service.metric(&name).await.unwrap()
+    };
+    assert_eq!(count("VALID").await, 3);
+    assert_eq!(count("NOT_FOUND").await, 1);
+    assert_eq!(count("REVOKED").await, 0);
+    assert_eq!(count("UNKNOWN").await, 0);
+}

@@ -1,0 +1,215 @@
+//! Keys of a former service: their hashes become keys of this one.
+
+use std::path::Path;
+
+use keyledger_domain::hash_presented;
+use serde_json::{Value, json};
+
+use super::{gateway, verdict};
+use crate::support::{Service, Setup, keyledger};
+
+/// A key as the former service made them: without a checksum.
+fn former(number: u32) -> String {
+    let text = format!("orag_{number:043}");
+    assert_eq!(text.len(), 48);
+    text
+}
+
+fn line(number: u32) -> Value {
+    json!({
+        "key_hash": hash_presented(&former(number)).unwrap().to_hex(),
+        "key_prefix": &former(number)[..13],
+        "name": format!("former key {number}"),
+        "user_id": "ann",
+        "user_email": "ann@example.com",
+        "created_at": "2025-01-31T12:00:00Z",
+    })
+}
+
+/// Imports a file of these lines; tells whether that succeeded, and what was said.
+fn import(folder: &Path, name: &str, text: &str) -> (bool, String, String) {
+    std::fs::write(folder.join(name), text).unwrap();
+    let mut command = keyledger(folder);
+    if let Some(stores) = crate::support::stores::Stores::of(folder) {
+        command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
+        command.env("KEYLEDGER_READ_URL", stores.read);
+    }
+    let output = command.args(["import", "--from", name]).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+fn lines(of: &[Value]) -> String {
+    of.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test]
+async fn keys_of_a_former_service_verify_once_they_are_imported() {
+    let folder = Service::start().ready().await.stop_in_folder();
+    let (mut used, mut revoked, mut expiring) = (line(1), line(2), line(3));
+    used["last_used_at"] = json!("2026-02-03T04:05:06.000007Z");
+    revoked["revoked"] = json!(true);
+    expiring["expires_at"] = json!("2025-06-30T12:00:00Z");
+    expiring["user_email"] = json!(null);
+    let text = lines(&[line(0), used, revoked, expiring]);
+    let (succeeded, said, complaints) = import(folder.path(), "keys.ndjson", &text);
+    assert!(succeeded, "{complaints}");
+    assert_eq!(
+        said,
+        "Keys: 4 imported, 0 known before, 0 known before and revoked now. Lines refused: 0.\n"
+    );
+
+    let service = Setup::in_folder(folder).start().ready().await;
+    let gateway = gateway(&service);
+    for (number, code) in [(0, "VALID"), (1, "VALID"), (2, "REVOKED"), (3, "EXPIRED")] {
+        assert_eq!(verdict(&gateway, &former(number)).await, code);
+    }
+    assert_eq!(verdict(&gateway, &former(4)).await, "NOT_FOUND");
+    let keys = service.user("ann").keys().await;
+    let shown = |number: u32| {
+        let name = format!("former key {number}");
+        keys.iter().find(|key| key["name"] == name.as_str()).unwrap()
+    };
+    assert_eq!(keys.len(), 4);
+    assert_eq!(shown(0)["created_at"], "2025-01-31T12:00:00.000000Z");
+    assert_eq!(shown(0)["key_prefix"], "orag_00000000");
+    assert_eq!(shown(1)["last_used_at"], "2026-02-03T04:05:06.000007Z");
+    assert_eq!(shown(2)["revoked"], true);
+    // Its owner does with it as with any other.
+    let id = shown(0)["key_id"].as_str().unwrap();
+    let ann = service.user("ann");
+    let history = ann.get(&format!("/keys/{id}/history")).await.json();
+    assert_eq!(history["events"][0]["actor"], "keyledger import");
+    assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+    assert_eq!(verdict(&gateway, &former(0)).await, "REVOKED");
+}
+
+#[tokio::test]
+async fn a_file_that_is_imported_again_changes_only_what_was_revoked_since() {
+    let folder = Service::start().ready().await.stop_in_folder();
+    let (first, second) = (lines(&[line(0), line(1)]), {
+        let mut revoked = line(1);
+        revoked["revoked"] = json!(true);
+        lines(&[line(0), revoked, line(2)])
+    });
+    for (text, expected) in [
+        (&first, "2 imported, 0 known before, 0 known before and revoked now"),
+        (&first, "0 imported, 2 known before, 0 known before and revoked now"),
+        (&second, "1 imported, 1 known before, 1 known before and revoked now"),
+        (&second, "0 imported, 3 known before, 0 known before and revoked now"),
+    ] {
+        let (succeeded, said, complaints) = import(folder.path(), "keys.ndjson", text);
+        assert!(succeeded, "{complaints}");
+        assert!(said.contains(expected), "{said}");
+    }
+    let service = Setup::in_folder(folder).start().ready().await;
+    assert_eq!(verdict(&gateway(&service), &former(1)).await, "REVOKED");
+    assert_eq!(service.events().await.len(), 4);
+}
+
+#[tokio::test]
+async fn csv_is_read_too() {
+    let folder = Service::start().ready().await.stop_in_folder();
+    let hash = |number| hash_presented(&former(number)).unwrap().to_hex();
+    let text = format!(
+        "name,key_hash,key_prefix,user_id,user_email,created_at,last_used_at,revoked\r\n\
+         \"a, \"\"quoted\"\" name\",{},orag_00000000,ann,,2025-01-31T12:00:00+01:00,,\r\n\
+         plain,{},orag_00000000,ann,ann@example.com,2025-01-31T12:00:00Z,2026-01-01T00:00:00Z,true\r\n\
+         short,{}\r\n",
+        hash(0).to_uppercase(),
+        hash(1),
+        hash(2),
+    );
+    let (succeeded, said, complaints) = import(folder.path(), "keys.CSV", &text);
+    assert!(!succeeded);
+    assert!(said.contains("2 imported") && said.contains("refused: 1"), "{said}{complaints}");
+    assert!(
+        complaints.contains("line 4: it is no record with the columns of a key"),
+        "{complaints}"
+    );
+    let service = Setup::in_folder(folder).start().ready().await;
+    let gateway = gateway(&service);
+    assert_eq!(verdict(&gateway, &former(0)).await, "VALID");
+    assert_eq!(verdict(&gateway, &former(1)).await, "REVOKED");
+    let names: Vec<_> = service.user("ann").keys().await;
+    assert!(names.iter().any(|key| key["name"] == "a, \"quoted\" name"), "{names:?}");
+}
+
+#[tokio::test]
+async fn lines_that_are_no_keys_are_told_and_the_others_imported() {
+    let folder = Service::start().ready().await.stop_in_folder();
+    let with = |field: &str, value: Value| {
+        let mut line = line(1);
+        line[field] = value;
+        line.to_string()
+    };
+    let other_owner = {
+        let mut line = line(0);
+        line["user_id"] = json!("bob");
+        line.to_string()
+    };
+    let cases = [
+        ("{".to_owned(), "it is no JSON"),
+        (json!({"key_hash": "x"}).to_string(), "a field is missing, unknown or of a wrong type"),
+        (with("key", json!("orag_x")), "a field is missing, unknown or of a wrong type"),
+        (with("revoked", json!("yes")), "a field is missing, unknown or of a wrong type"),
+        (with("key_hash", json!("abc")), "key_hash is not 64 hexadecimal digits"),
+        (with("key_prefix", json!(former(1))), "key_prefix is not 1 to 32 visible"),
+        (with("name", json!(" ")), "Name is required"),
+        (with("user_id", json!("")), "a user id is empty"),
+        (with("user_email", json!("a\u{0}")), "user_email is not"),
+        (with("created_at", json!("yesterday")), "created_at is no date and time"),
+        (with("last_used_at", json!("1")), "last_used_at is no date and time"),
+        (with("created_at", json!("2999-01-01T00:00:00Z")), "created_at lies in the future"),
+    ];
+    let mut text = lines(&[line(0)]) + "\n";
+    for (case, _) in &cases {
+        text += &format!("{case}\n");
+    }
+    let (succeeded, said, complaints) = import(folder.path(), "keys.ndjson", &text);
+    assert!(!succeeded);
+    assert!(said.contains("1 imported") && said.contains("refused: 12"), "{said}");
+    for (at, (case, complaint)) in cases.iter().enumerate() {
+        let told = complaints.lines().find(|told| told.starts_with(&format!("line {}: ", at + 3)));
+        assert!(told.is_some_and(|told| told.contains(complaint)), "{case}: {complaints}");
+    }
+    for number in [0, 1] {
+        let hash = hash_presented(&former(number)).unwrap().to_hex();
+        assert!(!complaints.contains(&hash) && !said.contains(&hash));
+    }
+    // What is another's key here stays that.
+    let (succeeded, _, complaints) = import(folder.path(), "keys.ndjson", &other_owner);
+    assert!(!succeeded);
+    assert!(complaints.contains("another key with this hash was imported before"), "{complaints}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_told() {
+    let folder = Service::start().ready().await.stop_in_folder();
+    let output =
+        keyledger(folder.path()).args(["import", "--from", "nowhere.csv"]).output().unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("\"nowhere.csv\" cannot be read"), "{told}");
+}
+
+#[tokio::test]
+async fn many_keys_are_imported_and_an_import_that_was_broken_off_goes_on() {
+    const KEYS: u32 = 3_000;
+    let folder = Service::start().ready().await.stop_in_folder();
+    let text = lines(&(0..KEYS).map(line).collect::<Vec<_>>());
+    std::fs::write(folder.path().join("keys.ndjson"), &text).unwrap();
+    let mut first = keyledger(folder.path());
+    let mut first = first.args(["import", "--from", "keys.ndjson"]).spawn().unwrap();
+    let journal = folder.path().join("data/journal.db-wal");
+    let written = || std::fs::metadata(&journal).map_or(0, |wal| wal.len());
+    while written() < 200_000 && first.try_wait().unwrap().is_none() {}
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let (succeeded, said, complaints) = import(folder.path(), "keys.ndjson", &text);
+    assert!(succeeded, "{complaints}");
+    assert!(said.contains("refused: 0"), "{said}");
+    let service = Setup::in_folder(folder).start().ready().await;
+    assert_eq!(service.events().await.len(), KEYS as usize);
+    assert_eq!(service.metric("keyledger_index_keys").await, Some(i64::from(KEYS)));
+}

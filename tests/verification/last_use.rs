@@ -1,0 +1,98 @@
+//! When keys were last used: told within an interval, kept over restarts, never in the way.
+
+use std::sync::Arc;
+
+use keyledger_domain::Timestamp;
+use keyledger_test_servers::postgres::Postgres;
+
+use super::{Key, gateway, key, verdict};
+use crate::support::{Service, Setup};
+
+/// When the key was last used; what its list shows of it, if it shows it.
+async fn used(service: &Service, key: &Key) -> Option<Timestamp> {
+    let keys = service.user("ann").keys().await;
+    let shown = keys.iter().find(|shown| shown["key_id"] == key.id.as_str())?;
+    shown["last_used_at"].as_str().map(|at| at.parse().unwrap())
+}
+
+async fn until_used(service: &Service, key: &Key) -> Timestamp {
+    loop {
+        if let Some(at) = used(service, key).await {
+            return at;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_shown_and_moves_forward() {
+    let service = Setup::new().set("KEYLEDGER_LAST_USED_FLUSH", "20ms").start().ready().await;
+    let (gateway, key, unused) = (gateway(&service), key(&service).await, key(&service).await);
+    assert_eq!(used(&service, &key).await, None);
+    assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
+    let first = until_used(&service, &key).await;
+    assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
+    while used(&service, &key).await == Some(first) {}
+    assert!(used(&service, &key).await > Some(first));
+    // An attempt that is refused is no use.
+    service.user("ann").delete(&format!("/keys/{}", key.id)).await;
+    let last = used(&service, &key).await;
+    for _ in 0..20 {
+        assert_eq!(verdict(&gateway, &key.secret).await, "REVOKED");
+    }
+    assert_eq!(verdict(&gateway, &unused.secret).await, "VALID");
+    until_used(&service, &unused).await;
+    assert_eq!(used(&service, &key).await, last);
+}
+
+#[tokio::test]
+async fn a_node_that_stops_records_the_uses_that_wait() {
+    let setup = |folder| match folder {
+        None => Setup::new(),
+        Some(folder) => Setup::in_folder(folder),
+    };
+    let service = setup(None).set("KEYLEDGER_LAST_USED_FLUSH", "10m").start().ready().await;
+    let key = key(&service).await;
+    // The first flush is at once.
+    while service.metric("keyledger_uses_waiting").await != Some(0) {}
+    verdict(&gateway(&service), &key.secret).await;
+    assert_eq!(used(&service, &key).await, None);
+    let service = setup(Some(service.stop_in_folder())).start().ready().await;
+    assert!(used(&service, &key).await.is_some());
+}
+
+#[tokio::test]
+async fn a_rebuild_keeps_when_keys_were_last_used() {
+    let service = Setup::new().set("KEYLEDGER_LAST_USED_FLUSH", "20ms").start().ready().await;
+    let key = key(&service).await;
+    verdict(&gateway(&service), &key.secret).await;
+    let at = until_used(&service, &key).await;
+    let folder = service.folder();
+    let rebuilt = crate::support::keyledger(folder.path()).arg("rebuild").output().unwrap();
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    assert_eq!(used(&service, &key).await, Some(at));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uses_wait_while_the_read_tables_are_away() {
+    let server = Arc::new(Postgres::start());
+    let journal = Postgres::shared().database().await;
+    let read = server.database().await;
+    let service = Setup::new()
+        .set("KEYLEDGER_JOURNAL_URL", &journal)
+        .set("KEYLEDGER_READ_URL", &read)
+        .set("KEYLEDGER_LAST_USED_FLUSH", "50ms")
+        .start()
+        .ready()
+        .await;
+    let (gateway, key) = (gateway(&service), key(&service).await);
+    server.kill();
+    // Verification needs no read tables.
+    assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
+    service.printed("last uses wait to be recorded").await;
+    while service.metric("keyledger_uses_waiting").await != Some(1) {}
+    let started = server.clone();
+    tokio::task::spawn_blocking(move || started.start_again()).await.unwrap();
+    service.printed("last uses are recorded again").await;
+    let service = service.ready().await;
+    until_used(&service, &key).await;
+}

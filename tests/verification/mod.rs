@@ -1,0 +1,52 @@
+//! Verification: what gateways ask on every request.
+
+mod answers;
+mod bad_requests;
+mod freshness;
+mod imports;
+mod last_use;
+mod revocations;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Service};
+
+/// A key of someone's: its id and its secret.
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) secret: String,
+    pub(super) position: u64,
+}
+
+pub(super) async fn create(client: &Client, body: &Value) -> Key {
+    let answer = client.post("/keys", body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+    Key { id: text("key_id"), secret: text("api_key"), position: answer.position() }
+}
+
+/// A key of the user ann's.
+pub(super) async fn key(service: &Service) -> Key {
+    create(&service.user("ann"), &json!({ "name": "my key" })).await
+}
+
+/// Those who ask on the internal listener.
+pub(super) fn gateway(service: &Service) -> Client {
+    Client::new(&service.internal, None)
+}
+
+pub(super) async fn verify(gateway: &Client, secret: &str) -> Answer {
+    gateway.post("/verify", &json!({ "key": secret })).await
+}
+
+/// The code of a verdict.
+pub(super) async fn verdict(gateway: &Client, secret: &str) -> String {
+    let answer = verify(gateway, secret).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["code"].as_str().unwrap().to_owned()
+}
+
+pub(super) async fn introspect(gateway: &Client, secret: &str) -> Answer {
+    let form = gateway.with("content-type", "application/x-www-form-urlencoded");
+    form.send("POST", "/introspect", Some(format!("token={secret}").into_bytes())).await
+}

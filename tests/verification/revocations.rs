@@ -1,0 +1,129 @@
+//! A revoked key is refused: on the node that answered, from its answer on; on others, as soon as the
+//! journal delivers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use keyledger_test_servers::postgres::Postgres;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{Key, create, gateway, verdict};
+use crate::support::{Client, Service, Setup};
+
+const REVOCATIONS: usize = 1_000;
+const PEOPLE: usize = 8;
+
+/// When the revocation of each key was answered, by its secret.
+type Revoked = Arc<Mutex<HashMap<String, Instant>>>;
+
+/// Verifies one key after another without a pause, for as long as there are revocations; a key whose
+/// revocation was answered before the question must not be good.
+async fn watch(gateway: Client, keys: Arc<Vec<Key>>, revoked: Revoked, first: usize) -> usize {
+    let mut asked = 0;
+    for key in keys.iter().cycle().skip(first) {
+        let before = {
+            let revoked = revoked.lock().unwrap();
+            if revoked.len() == keys.len() {
+                return asked;
+            }
+            revoked.contains_key(&key.secret)
+        };
+        let verdict = verdict(&gateway, &key.secret).await;
+        assert!(!before || verdict == "REVOKED", "{verdict} after the answer");
+        asked += 1;
+    }
+    asked
+}
+
+/// Asks the other node from the answer on until the key is refused; tells how long that took.
+async fn until_refused(gateway: &Client, secret: &str, answered: Instant) -> Duration {
+    while verdict(gateway, secret).await != "REVOKED" {}
+    answered.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_is_good_after_its_revocation_was_answered() {
+    let server = Postgres::shared();
+    let (journal, read) = (server.database().await, server.database().await);
+    let setup =
+        || Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read);
+    let (node, other) = (setup().start().ready().await, setup().start().ready().await);
+    let ann = node.user("ann");
+    let mut keys = Vec::new();
+    for number in 0..REVOCATIONS {
+        keys.push(create(&ann, &json!({"name": format!("key {number}")})).await);
+    }
+    let last = keys.last().unwrap().position;
+    let elsewhere = gateway(&other);
+    let waiting = elsewhere.with("keyledger-min-position", &last.to_string());
+    assert_eq!(verdict(&waiting, &keys[0].secret).await, "VALID");
+
+    let (keys, revoked) = (Arc::new(keys), Revoked::default());
+    let mut watching = JoinSet::new();
+    for number in 0..PEOPLE {
+        let first = number * REVOCATIONS / PEOPLE;
+        watching.spawn(watch(gateway(&node), keys.clone(), revoked.clone(), first));
+    }
+    let mut lags = Vec::new();
+    for key in keys.iter() {
+        let answer = ann.delete(&format!("/keys/{}", key.id)).await;
+        assert_eq!((answer.status, answer.header("keyledger-lagging")), (200, None));
+        let answered = Instant::now();
+        revoked.lock().unwrap().insert(key.secret.clone(), answered);
+        lags.push(until_refused(&elsewhere, &key.secret, answered).await);
+    }
+    let mut asked = 0;
+    while let Some(watched) = watching.join_next().await {
+        asked += watched.unwrap();
+    }
+    assert!(asked >= REVOCATIONS, "they were asked about all the while: {asked}");
+    let count = "keyledger_revocation_lag_seconds_count";
+    for node in [&node, &other] {
+        assert_eq!(node.metric(count).await, Some(i64::try_from(REVOCATIONS).unwrap()));
+    }
+    print_distribution(&mut lags, &other).await;
+}
+
+/// How long keys were still good elsewhere after the answer.
+async fn print_distribution(lags: &mut [Duration], other: &Service) {
+    lags.sort();
+    println!("{REVOCATIONS} revocations, how long after the answer another node refused the key:");
+    for (name, per_mille) in [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)] {
+        println!(
+            "{name:>6} {:>10.3} ms",
+            lags[REVOCATIONS * per_mille / 1_000].as_secs_f64() * 1e3
+        );
+    }
+    println!("{:>6} {:>10.3} ms", "most", lags[REVOCATIONS - 1].as_secs_f64() * 1e3);
+    let metrics = Client::new(&other.internal, None).get("/metrics").await.text;
+    for line in metrics.lines().filter(|line| line.contains("revocation_lag_seconds_bucket")) {
+        println!("{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletions_and_revocations_by_many_at_once_end_every_key() {
+    let service = Service::start().ready().await;
+    let mut people = JoinSet::new();
+    for person in 0..PEOPLE {
+        let user = service.user(&format!("user-{person}"));
+        let gateway = gateway(&service);
+        people.spawn(async move {
+            for number in 0..40 {
+                let key = create(&user, &json!({"name": format!("key {number}")})).await;
+                assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
+                let (path, code) = match number % 2 {
+                    0 => (format!("/keys/{}", key.id), "REVOKED"),
+                    _ => (format!("/keys/{}/permanent", key.id), "NOT_FOUND"),
+                };
+                assert_eq!(user.delete(&path).await.status, 200);
+                assert_eq!(verdict(&gateway, &key.secret).await, code);
+            }
+        });
+    }
+    while let Some(person) = people.join_next().await {
+        person.unwrap();
+    }
+}
