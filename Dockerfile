@@ -22,7 +22,7 @@ USER 10001:10001
 # Where the embedded stores would be: ./data.
 WORKDIR /var/lib/keyledger
 ENV KEYLEDGER_LISTEN=0.0.0.0:8080
-EXPOSE 8080
+EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/keyledger"]
 CMD ["serve"]

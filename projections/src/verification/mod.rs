@@ -76,7 +76,9 @@ impl Verification {
                 self.uses.note(key.key_id, now);
                 Ok(Outcome::Valid(key))
             }
-            refused => Ok(Outcome::Refused(refused)),
+            refused @ (Verdict::Revoked | Verdict::Expired | Verdict::NotFound) => {
+                Ok(Outcome::Refused(refused))
+            }
         }
     }
 

@@ -69,11 +69,13 @@ impl BadLine {
     }
 
     pub(super) fn csv(error: &csv::Error) -> Self {
-        Self::Csv(match error.kind() {
-            csv::ErrorKind::UnequalLengths { .. } => "it has more or fewer columns than the header",
-            csv::ErrorKind::Utf8 { .. } => "it is no UTF-8",
-            csv::ErrorKind::Deserialize { .. } => "a column is missing, unknown or of a wrong type",
-            _ => "it cannot be read",
+        let kind = error.kind();
+        Self::Csv(if matches!(kind, csv::ErrorKind::UnequalLengths { .. }) {
+            "it has more or fewer columns than the header"
+        } else if matches!(kind, csv::ErrorKind::Deserialize { .. }) {
+            "a column is missing, unknown or of a wrong type"
+        } else {
+            "it cannot be read, or is no UTF-8"
         })
     }
 }

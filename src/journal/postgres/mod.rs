@@ -23,12 +23,13 @@ const CHANNEL: &str = "keyledger_events";
 /// Opens the journal for reading and appending; makes its tables where they are missing.
 pub(super) async fn open(url: &str) -> Result<Grouped<PostgresReader>, OpenError> {
     let place = place(url)?;
-    let table = PostgresTable::open(place.clone()).await.map_err(|error| match error {
+    let table = PostgresTable::open(place.clone()).await.map_err(|error| {
         // This program is older than the tables, or the tables are somebody else's.
-        sqlx::Error::Migrate(mismatch) if !is_execution(&mismatch) => {
-            OpenError::Failed { place: place.to_string(), source: mismatch }
+        if matches!(&error, sqlx::Error::Migrate(mismatch) if !is_execution(mismatch)) {
+            OpenError::Failed { place: place.to_string(), source: error.into() }
+        } else {
+            unavailable(&place, error)
         }
-        error => unavailable(&place, error),
     })?;
     let reader = PostgresReader::open(url).await?;
     let writer = Writer::start(table, reader.tell());
