@@ -130,7 +130,7 @@ fn tell_of(verification: &Verification, registry: &mut Registry) {
     registry.register("index_keys", "The keys that the index holds", gauge(index.len().into()));
     let reached = gauge(index.reached().as_i64());
     registry.register("index_position", "The journal position that verifications include", reached);
-    let waiting = gauge(i64::try_from(verification.uses.waiting()).unwrap_or(i64::MAX));
+    let waiting = gauge(i64::try_from(index.uses_waiting()).unwrap_or(i64::MAX));
     registry.register("uses_waiting", "Keys whose last use waits to be recorded", waiting);
     if let Some(staleness) = verification.freshness.staleness(Instant::now()) {
         let seconds = Gauge::<f64, AtomicU64>::default();

@@ -79,6 +79,7 @@ fn the_read_side_knows_no_journal_and_no_http() {
         "hashbrown",
         "keyledger-domain",
         "keyledger-postgres",
+        "serde",
         "sqlx",
         "thiserror",
         "tokio",

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
 
 /// Microseconds in a second.
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -94,22 +94,45 @@ impl Timestamp {
     }
 }
 
+/// The text form: always as long.
+struct Text([u8; 27]);
+
+impl Text {
+    fn as_str(&self) -> &str {
+        // Only ASCII is put in.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Puts in a number, in decimal, with zeros before it.
+    fn put(&mut self, at: std::ops::Range<usize>, mut number: u32) {
+        for digit in self.0.get_mut(at).into_iter().flatten().rev() {
+            *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+            number /= 10;
+        }
+    }
+}
+
+impl Timestamp {
+    /// Verification writes one in each answer: no general formatter, which takes longer than all else.
+    fn text(self) -> Result<Text, fmt::Error> {
+        let at =
+            OffsetDateTime::from_unix_timestamp(self.unix_seconds()).map_err(|_| fmt::Error)?;
+        let micros = self.0.rem_euclid(MICROS_PER_SECOND);
+        let mut text = Text(*b"0000-00-00T00:00:00.000000Z");
+        text.put(0..4, at.year().unsigned_abs());
+        text.put(5..7, u8::from(at.month()).into());
+        text.put(8..10, at.day().into());
+        text.put(11..13, at.hour().into());
+        text.put(14..16, at.minute().into());
+        text.put(17..19, at.second().into());
+        text.put(20..26, u32::try_from(micros).unwrap_or(0));
+        Ok(text)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
-            .map_err(|_| fmt::Error)?
-            .to_offset(UtcOffset::UTC);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            at.microsecond()
-        )
+        f.write_str(self.text()?.as_str())
     }
 }
 
@@ -129,7 +152,8 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let text = self.text().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(text.as_str())
     }
 }
 
@@ -151,6 +175,15 @@ mod tests {
         let at = Timestamp::parse("2026-03-01T12:30:05+02:00").unwrap();
         assert_eq!(at.to_string(), "2026-03-01T10:30:05.000000Z");
         assert_eq!(at.unix_seconds(), 1_772_361_005);
+    }
+
+    #[test]
+    fn the_first_and_the_last_moment_have_a_text_form() {
+        let first = Timestamp::from_unix_micros(Timestamp::MIN_MICROS).unwrap();
+        assert_eq!(first.to_string(), "0001-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+        let before_1970 = Timestamp::from_unix_micros(-1).unwrap();
+        assert_eq!(before_1970.to_string(), "1969-12-31T23:59:59.999999Z");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use keyledger_domain::{Position, Timestamp};
-use keyledger_projections::usage::Uses;
 use keyledger_projections::verification::{Freshness, IndexWriter, Verification};
 use keyledger_projections::{ProjectionError, QueryError, ReadTables};
 use tokio::sync::watch;
@@ -86,9 +85,7 @@ impl IndexUpkeep {
         };
         let index = writer.index();
         let freshness = Freshness::new(self.max_staleness);
-        let uses = Uses::new(Uses::MOST);
-        let verification =
-            self.verification.get_or_init(|| Verification { index, freshness, uses });
+        let verification = self.verification.get_or_init(|| Verification { index, freshness });
         tokio::join!(self.follow(writer), self.prove(verification));
     }
 

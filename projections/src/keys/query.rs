@@ -129,11 +129,12 @@ pub(crate) const COUNT: &str = "
     WHERE generation = (SELECT live_generation FROM projection WHERE name = 'keys')
       AND deleted_at IS NULL";
 
-/// All keys that are not deleted, in the build `$1`.
+/// All keys that are not deleted, in the build `$1`, in the order of their ids.
 pub(crate) const SCAN: &str = "
     SELECT key_id, user_id, user_email, name, key_hash, created_at, expires_at, revoked_at, revision
     FROM keys
-    WHERE generation = $1 AND deleted_at IS NULL";
+    WHERE generation = $1 AND deleted_at IS NULL
+    ORDER BY key_id";
 
 impl ReadTables {
     /// An owner's keys that are not deleted, newest first: all of them, or a page.

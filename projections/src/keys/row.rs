@@ -5,7 +5,7 @@ use keyledger_domain::{DisplayPrefix, KeyHash, KeyId, KeyName, Revision, Timesta
 use uuid::Uuid;
 
 use super::query::KeyView;
-use crate::verification::Particulars;
+use crate::verification::{Owner, Particulars};
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct Row {
@@ -102,8 +102,8 @@ impl ScannedKey {
         Particulars {
             key_id: self.key_id,
             hash: self.hash,
-            user_id: &self.user_id,
-            user_email: self.user_email.as_deref(),
+            owner: Owner::of(&self.user_id),
+            owner_email: self.user_email.as_deref(),
             name: &self.name,
             created_at: self.created_at,
             expires_at: self.expires_at,

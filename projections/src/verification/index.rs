@@ -7,8 +7,10 @@ use arc_swap::ArcSwap;
 use keyledger_domain::key::Standing;
 use keyledger_domain::{KeyHash, Position, Revision};
 
-use super::record::{Particulars, Record, Records};
+use super::record::{Particulars, Record};
+use super::records::Records;
 use super::slots::{Place, Slots};
+use super::uses::Waiting;
 use crate::Progress;
 
 /// The parts of the table that grow apart from each other, so that none takes long.
@@ -29,11 +31,15 @@ struct Shared {
     reached: AtomicI64,
     /// The same, for those who wait for it.
     progress: Progress,
+    uses: Waiting,
 }
 
 /// A key that was found.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a>(&'a Record);
+pub struct Found<'a> {
+    pub(super) number: u32,
+    record: &'a Record,
+}
 
 impl Index {
     /// An empty index with room for about as many keys.
@@ -47,6 +53,7 @@ impl Index {
             count: AtomicU32::new(0),
             reached: AtomicI64::new(Position::START.as_i64()),
             progress: Progress::default(),
+            uses: Waiting::new(),
         }))
     }
 
@@ -80,11 +87,17 @@ impl Index {
     pub fn find(&self, hash: &KeyHash) -> Option<Found<'_>> {
         let place = Place::of(hash.as_bytes());
         let part = self.0.parts.get(place.part(PARTS))?.load();
-        let of_hash = |number| self.record(number).filter(|record| record.hash == *hash);
-        let active = part.find(place.within(PARTS), |number| {
-            of_hash(number).filter(|record| record.standing.get().1 == Standing::Active)
-        });
-        active.or_else(|| part.find(place.within(PARTS), of_hash)).map(Found)
+        let of_hash = |number| {
+            let record = self.record(number).filter(|record| record.has_hash(hash))?;
+            Some(Found { number, record })
+        };
+        let is_active = |found: &Found<'_>| found.standing().1 == Standing::Active;
+        let active = part.find(place.within(PARTS), |number| of_hash(number).filter(is_active));
+        active.or_else(|| part.find(place.within(PARTS), of_hash))
+    }
+
+    pub(super) fn waiting_uses(&self) -> &Waiting {
+        &self.0.uses
     }
 
     pub(super) fn record(&self, number: u32) -> Option<&Record> {
@@ -95,7 +108,7 @@ impl Index {
     /// it at a time.
     pub(super) fn add(&self, record: Record) -> Option<u32> {
         let number = self.len();
-        let place = Place::of(record.hash.as_bytes());
+        let place = Place::of(record.names()?.0);
         let part = self.0.parts.get(place.part(PARTS))?;
         self.0.records.set(number, record);
         // A number that is out of reach was not taken.
@@ -106,8 +119,8 @@ impl Index {
         } else {
             let more = Slots::with_room(slots.len() + slots.len() / 3 + 1);
             for known in slots.numbers() {
-                if let Some(record) = self.record(known) {
-                    more.insert(Place::of(record.hash.as_bytes()).within(PARTS), known);
+                if let Some((hash, _)) = self.record(known).and_then(Record::names) {
+                    more.insert(Place::of(hash).within(PARTS), known);
                 }
             }
             more.insert(place.within(PARTS), number);
@@ -125,15 +138,15 @@ impl Index {
 }
 
 impl<'a> Found<'a> {
-    /// All but its standing.
+    /// All but its standing; always there.
     #[must_use]
-    pub fn particulars(&self) -> Particulars<'a> {
-        self.0.particulars()
+    pub fn particulars(&self) -> Option<Particulars<'a>> {
+        self.record.particulars()
     }
 
     /// Its standing, and as of which of its revisions.
     #[must_use]
     pub fn standing(&self) -> (Revision, Standing) {
-        self.0.standing.get()
+        self.record.standing.get()
     }
 }

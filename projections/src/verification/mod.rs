@@ -11,8 +11,10 @@ mod atomic {
 mod freshness;
 mod index;
 mod record;
+mod records;
 mod slots;
 mod standing;
+mod uses;
 mod writer;
 
 use std::time::Instant;
@@ -22,10 +24,8 @@ use keyledger_domain::{Timestamp, hash_presented};
 
 pub use freshness::Freshness;
 pub use index::{Found, Index};
-pub use record::Particulars;
+pub use record::{Owner, Particulars};
 pub use writer::IndexWriter;
-
-use crate::usage::Uses;
 
 /// Answers whether keys are good.
 #[derive(Debug)]
@@ -34,8 +34,6 @@ pub struct Verification {
     pub index: Index,
     /// Until when they may.
     pub freshness: Freshness,
-    /// Where each use of a key is noted.
-    pub uses: Uses,
 }
 
 /// What becomes of a key that someone presents.
@@ -67,13 +65,13 @@ impl Verification {
         let Ok(hash) = hash_presented(presented) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
-        let Some(found) = self.index.find(&hash) else {
+        let found = self.index.find(&hash);
+        let Some((found, key)) = found.and_then(|found| Some((found, found.particulars()?))) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
-        let key = found.particulars();
         match found.standing().1.verdict(key.expires_at, now) {
             Verdict::Valid => {
-                self.uses.note(key.key_id, now);
+                self.index.note_use(found.number, now);
                 Ok(Outcome::Valid(key))
             }
             refused @ (Verdict::Revoked | Verdict::Expired | Verdict::NotFound) => {

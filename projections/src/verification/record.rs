@@ -1,25 +1,14 @@
-//! What is kept of a key, and where: records stay where they are for as long as the index lives.
+//! What is kept of a key: few bytes, since there may be millions, and those next to each other.
 
-use std::sync::OnceLock;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use keyledger_domain::key::Standing;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 use super::standing::StandingCell;
-
-/// What is needed to answer for a key: few bytes, since there may be millions.
-#[derive(Debug)]
-pub(super) struct Record {
-    pub(super) hash: KeyHash,
-    pub(super) key_id: KeyId,
-    created_at: Timestamp,
-    /// The owner, the owner's address and the name, and the expiry in microseconds if there is one. A
-    /// control character, which none of them holds, separates them.
-    text: Box<str>,
-    pub(super) standing: StandingCell,
-}
-
-const SEPARATOR: char = '\0';
 
 /// What is known of a key, but for its standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +18,9 @@ pub struct Particulars<'a> {
     /// The hash of its secret.
     pub hash: KeyHash,
     /// Who it belongs to.
-    pub user_id: &'a str,
+    pub owner: Owner<'a>,
     /// The owner's address, where it is known.
-    pub user_email: Option<&'a str>,
+    pub owner_email: Option<&'a str>,
     /// What the owner calls it.
     pub name: &'a str,
     /// When it was created.
@@ -40,89 +29,167 @@ pub struct Particulars<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Who a key belongs to. Most identity providers name users by UUIDs, which are kept as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// A UUID, in lower case with hyphens.
+    Uuid(Uuid),
+    /// Anything else.
+    Text(&'a str),
+}
+
+impl<'a> Owner<'a> {
+    /// The owner with this id.
+    #[must_use]
+    pub fn of(id: &'a str) -> Self {
+        let mut buffer = Uuid::encode_buffer();
+        match Uuid::try_parse(id) {
+            Ok(uuid) if uuid.hyphenated().encode_lower(&mut buffer) == id => Self::Uuid(uuid),
+            Ok(_) | Err(_) => Self::Text(id),
+        }
+    }
+
+    /// The id as text, in this buffer or elsewhere.
+    #[must_use]
+    pub fn text<'b>(&self, buffer: &'b mut [u8; 36]) -> &'b str
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Uuid(uuid) => uuid.hyphenated().encode_lower(buffer),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl Serialize for Owner<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text(&mut [0; 36]))
+    }
+}
+
+/// What is kept of a key.
+pub(super) struct Record {
+    /// The particulars: hash, id, creation, flags; then the expiry and the owner's UUID, where there
+    /// is one; the length of the address; the address, the name's length, the name, the owner's text.
+    packed: Box<[u8]>,
+    pub(super) standing: StandingCell,
+    /// When the key was last used, in microseconds, if that is not recorded yet.
+    used: AtomicI64,
+}
+
+const HAS_EXPIRY: u8 = 1;
+const HAS_UUID: u8 = 2;
+/// No use waits to be recorded.
+const UNUSED: i64 = i64::MIN;
+
 impl Record {
-    pub(super) fn new(of: &Particulars<'_>, revision: Revision, standing: Standing) -> Self {
-        let expiry = of.expires_at.map(|at| at.unix_micros().to_string());
-        let email = of.user_email.unwrap_or_default();
-        let mut text = [of.user_id, email, of.name].join("\0");
-        if let Some(expiry) = expiry {
-            text.push(SEPARATOR);
-            text.push_str(&expiry);
+    /// `None` for a text that is longer than any of ours.
+    pub(super) fn new(
+        of: &Particulars<'_>,
+        revision: Revision,
+        standing: Standing,
+    ) -> Option<Self> {
+        let email = of.owner_email.unwrap_or_default();
+        let mut packed = Vec::with_capacity(160);
+        packed.extend_from_slice(of.hash.as_bytes());
+        packed.extend_from_slice(of.key_id.as_uuid().as_bytes());
+        packed.extend_from_slice(&of.created_at.unix_micros().to_le_bytes());
+        let (uuid, text) = match of.owner {
+            Owner::Uuid(uuid) => (Some(uuid), ""),
+            Owner::Text(text) => (None, text),
+        };
+        let flag = |there: bool, flag| if there { flag } else { 0 };
+        packed.push(flag(of.expires_at.is_some(), HAS_EXPIRY) | flag(uuid.is_some(), HAS_UUID));
+        if let Some(at) = of.expires_at {
+            packed.extend_from_slice(&at.unix_micros().to_le_bytes());
         }
-        Self {
-            hash: of.hash,
-            key_id: of.key_id,
-            created_at: of.created_at,
-            text: text.into_boxed_str(),
+        if let Some(uuid) = uuid {
+            packed.extend_from_slice(uuid.as_bytes());
+        }
+        for text in [email, of.name] {
+            packed.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
+        }
+        for text in [email, of.name, text] {
+            packed.extend_from_slice(text.as_bytes());
+        }
+        Some(Self {
+            // Exactly as large as what is in it.
+            packed: packed.as_slice().into(),
             standing: StandingCell::new(revision, standing),
-        }
+            used: AtomicI64::new(UNUSED),
+        })
+    }
+
+    pub(super) fn has_hash(&self, hash: &KeyHash) -> bool {
+        self.packed.first_chunk() == Some(hash.as_bytes())
+    }
+
+    /// The hash of the key's secret, and the key's id.
+    pub(super) fn names(&self) -> Option<(&[u8; 32], KeyId)> {
+        let (hash, rest) = self.packed.split_first_chunk::<32>()?;
+        let id = rest.first_chunk::<16>()?;
+        Some((hash, KeyId::from_uuid(Uuid::from_bytes(*id))))
+    }
+
+    pub(super) fn key_id(&self) -> Option<KeyId> {
+        self.names().map(|(_, key_id)| key_id)
     }
 
     /// What was put in.
-    pub(super) fn particulars(&self) -> Particulars<'_> {
-        let mut parts = self.text.split(SEPARATOR);
-        let mut part = || parts.next().unwrap_or_default();
-        let (user_id, email, name) = (part(), part(), part());
-        Particulars {
-            key_id: self.key_id,
-            hash: self.hash,
-            user_id,
-            user_email: Some(email).filter(|email| !email.is_empty()),
+    pub(super) fn particulars(&self) -> Option<Particulars<'_>> {
+        let (hash, rest) = self.packed.split_first_chunk::<32>()?;
+        let (id, rest) = rest.split_first_chunk::<16>()?;
+        let (created, rest) = rest.split_first_chunk::<8>()?;
+        let (flags, mut rest) = rest.split_first()?;
+        let time = |micros| Timestamp::saturating_from_unix_micros(i64::from_le_bytes(micros));
+        let mut expires_at = None;
+        if flags & HAS_EXPIRY != 0 {
+            let (expires, after) = rest.split_first_chunk::<8>()?;
+            (expires_at, rest) = (Some(time(*expires)), after);
+        }
+        let mut uuid = None;
+        if flags & HAS_UUID != 0 {
+            let (bytes, after) = rest.split_first_chunk::<16>()?;
+            (uuid, rest) = (Some(Uuid::from_bytes(*bytes)), after);
+        }
+        let (email, rest) = rest.split_first_chunk::<2>()?;
+        let (name, rest) = rest.split_first_chunk::<2>()?;
+        let texts = str::from_utf8(rest).ok()?;
+        let (email, texts) = texts.split_at_checked(u16::from_le_bytes(*email).into())?;
+        let (name, text) = texts.split_at_checked(u16::from_le_bytes(*name).into())?;
+        Some(Particulars {
+            key_id: KeyId::from_uuid(Uuid::from_bytes(*id)),
+            hash: KeyHash::try_from(hash.as_slice()).ok()?,
+            owner: uuid.map_or(Owner::Text(text), Owner::Uuid),
+            owner_email: Some(email).filter(|email| !email.is_empty()),
             name,
-            created_at: self.created_at,
-            expires_at: parts
-                .next()
-                .and_then(|micros| micros.parse().ok())
-                .map(Timestamp::saturating_from_unix_micros),
+            created_at: time(*created),
+            expires_at,
+        })
+    }
+
+    /// Notes a use, to the millisecond; tells whether it is the first that waits to be recorded.
+    pub(super) fn note_use(&self, at: Timestamp) -> bool {
+        let micros = at.unix_micros();
+        // Keys that are used all the time need not be written to all the time.
+        let known = self.used.load(Ordering::Relaxed);
+        if known != UNUSED && micros < known.saturating_add(1_000) {
+            return false;
         }
+        self.used.fetch_max(micros, Ordering::AcqRel) == UNUSED
+    }
+
+    /// The last use that waits to be recorded, which from now on does not wait any more.
+    pub(super) fn take_use(&self) -> Option<Timestamp> {
+        let micros = self.used.swap(UNUSED, Ordering::AcqRel);
+        (micros != UNUSED).then(|| Timestamp::saturating_from_unix_micros(micros))
     }
 }
 
-/// How many there are of each: groups of pages of records.
-const GROUPS: usize = 1 << 10;
-const PAGES: usize = 1 << 10;
-const PAGE: usize = 1 << 12;
-
-type Page = Box<[OnceLock<Record>]>;
-type Group = Box<[OnceLock<Page>]>;
-
-/// Records by their numbers, from 0 without a gap. One writer adds; what was added is read without
-/// locks and never moves.
-pub(super) struct Records(Box<[OnceLock<Group>]>);
-
-fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
-    (0..count).map(|_| OnceLock::new()).collect()
-}
-
-impl Records {
-    pub(super) fn new() -> Self {
-        Self(empty(GROUPS))
-    }
-
-    pub(super) fn get(&self, number: u32) -> Option<&Record> {
-        let number = usize::try_from(number).ok()?;
-        let group = self.0.get(number / PAGE / PAGES)?.get()?;
-        group.get(number / PAGE % PAGES)?.get()?.get(number % PAGE)?.get()
-    }
-
-    /// Puts in the record of this number, once; a number that is out of reach is left.
-    pub(super) fn set(&self, number: u32, record: Record) {
-        let place = || {
-            let number = usize::try_from(number).ok()?;
-            let group = self.0.get(number / PAGE / PAGES)?.get_or_init(|| empty(PAGES));
-            let page = group.get(number / PAGE % PAGES)?.get_or_init(|| empty(PAGE));
-            page.get(number % PAGE)
-        };
-        if let Some(place) = place() {
-            // It is set once: numbers are given once.
-            let _ = place.set(record);
-        }
-    }
-}
-
-impl std::fmt::Debug for Records {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Records(..)")
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("key_id", &self.key_id()).finish_non_exhaustive()
     }
 }
 
@@ -130,46 +197,73 @@ impl std::fmt::Debug for Records {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_record_is_small() {
-        assert!(size_of::<OnceLock<Record>>() <= 88);
+    fn at(second: u32) -> Timestamp {
+        Timestamp::UNIX_EPOCH.plus_seconds(second).unwrap()
+    }
+
+    fn particulars() -> Particulars<'static> {
+        Particulars {
+            key_id: KeyId::from_uuid(Uuid::from_u128(1)),
+            hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
+            owner: Owner::of("ann"),
+            owner_email: None,
+            name: "my key",
+            created_at: at(1),
+            expires_at: None,
+        }
+    }
+
+    fn record(of: &Particulars<'_>) -> Record {
+        Record::new(of, Revision::FIRST, Standing::Active).unwrap()
     }
 
     #[test]
     fn a_record_tells_what_was_put_in() {
-        let hash = KeyHash::try_from([7; 32].as_slice()).unwrap();
-        let at = Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
-        for (user_email, expires_at) in
-            [(None, None), (Some("ann@example.com"), None), (None, Some(at))]
-        {
-            let key_id = KeyId::from_uuid(uuid::Uuid::from_u128(1));
-            let (user_id, name) = ("ünn", "my key");
-            let of =
-                Particulars { key_id, hash, user_id, user_email, name, created_at: at, expires_at };
-            let record = Record::new(&of, Revision::FIRST, Standing::Active);
-            assert_eq!(record.particulars(), of);
+        let longest = "ü".repeat(255);
+        for owner in ["ann", &longest, "0b9fbb4a-c5bc-56bf-bb7f-7456ac743748", "x"] {
+            for owner_email in [None, Some("ann@example.com"), Some(longest.as_str())] {
+                for expires_at in [None, Some(at(5)), Some(Timestamp::MAX)] {
+                    let owner = Owner::of(owner);
+                    let of = Particulars { owner, owner_email, expires_at, ..particulars() };
+                    assert_eq!(record(&of).particulars(), Some(of));
+                    assert!(record(&of).has_hash(&of.hash));
+                    assert_eq!(record(&of).key_id(), Some(of.key_id));
+                }
+            }
         }
     }
 
     #[test]
-    fn records_are_found_by_their_numbers() {
-        let records = Records::new();
-        let of = |number: u32| Particulars {
-            key_id: KeyId::from_uuid(uuid::Uuid::from_u128(u128::from(number))),
-            hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
-            user_id: "ann",
-            user_email: None,
-            name: "key",
-            created_at: Timestamp::UNIX_EPOCH,
-            expires_at: None,
+    fn an_owner_has_the_text_that_it_was_made_of() {
+        let uuid = "0b9fbb4a-c5bc-56bf-bb7f-7456ac743748";
+        for text in [uuid, &uuid.to_uppercase(), &uuid.replace('-', ""), "ann", ""] {
+            let owner = Owner::of(text);
+            assert_eq!(owner.text(&mut [0; 36]), text);
+            assert_eq!(matches!(owner, Owner::Uuid(_)), text == uuid, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_usual_key_is_small() {
+        let of = Particulars {
+            owner: Owner::of("0b9fbb4a-c5bc-56bf-bb7f-7456ac743748"),
+            owner_email: Some("ken.hopper6@example.com"),
+            name: "staging server 1",
+            ..particulars()
         };
-        let numbers = [0, 1, 4_095, 4_096, 4_194_303, 4_194_304, u32::MAX];
-        for number in numbers {
-            assert!(records.get(number).is_none());
-            records.set(number, Record::new(&of(number), Revision::FIRST, Standing::Active));
-        }
-        for number in numbers {
-            assert_eq!(records.get(number).unwrap().key_id, of(number).key_id);
-        }
+        assert!(size_of::<std::sync::OnceLock<Record>>() <= 40);
+        assert!(record(&of).packed.len() <= 116);
+    }
+
+    #[test]
+    fn the_last_use_waits_once() {
+        let record = record(&particulars());
+        assert_eq!(record.take_use(), None);
+        assert!(record.note_use(at(5)));
+        assert!(!record.note_use(at(9)));
+        assert!(!record.note_use(at(7)));
+        assert_eq!(record.take_use(), Some(at(9)));
+        assert_eq!(record.take_use(), None);
+        assert!(record.note_use(at(3)));
     }
 }

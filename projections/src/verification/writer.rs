@@ -6,7 +6,7 @@ use keyledger_domain::key::{KeyEvent, Standing};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision};
 
 use super::index::Index;
-use super::record::{Particulars, Record};
+use super::record::{Owner, Particulars, Record};
 use crate::keys::ScannedKey;
 use crate::projector::{BATCH, Batch};
 use crate::{Delivery, ProjectionError, QueryError, ReadTables, WriteError};
@@ -17,8 +17,10 @@ use crate::{Delivery, ProjectionError, QueryError, ReadTables, WriteError};
 #[derive(Debug)]
 pub struct IndexWriter {
     index: Index,
-    /// The numbers of records, by the ids of their keys.
-    by_id: HashTable<u32>,
+    /// How many records were loaded: the first ones, in the order of their keys' ids.
+    loaded: u32,
+    /// The numbers of all others, by the ids of their keys.
+    added: HashTable<u32>,
     position: Position,
 }
 
@@ -33,13 +35,14 @@ impl IndexWriter {
         let count = usize::try_from(tables.store.count().await?).unwrap_or(0);
         let mut writer = Self {
             index: Index::with_room(count),
-            by_id: HashTable::with_capacity(count),
+            loaded: 0,
+            added: HashTable::new(),
             position: Position::START,
         };
         let mut bad = None;
         let mut take = |row| match ScannedKey::try_from(row) {
             Ok(key) => {
-                writer.add(&key.particulars(), key.revision, key.standing);
+                writer.load_one(&key);
                 true
             }
             Err(error) => {
@@ -121,8 +124,8 @@ impl IndexWriter {
                 let particulars = Particulars {
                     key_id,
                     hash: created.key_hash,
-                    user_id: created.user_id.as_str(),
-                    user_email: created.user_email.as_ref().map(|email| email.as_str()),
+                    owner: Owner::of(created.user_id.as_str()),
+                    owner_email: created.user_email.as_ref().map(|email| email.as_str()),
                     name: created.name.as_str(),
                     created_at: created.occurred_at,
                     expires_at: created.expires_at,
@@ -154,19 +157,42 @@ impl IndexWriter {
     }
 
     fn find(&self, key_id: KeyId) -> Option<&Record> {
-        let is_it = |number: &u32| self.index.record(*number).is_some_and(|it| it.key_id == key_id);
-        self.index.record(*self.by_id.find(key_id.hash_bits(), is_it)?)
+        let id_of = |number: u32| self.index.record(number).and_then(Record::key_id);
+        let is_it = |number: &u32| id_of(*number) == Some(key_id);
+        if let Some(number) = self.added.find(key_id.hash_bits(), is_it) {
+            return self.index.record(*number);
+        }
+        let (mut from, mut to) = (0, self.loaded);
+        while from < to {
+            let middle = from.midpoint(to);
+            match id_of(middle)?.cmp(&key_id) {
+                std::cmp::Ordering::Less => from = middle + 1,
+                std::cmp::Ordering::Equal => return self.index.record(middle),
+                std::cmp::Ordering::Greater => to = middle,
+            }
+        }
+        None
+    }
+
+    /// Adds a key of the table, after those with lesser ids.
+    fn load_one(&mut self, key: &ScannedKey) {
+        let record = Record::new(&key.particulars(), key.revision, key.standing);
+        if let Some(number) = record.and_then(|record| self.index.add(record)) {
+            self.loaded = number + 1;
+        }
     }
 
     /// Adds a key that is not there yet; tells whether there was room.
     fn add(&mut self, of: &Particulars<'_>, revision: Revision, standing: Standing) -> bool {
-        let Some(number) = self.index.add(Record::new(of, revision, standing)) else {
+        let record = Record::new(of, revision, standing);
+        let Some(number) = record.and_then(|record| self.index.add(record)) else {
             return false;
         };
         let index = &self.index;
-        let rehash =
-            |number: &u32| index.record(*number).map_or(0, |record| record.key_id.hash_bits());
-        self.by_id.insert_unique(of.key_id.hash_bits(), number, rehash);
+        let rehash = |number: &u32| {
+            index.record(*number).and_then(Record::key_id).map_or(0, KeyId::hash_bits)
+        };
+        self.added.insert_unique(of.key_id.hash_bits(), number, rehash);
         true
     }
 }

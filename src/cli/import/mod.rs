@@ -4,6 +4,7 @@
 mod line;
 mod source;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -11,9 +12,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::key::Refusal;
-use keyledger_domain::{KeyPrefix, UserId};
+use keyledger_domain::{KeyId, KeyPrefix, Timestamp, UserId};
 use keyledger_projections::ReadTables;
-use keyledger_projections::usage::{Use, Uses};
+use keyledger_projections::usage::{self, Use};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -26,10 +27,9 @@ use crate::journal;
 use line::{BadLine, Wanted};
 use source::Source;
 
-/// How many keys are on their way at once.
+/// How many keys are on their way at once, and how many last uses are recorded at once.
 const TOGETHER: usize = 256;
-/// After how many lines last uses are recorded.
-const FLUSH: u64 = 5_000;
+const USES_TOGETHER: usize = 5_000;
 
 pub(super) fn command() -> Command {
     Command::new("import")
@@ -88,16 +88,13 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         })
         .buffer_unordered(TOGETHER);
     let mut imports = std::pin::pin!(imports);
-    let mut report = Report::default();
-    let uses = Uses::new(Uses::MOST);
+    let (mut report, mut uses) = (Report::default(), BTreeMap::new());
     while let Some((number, ends_at, outcome)) = imports.next().await {
         bar.set_position(bar.position().max(ends_at));
         match outcome {
             Ok((imported, used)) => {
                 report.count(imported);
-                if let Some((key_id, at)) = used {
-                    uses.note(key_id, at);
-                }
+                uses.extend(used);
             }
             Err(LineError::Failed(error)) => {
                 bar.abandon();
@@ -110,11 +107,11 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
                 bar.suspend(|| eprint_line(number, &why));
             }
         }
-        if report.total() % FLUSH == 0 {
-            uses.flush(&tables).await?;
+        if uses.len() >= USES_TOGETHER {
+            record(&tables, &mut uses).await?;
         }
     }
-    uses.flush(&tables).await?;
+    record(&tables, &mut uses).await?;
     bar.finish();
     report.tell()
 }
@@ -142,6 +139,12 @@ async fn import(
     }
 }
 
+/// Records the last uses, and forgets them.
+async fn record(tables: &ReadTables, uses: &mut BTreeMap<KeyId, Timestamp>) -> anyhow::Result<()> {
+    let uses: Vec<Use> = std::mem::take(uses).into_iter().collect();
+    usage::record(tables, &uses).await.context("last uses cannot be recorded")
+}
+
 fn eprint_line(number: u64, why: &BadLine) {
     use std::io::Write;
     // Whoever has closed standard error does not want it.
@@ -155,10 +158,6 @@ impl Report {
             Imported::Known => self.known += 1,
             Imported::Revoked => self.revoked += 1,
         }
-    }
-
-    fn total(&self) -> u64 {
-        self.new + self.known + self.revoked + self.refused
     }
 
     fn tell(&self) -> anyhow::Result<()> {

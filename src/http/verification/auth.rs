@@ -67,10 +67,11 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthori
 fn identity(key: &Particulars<'_>) -> Response {
     let mut id = uuid::Uuid::encode_buffer();
     let id: &str = key.key_id.as_uuid().hyphenated().encode_lower(&mut id);
+    let mut owner = [0; 36];
     let values = [
         (KEY_ID, id),
-        (USER_ID, key.user_id),
-        (USER_EMAIL, key.user_email.unwrap_or_default()),
+        (USER_ID, key.owner.text(&mut owner)),
+        (USER_EMAIL, key.owner_email.unwrap_or_default()),
         (KEY_NAME, key.name),
     ];
     // All values share one piece of memory.

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::KeyId;
-use keyledger_projections::verification::{Outcome, Particulars};
+use keyledger_projections::verification::{Outcome, Owner, Particulars};
 use serde::Serialize;
 
 use super::{Verifier, min_position};
@@ -50,7 +50,7 @@ struct Introspection<'a> {
     token_type: Option<&'static str>,
     /// The key's owner.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<&'a str>,
+    sub: Option<Owner<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
     /// The key.
@@ -67,8 +67,8 @@ impl<'a> From<Particulars<'a>> for Introspection<'a> {
         Self {
             active: true,
             token_type: Some("api_key"),
-            sub: Some(key.user_id),
-            username: key.user_email,
+            sub: Some(key.owner),
+            username: key.owner_email,
             jti: Some(key.key_id),
             iat: Some(key.created_at.unix_seconds()),
             exp: key.expires_at.map(|at| at.unix_seconds()),

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::key::Verdict;
 use keyledger_domain::{KeyId, Position, Timestamp};
-use keyledger_projections::verification::{Outcome, Particulars};
+use keyledger_projections::verification::{Outcome, Owner, Particulars};
 use serde::{Deserialize, Serialize};
 
 use super::{Verifier, min_position};
@@ -67,7 +67,7 @@ struct Good<'a> {
     valid: bool,
     code: &'static str,
     key_id: KeyId,
-    user_id: &'a str,
+    user_id: Owner<'a>,
     user_email: Option<&'a str>,
     name: &'a str,
     created_at: Timestamp,
@@ -80,8 +80,8 @@ impl<'a> From<Particulars<'a>> for Good<'a> {
             valid: true,
             code: Verdict::Valid.code(),
             key_id: key.key_id,
-            user_id: key.user_id,
-            user_email: key.user_email,
+            user_id: key.owner,
+            user_email: key.owner_email,
             name: key.name,
             created_at: key.created_at,
             expires_at: key.expires_at,
