@@ -80,6 +80,7 @@ fn the_read_side_knows_no_journal_and_no_http() {
         "keyledger-domain",
         "keyledger-postgres",
         "serde",
+        "smallvec",
         "sqlx",
         "thiserror",
         "tokio",

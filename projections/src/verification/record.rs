@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use keyledger_domain::key::Standing;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::standing::StandingCell;
@@ -68,11 +69,14 @@ impl Serialize for Owner<'_> {
     }
 }
 
+/// Those of most keys have room where the record is, which spares a look elsewhere.
+type Packed = SmallVec<[u8; 136]>;
+
 /// What is kept of a key.
 pub(super) struct Record {
-    /// The particulars: hash, id, creation, flags; then the expiry and the owner's UUID, where there
-    /// is one; the length of the address; the address, the name's length, the name, the owner's text.
-    packed: Box<[u8]>,
+    /// The particulars: hash, id, creation, flags; the expiry and the owner's UUID, where there are;
+    /// the lengths of address and name; the address, the name, the owner if that is no UUID.
+    packed: Packed,
     pub(super) standing: StandingCell,
     /// When the key was last used, in microseconds, if that is not recorded yet.
     used: AtomicI64,
@@ -91,7 +95,7 @@ impl Record {
         standing: Standing,
     ) -> Option<Self> {
         let email = of.owner_email.unwrap_or_default();
-        let mut packed = Vec::with_capacity(160);
+        let mut packed = Packed::new();
         packed.extend_from_slice(of.hash.as_bytes());
         packed.extend_from_slice(of.key_id.as_uuid().as_bytes());
         packed.extend_from_slice(&of.created_at.unix_micros().to_le_bytes());
@@ -113,9 +117,9 @@ impl Record {
         for text in [email, of.name, text] {
             packed.extend_from_slice(text.as_bytes());
         }
+        packed.shrink_to_fit();
         Some(Self {
-            // Exactly as large as what is in it.
-            packed: packed.as_slice().into(),
+            packed,
             standing: StandingCell::new(revision, standing),
             used: AtomicI64::new(UNUSED),
         })
@@ -251,8 +255,10 @@ mod tests {
             name: "staging server 1",
             ..particulars()
         };
-        assert!(size_of::<std::sync::OnceLock<Record>>() <= 40);
-        assert!(record(&of).packed.len() <= 116);
+        assert!(size_of::<std::sync::OnceLock<Record>>() <= 168);
+        assert!(!record(&of).packed.spilled());
+        let name = "x".repeat(100);
+        assert!(record(&Particulars { name: &name, ..of }).packed.spilled());
     }
 
     #[test]
