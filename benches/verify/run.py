@@ -2,8 +2,9 @@
 
 Builds keyledger and what it is compared with, starts all of it on this machine, and loads one after
 another with wrk, round after round, so that a noisy moment hits all alike. A ratio is taken within
-each round; what is told is the median. wrk keeps 32 connections busy with one request each: a slow
-answer also delays the next request, so latencies are those of a loaded server, not of a fixed rate.
+each round; what is told is the median. wrk keeps 32 connections busy with one request each, so these
+latencies are those of a server that is given as much as it can take. How long an answer takes beside a
+bare handler's is told by a second load, at a pace that is the same for both.
 
 Each request presents another key, from a list of 100,000 drawn uniformly from the keys that the
 service knows. The services on PostgreSQL know as many keys as the second of keyledger's.
@@ -112,6 +113,8 @@ def start(options, stack, folder):
                 server = running(begin[name]())
                 measure(name, ["verify"], server, shared, database=database.server)
         database.psql(database.url("postgres"), "-c", "CHECKPOINT")
+    # What is compared is measured one right after the other.
+    targets.sort(key=lambda target: ["hello", "verify", "auth"].index(target.route))
     return targets, starts
 
 
@@ -135,11 +138,11 @@ def check(target):
             raise SystemExit(f"{target.name} /{target.route} answers {status}: {answer!r}")
 
 
-def load(target, seconds):
+def load(target, seconds, script="verify.lua"):
     """Loads it for a while; tells how it did."""
     used = target.server.cpu_seconds()
     database_used = target.database.cpu_seconds() if target.database else 0
-    command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(services.HERE / "verify.lua")]
+    command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(services.HERE / script)]
     command += [f"http://127.0.0.1:{target.port}/", "--", target.route, str(target.sample)]
     load_used = children_cpu_seconds()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -164,6 +167,7 @@ def children_cpu_seconds():
 
 def rounds(options, targets):
     """Measures all, round after round; each round begins with another."""
+    shared = options.sizes[1]
     for target in targets:
         check(target)
         load(target, min(options.seconds, 3))
@@ -172,7 +176,13 @@ def rounds(options, targets):
         turn = number % len(targets)
         for target in targets[turn:] + targets[:turn]:
             row = {"round": number} | load(target, options.seconds)
-            if row["errors"]:
+            paced = None
+            # How long an answer takes is told by a load that is the same for both.
+            if target.name == "bare" or (target.name == "keyledger" and target.keys == shared):
+                paced = load(target, options.seconds, "paced.lua")
+                for value in ["rate", "p50_ms", "p99_ms", "p999_ms"]:
+                    row[f"paced_{value}"] = paced[value]
+            if row["errors"] or (paced and paced["errors"]):
                 raise SystemExit(f"not every answer was good: {row}")
             yield row
 
