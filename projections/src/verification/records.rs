@@ -8,7 +8,8 @@ use super::record::Record;
 /// How many there are of each: groups of pages of records.
 const GROUPS: usize = 1 << 10;
 const PAGES: usize = 1 << 10;
-const PAGE: usize = 1 << 12;
+/// A page is a little less than a MiB, so that what an allocator adds to it does not begin another.
+const PAGE: usize = ((1 << 20) - 4_096) / size_of::<OnceLock<Record>>();
 
 type Page = Box<[OnceLock<Record>]>;
 type Group = Box<[OnceLock<Page>]>;
@@ -77,7 +78,8 @@ mod tests {
             };
             Record::new(&of, Revision::FIRST, Standing::Active).unwrap()
         };
-        let numbers = [0, 1, 4_095, 4_096, 4_194_303, 4_194_304, u32::MAX];
+        let page = u32::try_from(PAGE).unwrap();
+        let numbers = [0, 1, page - 1, page, page * 1_024 - 1, page * 1_024, u32::MAX];
         for number in numbers {
             assert!(records.get(number).is_none());
             records.set(number, record(number));
