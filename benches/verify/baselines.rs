@@ -1,5 +1,5 @@
 //! What the load test of verification puts beside keyledger, and the keys for all of them. `run.py`
-//! calls it: `bare`, `sqlx <postgres url>`, `keys <journal url> <count> <keys file> [<csv file>]`.
+//! calls it: `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`, `keys <journal url> <count> <keys file> [<csv file>]`.
 //!
 //! It is linked with keyledger, so that it has the same allocator.
 
@@ -18,6 +18,7 @@ mod select;
 
 use axum::Router;
 use axum::serve::ListenerExt;
+use select::Pool;
 
 #[tokio::main]
 async fn main() {
@@ -25,7 +26,8 @@ async fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["bare"] => serve(bare::router()).await,
-        ["sqlx", url] => serve(select::router(url).await).await,
+        ["sqlx", url] => serve(select::router(url, Pool::Default).await).await,
+        ["sqlx-tuned", url] => serve(select::router(url, Pool::Tuned).await).await,
         ["keys", journal, count, file] => {
             keys::write(journal, count.parse().unwrap(), file, None).await;
         }

@@ -29,7 +29,7 @@ import servers
 import services
 
 ROOT = services.HERE.parents[1]
-SERVICES = ["hello", "bare", "keyledger", "sqlx", "starlette", "better-auth"]
+SERVICES = ["hello", "bare", "keyledger", "sqlx", "sqlx-tuned", "starlette", "better-auth"]
 SIZES = [1_000, 100_000, 1_000_000]
 DRAWN = 100_000
 
@@ -65,7 +65,7 @@ def make_keys(baselines, folder, size, with_rows):
 def start(options, stack, folder):
     """Starts what is wanted; tells what to measure, and how long keyledger takes to start."""
     keyledger, baselines = build()
-    on_postgres = bool(options.only & {"sqlx", "starlette", "better-auth"})
+    on_postgres = bool(options.only & {"sqlx", "sqlx-tuned", "starlette", "better-auth"})
     shared = options.sizes[1]
     sizes = options.sizes if "keyledger" in options.only else [shared]
     places = {}
@@ -105,6 +105,7 @@ def start(options, stack, folder):
         rows = places[shared] / "rows.csv"
         begin = {
             "sqlx": lambda: services.sqlx(baselines, folder, database, rows),
+            "sqlx-tuned": lambda: services.sqlx(baselines, folder, database, rows, "sqlx-tuned"),
             "starlette": lambda: services.starlette(folder, database, rows),
             "better-auth": lambda: services.better_auth(folder, database, rows),
         }

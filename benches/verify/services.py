@@ -54,10 +54,11 @@ def bare(baselines, folder):
     return servers.Server([baselines, "bare"], log=folder / "bare.log", announces=True)
 
 
-def sqlx(baselines, folder, postgres, csv):
-    url = postgres.database("sqlx")
-    postgres.fill("sqlx", HERE / "given.sql", csv, HERE / "sqlx.sql")
-    return servers.Server([baselines, "sqlx", url], log=folder / "sqlx.log", announces=True)
+def sqlx(baselines, folder, postgres, csv, kind="sqlx"):
+    name = kind.replace("-", "_")
+    url = postgres.database(name)
+    postgres.fill(name, HERE / "given.sql", csv, HERE / "sqlx.sql")
+    return servers.Server([baselines, kind, url], log=folder / f"{kind}.log", announces=True)
 
 
 def starlette(folder, postgres, csv):

@@ -12,3 +12,4 @@ mod leases;
 mod projecting;
 mod rebuilding;
 mod usage;
+mod verifying;
