@@ -32,7 +32,7 @@ async fn requests_are_served_all_through_a_rebuild() {
     assert_eq!(service.stranger().get("/readyz").await.status, 200);
     let (status, output) = service.stop();
     assert!(status.success());
-    assert!(output.contains("read tables were taken over"), "{output}");
+    assert!(output.contains("beginning again where the tables stand"), "{output}");
 }
 
 #[tokio::test]

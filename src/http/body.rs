@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use axum::body::Bytes;
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -115,11 +116,28 @@ async fn read(request: Request) -> Result<(bool, Bytes), ApiError> {
     if declared_length(&parts.headers).is_some_and(too_large) {
         return Err(ApiError::BodyTooLarge);
     }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok((says(&parts.headers, "application/json"), collected.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
-        Err(_) => Err(ApiError::BodyIncomplete),
+    let bytes = whole(Limited::new(body, MAX_BODY)).await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            ApiError::BodyTooLarge
+        } else {
+            ApiError::BodyIncomplete
+        }
+    })?;
+    Ok((says(&parts.headers, "application/json"), bytes))
+}
+
+/// All of a body. Nearly all come in one piece, which is not copied.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    let first = match body.frame().await {
+        Some(frame) => frame?.into_data().unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    if body.is_end_stream() {
+        return Ok(first);
     }
+    let rest = body.collect().await?.to_bytes();
+    // The limit was for both.
+    Ok([first, rest].concat().into())
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use keyledger_domain::key::Verdict;
 use keyledger_domain::{KeyId, Position, Timestamp};
 use keyledger_projections::verification::{Outcome, Owner, Particulars};
@@ -24,11 +25,20 @@ pub(super) async fn verify(
     let question = Question::parse(&bytes)?;
     let position = question.min_position()?.or(from_header);
     match verifier.verify(&question.key, position).await? {
-        Outcome::Valid(key) => Ok(Json(Good::from(key)).into_response()),
-        Outcome::Refused(verdict) => {
-            Ok(Json(Refused { valid: false, code: verdict.code() }).into_response())
-        }
+        Outcome::Valid(key) => json(&Good::from(key)),
+        Outcome::Refused(verdict) => json(&Refused { valid: false, code: verdict.code() }),
     }
+}
+
+/// The answer in one piece of memory that need not grow.
+fn json(answer: &impl Serialize) -> Result<Response, ApiError> {
+    let mut body = Vec::with_capacity(384);
+    serde_json::to_writer(&mut body, answer)
+        .map_err(|error| ApiError::Defect(error.to_string().into()))?;
+    let mut response = Response::new(Body::from(body));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    Ok(response)
 }
 
 #[derive(Deserialize)]
