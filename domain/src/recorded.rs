@@ -20,6 +20,8 @@ pub struct PositionError;
 impl Position {
     /// Before the first event.
     pub const START: Self = Self(0);
+    /// After any event that there could be.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// The position as databases hold it; never negative.
     #[must_use]

@@ -156,7 +156,11 @@ impl IndexUpkeep {
         }
     }
 
+    /// What cannot be read may be a revocation: from now on nothing is said of any key.
     fn stop(&self, interruption: &Interruption) {
+        if let Some(verification) = self.verification.get() {
+            verification.freshness.owe(Position::MAX);
+        }
         tracing::error!(
             cause = %chain(interruption),
             "verification stopped: no key is verified before someone has looked into the cause"

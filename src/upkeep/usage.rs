@@ -41,7 +41,7 @@ pub async fn record_now(
     tables: &ReadTables,
 ) -> Result<(), impl std::error::Error + use<>> {
     match verification.get() {
-        Some(verification) => verification.index.record_uses(tables).await.map(drop),
+        Some(verification) => verification.index.record_uses(tables).await,
         None => Ok(()),
     }
 }

@@ -16,6 +16,16 @@ fn bounded(setup: Setup) -> Setup {
     setup.set("KEYLEDGER_MAX_STALENESS", "1s").set("KEYLEDGER_LEASE_PERIOD", "1s")
 }
 
+/// Someone with another program.
+fn psql(url: &str, statements: &[&str]) {
+    let mut command = std::process::Command::new(program("psql"));
+    command.args([url, "-q", "-v", "ON_ERROR_STOP=1"]).stdout(std::process::Stdio::null());
+    for statement in statements {
+        command.args(["-c", statement]);
+    }
+    assert!(command.status().unwrap().success());
+}
+
 /// The code of a verdict, or of the problem that there is none.
 async fn told(gateway: &Client, key: &Key) -> String {
     let answer = verify(gateway, &key.secret).await;
@@ -103,12 +113,7 @@ async fn a_primary_that_was_deposed_proves_nothing() {
     let key = key(&service).await;
     let set = |standbys: &str| {
         let statement = format!("ALTER SYSTEM SET synchronous_standby_names = '{standbys}'");
-        let done = std::process::Command::new(program("psql"))
-            .args([&journal, "-qc", &statement, "-c", "SELECT pg_reload_conf()"])
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert!(done.success());
+        psql(&journal, &[&statement, "SELECT pg_reload_conf()"]);
     };
     // Its standby agrees to nothing any more; it still answers whoever only reads.
     let deposed = Instant::now();
@@ -116,6 +121,30 @@ async fn a_primary_that_was_deposed_proves_nothing() {
     says_nothing_after_the_bound(&service, &key, deposed).await;
     set("");
     until(&gateway(&service), &key, "VALID", "cannot_verify").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_read_ends_verification_at_once() {
+    let server = Postgres::shared();
+    let (journal, read) = (server.database().await, server.database().await);
+    let service = Setup::new()
+        .set("KEYLEDGER_JOURNAL_URL", &journal)
+        .set("KEYLEDGER_READ_URL", &read)
+        .set("KEYLEDGER_MAX_STALENESS", "10m")
+        .start()
+        .ready()
+        .await;
+    let (key, gateway) = (key(&service).await, gateway(&service));
+    assert_eq!(told(&gateway, &key).await, "VALID");
+    // By a later version, perhaps: it may be a revocation.
+    let unknown = "BEGIN; UPDATE journal_head SET position = position + 1;
+        INSERT INTO events SELECT position, 'apikey-' || gen_random_uuid(), 0, gen_random_uuid(),
+        'KeyMelted', '{}', '{}' FROM journal_head; COMMIT";
+    psql(&journal, &[unknown]);
+    until(&gateway, &key, "cannot_verify", "VALID").await;
+    service.part_is("verification", "stopped").await;
+    assert_eq!(gateway.get("/readyz").await.status, 503);
+    assert!(service.output().contains("verification stopped"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,12 +37,6 @@ impl Freshness {
         u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// How long a proof holds.
-    #[must_use]
-    pub fn bound(&self) -> Duration {
-        self.bound
-    }
-
     /// Tells that the index includes all that had happened at this moment.
     pub fn prove(&self, moment: Instant) {
         self.proven.fetch_max(self.since_origin(moment), Ordering::AcqRel);

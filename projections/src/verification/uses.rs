@@ -11,8 +11,8 @@ use crate::usage::{Use, record};
 
 /// Parts that do not wait for each other.
 const PARTS: usize = 64;
-/// The most keys whose uses are recorded at once, so that whoever else writes gets a turn.
-const AT_ONCE: usize = 10_000;
+/// About how many keys' uses are recorded at once.
+const AT_ONCE: usize = 1_000;
 
 /// The numbers of records with a use that waits.
 #[derive(Debug)]
@@ -23,15 +23,14 @@ impl Waiting {
         Self((0..PARTS).map(|_| Mutex::default()).collect())
     }
 
-    fn parts(&self) -> impl Iterator<Item = MutexGuard<'_, Vec<u32>>> {
+    fn part(&self, number: usize) -> Option<MutexGuard<'_, Vec<u32>>> {
         // A list is never left half-way by a panic elsewhere.
-        self.0.iter().map(|part| part.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.get(number).map(|part| part.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn add(&self, number: u32) {
-        let part = usize::try_from(number).unwrap_or(0) % PARTS;
-        if let Some(part) = self.0.get(part) {
-            part.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+        if let Some(mut part) = self.part(usize::try_from(number).unwrap_or(0) % PARTS) {
+            part.push(number);
         }
     }
 }
@@ -47,40 +46,51 @@ impl Index {
     /// How many keys' uses wait to be recorded.
     #[must_use]
     pub fn uses_waiting(&self) -> usize {
-        self.waiting_uses().parts().map(|part| part.len()).sum()
+        (0..PARTS).filter_map(|part| self.waiting_uses().part(part)).map(|part| part.len()).sum()
     }
 
-    /// Records all uses that wait; whatever cannot be recorded waits on. Tells of how many keys uses
-    /// were recorded.
+    /// Records all uses that wait; whatever cannot be recorded waits on. Few are one statement; of
+    /// many, some at a time, so that requests and whoever else writes get their turns.
     ///
     /// # Errors
     /// The database's error.
-    pub async fn record_uses(&self, tables: &ReadTables) -> Result<usize, sqlx::Error> {
-        let mut waiting: Vec<(Use, u32)> = Vec::with_capacity(self.uses_waiting());
-        for mut part in self.waiting_uses().parts() {
+    pub async fn record_uses(&self, tables: &ReadTables) -> Result<(), sqlx::Error> {
+        let mut taken = Vec::new();
+        for part in 0..PARTS {
+            self.take_uses(part, &mut taken);
+            if taken.len() >= AT_ONCE || part + 1 == PARTS {
+                self.record_taken(&mut taken, tables).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_uses(&self, part: usize, taken: &mut Vec<(Use, u32)>) {
+        if let Some(mut part) = self.waiting_uses().part(part) {
             // The room stays, for as many again.
-            let taken = part.drain(..).filter_map(|number| {
+            taken.extend(part.drain(..).filter_map(|number| {
                 let record = self.record(number)?;
                 Some(((record.key_id()?, record.take_use()?), number))
-            });
-            waiting.extend(taken);
+            }));
         }
+    }
+
+    async fn record_taken(
+        &self,
+        taken: &mut Vec<(Use, u32)>,
+        tables: &ReadTables,
+    ) -> Result<(), sqlx::Error> {
         // In the order of the keys, so that two nodes never wait for each other, and the database
         // finds each one near the one before.
-        waiting.sort_unstable_by_key(|((key_id, _), _)| *key_id);
-        let count = waiting.len();
-        let mut rest = waiting.as_slice();
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(AT_ONCE));
-            let uses: Vec<Use> = now.iter().map(|(one, _)| *one).collect();
-            if let Err(error) = record(tables, &uses).await {
-                for ((_, at), number) in rest {
-                    self.note_use(*number, *at);
-                }
-                return Err(error);
+        taken.sort_unstable_by_key(|((key_id, _), _)| *key_id);
+        let uses: Vec<Use> = taken.iter().map(|(one, _)| *one).collect();
+        let recorded = record(tables, &uses).await;
+        if recorded.is_err() {
+            for ((_, at), number) in taken.iter() {
+                self.note_use(*number, *at);
             }
-            rest = later;
         }
-        Ok(count)
+        taken.clear();
+        recorded
     }
 }

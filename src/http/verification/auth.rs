@@ -1,8 +1,6 @@
 //! Forward authentication: a gateway passes on the head of a request, and goes by the status of the
 //! answer. nginx, Traefik and Envoy speak it.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -12,7 +10,8 @@ use keyledger_projections::verification::{Outcome, Particulars};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
-use super::{Verifier, min_position};
+use super::Verifier;
+use crate::http::position::min_position;
 use crate::http::problem::ApiError;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -26,7 +25,7 @@ const KEY_NAME: HeaderName = HeaderName::from_static("x-key-name");
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 pub(super) async fn auth(
-    State(verifier): State<Arc<Verifier>>,
+    State(verifier): State<&'static Verifier>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let headers = request.headers();

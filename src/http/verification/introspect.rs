@@ -1,7 +1,6 @@
 //! Token introspection (RFC 7662): the same question in the form that OAuth resource servers speak.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -11,12 +10,13 @@ use keyledger_domain::KeyId;
 use keyledger_projections::verification::{Outcome, Owner, Particulars};
 use serde::Serialize;
 
-use super::{Verifier, min_position};
+use super::Verifier;
 use crate::http::body;
+use crate::http::position::min_position;
 use crate::http::problem::ApiError;
 
 pub(super) async fn introspect(
-    State(verifier): State<Arc<Verifier>>,
+    State(verifier): State<&'static Verifier>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let position = min_position(request.headers())?;

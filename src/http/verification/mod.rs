@@ -10,13 +10,12 @@ mod verify;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::http::HeaderMap;
 use axum::routing::{any, post};
 use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
 use keyledger_projections::verification::{Outcome, Verification};
 
-use super::position::{self, WAIT};
+use super::position::WAIT;
 use super::problem::ApiError;
 use crate::clock::Clock;
 use crate::metrics::Counters;
@@ -32,8 +31,10 @@ pub struct Verifier {
     pub counters: Counters,
 }
 
-/// The routes.
+/// The routes. The verifier lives as long as the process: requests that share it need not count who
+/// holds it, which would cost more than most of what they do.
 pub(super) fn routes(verifier: Verifier) -> Router {
+    let verifier: &'static Verifier = Box::leak(Box::new(verifier));
     Router::new()
         .route("/verify", post(verify::verify))
         .route("/introspect", post(introspect::introspect))
@@ -42,7 +43,7 @@ pub(super) fn routes(verifier: Verifier) -> Router {
         .route("/auth/", any(auth::auth))
         .route("/auth/{*path}", any(auth::auth))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .with_state(Arc::new(verifier))
+        .with_state(verifier)
 }
 
 impl Verifier {
@@ -68,9 +69,4 @@ impl Verifier {
         });
         Ok(outcome)
     }
-}
-
-/// The position that the caller wants the index to include.
-fn min_position(headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
-    position::min_position(headers)
 }

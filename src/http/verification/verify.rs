@@ -1,7 +1,6 @@
 //! Whether a key is good, as JSON.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,12 +11,13 @@ use keyledger_domain::{KeyId, Position, Timestamp};
 use keyledger_projections::verification::{Outcome, Owner, Particulars};
 use serde::{Deserialize, Serialize};
 
-use super::{Verifier, min_position};
+use super::Verifier;
 use crate::http::body::{self, Fields};
+use crate::http::position::min_position;
 use crate::http::problem::ApiError;
 
 pub(super) async fn verify(
-    State(verifier): State<Arc<Verifier>>,
+    State(verifier): State<&'static Verifier>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let from_header = min_position(request.headers())?;

@@ -1,5 +1,7 @@
 //! What is measured, in the form of OpenMetrics 1.0, which Prometheus reads.
 
+mod busy;
+
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -18,11 +20,12 @@ use tokio::sync::watch;
 
 use crate::readiness::{Readiness, State};
 use crate::upkeep::Head;
+use busy::BusyCounter;
 
 /// What is counted as it happens; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Counters {
-    verdicts: [(Verdict, Counter); Verdict::ALL.len()],
+    verdicts: Arc<[(Verdict, BusyCounter); Verdict::ALL.len()]>,
     /// Verifications that could not be answered.
     pub unknown: Counter,
     /// How long after it was revoked or deleted a key is refused here, in seconds.
@@ -32,7 +35,7 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         Self {
-            verdicts: Verdict::ALL.map(|verdict| (verdict, Counter::default())),
+            verdicts: Arc::new(Verdict::ALL.map(|verdict| (verdict, BusyCounter::default()))),
             unknown: Counter::default(),
             revocation_lag: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
         }
@@ -50,7 +53,7 @@ impl Counters {
 
     fn register(&self, registry: &mut Registry) {
         let answers = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        for (verdict, counter) in &self.verdicts {
+        for (verdict, counter) in &*self.verdicts {
             answers.get_or_create(&[("code", verdict.code())]).inc_by(counter.get());
         }
         answers.get_or_create(&[("code", "UNKNOWN")]).inc_by(self.unknown.get());
