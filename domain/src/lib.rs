@@ -6,6 +6,7 @@
 
 #![deny(missing_docs)]
 
+mod filter;
 mod id;
 pub mod key;
 mod name;
@@ -14,6 +15,7 @@ mod secret;
 mod stored;
 mod timestamp;
 
+pub use filter::EventFilter;
 pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
 pub use name::{Email, KeyName, KeyNameError, Reason, ReasonError};
 pub use recorded::{Metadata, Position, PositionError, RecordedEvent, Revision};

@@ -1,6 +1,7 @@
 //! Events as the journal holds them: with their place, and who did what on whose behalf.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -58,6 +59,14 @@ impl TryFrom<u64> for Position {
 
     fn try_from(value: u64) -> Result<Self, Self::Error> {
         i64::try_from(value).map(Self).map_err(|_| PositionError)
+    }
+}
+
+impl FromStr for Position {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<u64>().map_err(|_| PositionError).and_then(Self::try_from)
     }
 }
 

@@ -81,6 +81,19 @@ impl KeyDeleted {
 }
 
 impl KeyEvent {
+    /// The names of all types in the stored form.
+    pub const TYPES: [&'static str; 3] = [KeyCreated::TYPE, KeyRevoked::TYPE, KeyDeleted::TYPE];
+
+    /// The key's owner.
+    #[must_use]
+    pub fn owner(&self) -> &UserId {
+        match self {
+            Self::Created(event) => &event.user_id,
+            Self::Revoked(event) => &event.user_id,
+            Self::Deleted(event) => &event.user_id,
+        }
+    }
+
     /// The key that it happened to.
     #[must_use]
     pub fn key_id(&self) -> KeyId {

@@ -6,6 +6,7 @@
 //!                     └──delete──▶ deleted ◀──delete──┘
 //! ```
 
+mod at;
 mod create;
 mod delete;
 mod event;
@@ -14,6 +15,7 @@ mod refusal;
 mod revoke;
 mod verdict;
 
+pub use at::{KeyThen, Moment, MomentError, Reasoning};
 pub use create::CreateKey;
 pub use delete::DeleteKey;
 pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
@@ -170,7 +172,9 @@ pub fn fold<'a>(events: impl IntoIterator<Item = &'a KeyEvent>) -> Result<Option
 }
 
 impl Lifecycle {
-    fn name(&self) -> &'static str {
+    /// Its name, such as `active`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Revoked(_) => "revoked",
@@ -180,4 +184,4 @@ impl Lifecycle {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

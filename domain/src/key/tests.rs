@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{KeyPrefix, Secret};
+use crate::{EventId, KeyPrefix, Metadata, RecordedEvent, Revision, Secret};
 
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     let start = Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
     Timestamp::from_unix_micros(start.unix_micros() + seconds * 1_000_000).unwrap()
 }
@@ -45,7 +45,15 @@ pub(super) fn delete_by(by: &str) -> Command {
     Command::Delete(DeleteKey { key_id: key_id(), by: user(by), reason: None })
 }
 
-pub(super) fn created() -> KeyEvent {
+pub(crate) fn created() -> KeyEvent {
+    created_with(None)
+}
+
+pub(super) fn created_until(expires_at: Timestamp) -> KeyEvent {
+    created_with(Some(expires_at))
+}
+
+fn created_with(expires_at: Option<Timestamp>) -> KeyEvent {
     let secret = secret();
     KeyEvent::Created(KeyCreated {
         key_id: key_id(),
@@ -55,11 +63,11 @@ pub(super) fn created() -> KeyEvent {
         key_prefix: secret.display_prefix(),
         key_hash: secret.hash(),
         occurred_at: at(0),
-        expires_at: None,
+        expires_at,
     })
 }
 
-pub(super) fn revoked() -> KeyEvent {
+pub(crate) fn revoked() -> KeyEvent {
     revoked_at(at(1))
 }
 
@@ -68,9 +76,27 @@ pub(super) fn revoked_at(occurred_at: Timestamp) -> KeyEvent {
     KeyEvent::Revoked(KeyRevoked { key_id, user_id, occurred_at, reason: None })
 }
 
-pub(super) fn deleted() -> KeyEvent {
+pub(crate) fn deleted() -> KeyEvent {
     let (key_id, user_id) = (key_id(), user("ann"));
     KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at: at(2), reason: None })
+}
+
+/// A key's events as a journal holds them, at these positions.
+pub(crate) fn recorded<const N: usize>(events: [(u64, KeyEvent); N]) -> Vec<RecordedEvent> {
+    let place = |(revision, (position, event)): (u32, (u64, KeyEvent))| RecordedEvent {
+        position: position.try_into().unwrap(),
+        revision: Revision::new(revision),
+        id: EventId::from_uuid(uuid::Uuid::nil()),
+        event,
+        metadata: Metadata {
+            actor: user("ann"),
+            correlation_id: "r1".to_owned(),
+            causation_id: uuid::Uuid::nil(),
+            traceparent: None,
+            client: None,
+        },
+    };
+    (0..).zip(events).map(place).collect()
 }
 
 /// The first part of a rule's test: what has happened.

@@ -1,0 +1,71 @@
+//! Which events someone wants to see.
+
+use crate::{KeyId, RecordedEvent, Timestamp, UserId};
+
+/// Which events are wanted: those that all of it fits. The default is every event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of this key.
+    pub key_id: Option<KeyId>,
+    /// Of this owner's keys.
+    pub owner: Option<UserId>,
+    /// Of these types, by their names in the stored form; of all types, if there are none.
+    pub types: Vec<&'static str>,
+    /// That occurred at this time or later.
+    pub from: Option<Timestamp>,
+    /// That occurred before this time.
+    pub to: Option<Timestamp>,
+}
+
+impl EventFilter {
+    /// Whether an event is wanted.
+    #[must_use]
+    pub fn fits(&self, recorded: &RecordedEvent) -> bool {
+        let event = &recorded.event;
+        let occurred_at = event.occurred_at();
+        self.key_id.is_none_or(|key_id| key_id == event.key_id())
+            && self.owner.as_ref().is_none_or(|owner| owner == event.owner())
+            && (self.types.is_empty() || self.types.contains(&event.event_type()))
+            && self.from.is_none_or(|from| from <= occurred_at)
+            && self.to.is_none_or(|to| occurred_at < to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyEvent;
+    use crate::key::tests::{at, created, deleted, recorded, revoked};
+
+    fn fitting(filter: &EventFilter) -> Vec<&'static str> {
+        let history = recorded([(1, created()), (2, revoked()), (3, deleted())]);
+        let fitting = history.iter().filter(|recorded| filter.fits(recorded));
+        fitting.map(|recorded| recorded.event.event_type()).collect()
+    }
+
+    #[test]
+    fn without_conditions_every_event_is_wanted() {
+        assert_eq!(fitting(&EventFilter::default()), KeyEvent::TYPES);
+    }
+
+    #[test]
+    fn each_condition_narrows_what_is_wanted() {
+        let types = vec!["KeyCreated", "KeyDeleted"];
+        let of_types = EventFilter { types, ..EventFilter::default() };
+        assert_eq!(fitting(&of_types), ["KeyCreated", "KeyDeleted"]);
+        let later = EventFilter { from: Some(at(1)), ..of_types };
+        assert_eq!(fitting(&later), ["KeyDeleted"]);
+        let others = UserId::parse("bob").ok();
+        assert!(fitting(&EventFilter { owner: others, ..later }).is_empty());
+        let other = Some(KeyId::from_uuid(uuid::Uuid::nil()));
+        assert!(fitting(&EventFilter { key_id: other, ..EventFilter::default() }).is_empty());
+    }
+
+    #[test]
+    fn a_span_includes_its_beginning_and_not_its_end() {
+        let span = EventFilter { from: Some(at(0)), to: Some(at(1)), ..EventFilter::default() };
+        assert_eq!(fitting(&span), ["KeyCreated"]);
+        let span = EventFilter { from: Some(at(1)), to: Some(at(2)), ..EventFilter::default() };
+        assert_eq!(fitting(&span), ["KeyRevoked"]);
+    }
+}
