@@ -21,6 +21,7 @@ pub mod metrics;
 mod pause;
 pub mod readiness;
 pub mod relay;
+pub mod replay;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;

@@ -20,7 +20,7 @@ const fn rule(route: &'static str, [stranger, owner, other, auditor]: [u16; 4]) 
     Rule { route, stranger, owner, other, auditor }
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 10] = [
     rule("GET /keys", [401, 200, 200, 200]),
     // Without a body: those who may come in are told that it is missing.
     rule("POST /keys", [401, 415, 415, 415]),
@@ -28,6 +28,8 @@ const RULES: [Rule; 8] = [
     rule("GET /keys/{key_id}/history", [401, 200, 403, 200]),
     rule("DELETE /keys/{key_id}", [401, 200, 403, 403]),
     rule("DELETE /keys/{key_id}/permanent", [401, 200, 403, 403]),
+    rule("GET /audit/events", [401, 403, 403, 200]),
+    rule("GET /audit/keys/{key_id}", [401, 403, 403, 200]),
     rule("GET /healthz", [200; 4]),
     rule("GET /readyz", [200; 4]),
 ];

@@ -21,6 +21,7 @@ async fn a_history_tells_what_happened_and_who_did_it() {
     for (number, event) in events.iter().enumerate() {
         assert_eq!(event["revision"], number);
         assert_eq!(event["position"], written[number].position.as_u64());
+        assert_eq!(event["event_id"], written[number].id.to_string());
         assert_eq!(event["actor"], "ann");
         assert_eq!(event["correlation_id"], "req-1");
         assert!(is_time(&event["occurred_at"]));

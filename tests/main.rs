@@ -11,6 +11,7 @@
 
 mod architecture;
 mod asyncapi;
+mod audit;
 mod authorization;
 mod backends;
 mod bad_input;

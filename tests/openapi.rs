@@ -37,7 +37,7 @@ async fn a_fuzzer_finds_no_answer_that_the_document_does_not_allow() {
     let output = Command::new(SCHEMATHESIS)
         .args(["--config-file", configuration, "run", "--output-sanitize", "false"])
         .arg(format!("http://{}/openapi.json", service.address))
-        .env("TOKEN", token("ann", &[]))
+        .env("TOKEN", token("ann", &["keyledger:audit"]))
         .current_dir(folder.path())
         .output()
         .unwrap();

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod copy;
 mod import;
 mod rebuild;
@@ -50,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(import::run(matches))
         }
+        Some(("audit", matches)) => audit::run(matches),
         Some(("tail", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(tail::run(matches))
@@ -92,6 +94,7 @@ fn commands() -> Command {
         )
         .subcommand(copy::command())
         .subcommand(import::command())
+        .subcommand(audit::command())
         .subcommand(tail::command())
         .subcommand(token::command())
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))

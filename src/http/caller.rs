@@ -90,6 +90,22 @@ where
     }
 }
 
+/// The caller is signed in, as an auditor.
+pub(super) struct Auditor(pub(super) Caller);
+
+impl<S> FromRequestParts<S> for Auditor
+where
+    S: Send + Sync,
+    Arc<Gate>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, state).await?;
+        if caller.is_auditor { Ok(Self(caller)) } else { Err(ApiError::AuditorsOnly) }
+    }
+}
+
 /// The caller is signed in and asks for a change.
 pub(super) struct Asking {
     pub(super) caller: Caller,

@@ -4,15 +4,18 @@
 //! their own; none holds both the journal and the read tables, so that no command can decide from
 //! a table that lags behind.
 
+mod audit;
 mod body;
 mod caller;
 mod commands;
 mod cursor;
+mod event;
 mod health;
 mod history;
 mod metrics;
 mod observe;
 mod openapi;
+mod parameter;
 mod position;
 mod problem;
 mod queries;
@@ -32,6 +35,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+pub use audit::{AuditState, KeyState};
 pub use caller::Gate;
 pub use commands::CommandState;
 pub use history::HistoryState;
@@ -47,6 +51,7 @@ pub fn router(
     commands: CommandState,
     queries: QueryState,
     histories: HistoryState,
+    audits: AuditState,
     readiness: Readiness,
 ) -> Router {
     let cors = cors(commands.gate.allowed_origins());
@@ -54,6 +59,7 @@ pub fn router(
         .merge(command_routes().with_state(commands))
         .merge(query_routes().with_state(queries))
         .merge(history_routes().with_state(histories))
+        .merge(audit::routes().with_state(audits))
         .merge(health_routes().with_state(readiness))
         .split_for_parts();
     finished(router.merge(SwaggerUi::new("/docs").url("/openapi.json", api)), cors)
@@ -125,6 +131,7 @@ pub fn openapi_document() -> OpenApi {
     document.merge(command_routes().into_openapi());
     document.merge(query_routes().into_openapi());
     document.merge(history_routes().into_openapi());
+    document.merge(audit::routes().into_openapi());
     document.merge(health_routes().into_openapi());
     document
 }
@@ -142,6 +149,7 @@ fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
                 header::IF_NONE_MATCH,
                 wire::IDEMPOTENCY_KEY,
                 wire::MIN_POSITION,
+                wire::LAST_EVENT_ID,
                 wire::REQUEST_ID,
                 HeaderName::from_static("traceparent"),
             ])

@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::problem::ApiError;
 use super::wire;
 
-/// The most that one request may take.
+/// The most that may pass until an answer begins; its body may take longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Names a request: the caller's `X-Request-Id`, if it is 1 to 64 characters of

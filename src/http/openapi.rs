@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::schema::{AdditionalProperties, Schema};
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr, Response};
 use utoipa::{IntoResponses, Modify};
@@ -25,6 +27,7 @@ pub(super) fn head() -> OpenApi {
     ),
     tags(
         (name = "keys", description = "One's API keys"),
+        (name = "audit", description = "All keys, for auditors"),
         (name = "health", description = "Whether the service can do its work"),
     ),
     components(schemas(Problem, CreateKeyBody, ReasonBody)),
@@ -116,3 +119,40 @@ impl IntoResponses for Problems {
         problems(&[("403", "Not the caller's key"), ("404", "There is no such key")])
     }
 }
+
+/// What may be answered to those who are no auditors.
+pub(super) struct AuditProblems;
+
+impl IntoResponses for AuditProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("403", "The caller is no auditor")])
+    }
+}
+
+/// What may be answered to auditors who name a key.
+pub(super) struct UnknownKey;
+
+impl IntoResponses for UnknownKey {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("404", "There was never such a key")])
+    }
+}
+
+/// A time or a position, as a parameter.
+pub(super) struct MomentText;
+
+impl utoipa::PartialSchema for MomentText {
+    fn schema() -> RefOr<Schema> {
+        let time = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        let position = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(0))
+            .maximum(Some(i64::MAX));
+        OneOfBuilder::new().item(time).item(position).into()
+    }
+}
+
+impl utoipa::ToSchema for MomentText {}

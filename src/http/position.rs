@@ -22,8 +22,7 @@ pub(super) fn min_position(headers: &HeaderMap) -> Result<Option<Position>, ApiE
     let Some(value) = headers.get(wire::MIN_POSITION) else {
         return Ok(None);
     };
-    let number = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-    let position = number.and_then(|number| Position::try_from(number).ok());
+    let position = value.to_str().ok().and_then(|text| text.parse().ok());
     position.map(Some).ok_or(ApiError::InvalidHeader {
         name: "Keyledger-Min-Position",
         expected: "a position, as Keyledger-Position tells one",

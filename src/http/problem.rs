@@ -9,13 +9,14 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyledger_domain::key::Refusal;
+use keyledger_domain::key::{Corrupt, Refusal};
 use keyledger_domain::{KeyId, KeyNameError, ReasonError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::commands::CommandError;
 use crate::journal::{Cause, ReadError};
+use crate::replay::KeyAtError;
 use crate::telemetry::chain;
 
 /// What can be wrong with a request, or with us.
@@ -64,6 +65,8 @@ pub(super) enum ApiError {
     InvalidHeader { name: &'static str, expected: &'static str },
     #[error("the key is another user's")]
     NotYoursToView,
+    #[error("only auditors may ask for this")]
+    AuditorsOnly,
     #[error("there is no such key")]
     KeyNotFound,
     #[error("there is no such path")]
@@ -82,12 +85,23 @@ pub(super) enum ApiError {
     ReadTables(#[from] keyledger_projections::QueryError),
     #[error("the journal cannot be read")]
     Journal(#[from] ReadError),
+    #[error("the events of a key contradict each other")]
+    Corrupt(#[from] Corrupt),
     #[error("the service has not reached its stores yet")]
     Starting,
     #[error("the request took too long")]
     TimedOut,
     #[error("a defect: {0}")]
     Defect(Cow<'static, str>),
+}
+
+impl From<KeyAtError> for ApiError {
+    fn from(error: KeyAtError) -> Self {
+        match error {
+            KeyAtError::Read(error) => error.into(),
+            KeyAtError::Corrupt(error) => error.into(),
+        }
+    }
 }
 
 /// A problem, without what is particular to one request.
@@ -148,6 +162,7 @@ impl ApiError {
             }
             Self::InvalidHeader { .. } => kind(S::BAD_REQUEST, "invalid_header", "Invalid header"),
             Self::NotYoursToView => kind(S::FORBIDDEN, "not_authorized", "Not authorized"),
+            Self::AuditorsOnly => kind(S::FORBIDDEN, "auditors_only", "Auditors only"),
             Self::KeyNotFound => kind(S::NOT_FOUND, "key_not_found", "Key not found"),
             Self::PathNotFound => kind(S::NOT_FOUND, "path_not_found", "Path not found"),
             Self::MethodNotAllowed => {
@@ -169,9 +184,10 @@ impl ApiError {
             }
             Self::Starting => kind(S::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::TimedOut => kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out"),
-            Self::ReadTables(_) | Self::Journal(ReadError::Corrupt { .. }) | Self::Defect(_) => {
-                INTERNAL
-            }
+            Self::ReadTables(_)
+            | Self::Journal(ReadError::Corrupt { .. })
+            | Self::Corrupt(_)
+            | Self::Defect(_) => INTERNAL,
         }
     }
 
@@ -204,6 +220,7 @@ impl ApiError {
                 format!("Header {name} must be {expected}").into()
             }
             Self::NotYoursToView => "Not authorized to view this key".into(),
+            Self::AuditorsOnly => "Only auditors may see this".into(),
             Self::KeyNotFound => "Key not found".into(),
             Self::PathNotFound => "There is nothing at this path".into(),
             Self::MethodNotAllowed => "This path does not support that method".into(),
@@ -215,7 +232,9 @@ impl ApiError {
                 "This node cannot tell at the moment whether keys are good".into()
             }
             Self::ReadTables(error) if !error.is_unavailable() => INTERNAL_SENTENCE.into(),
-            Self::Journal(ReadError::Corrupt { .. }) | Self::Defect(_) => INTERNAL_SENTENCE.into(),
+            Self::Journal(ReadError::Corrupt { .. }) | Self::Corrupt(_) | Self::Defect(_) => {
+                INTERNAL_SENTENCE.into()
+            }
             Self::ReadTables(_) | Self::Journal(ReadError::Unavailable(_)) => {
                 "The service cannot read its data at the moment".into()
             }

@@ -13,6 +13,7 @@ use super::caller::{Gate, SignedIn};
 use super::commands::KeyPath;
 use super::cursor;
 use super::openapi::{Problems, QueryProblems};
+use super::parameter::once;
 use super::position::{self, MinPosition};
 use super::problem::ApiError;
 use super::wire::{KeyAnswer, KeyItem, KeyList};
@@ -159,13 +160,6 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
         let paged = limit.is_some() || after.is_some();
         let page = paged.then(|| Page { limit: limit.unwrap_or(DEFAULT_LIMIT), after });
         Ok(Self { filter: filter.unwrap_or(StatusFilter::All), page })
-    }
-}
-
-fn once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), ApiError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ApiError::InvalidParameter { name, expected: "given once" }),
     }
 }
 

@@ -11,7 +11,7 @@ mod secret;
 mod signing;
 
 use jsonwebtoken::{Validation, decode, decode_header};
-use keyledger_domain::{Email, UserId};
+use keyledger_domain::{Email, Timestamp, UserId};
 
 use claims::TokenClaims;
 pub use jwks::{JwksUrl, JwksUrlError};
@@ -33,6 +33,8 @@ pub struct Caller {
     pub email: Option<Email>,
     /// Whether they may see every key's history.
     pub is_auditor: bool,
+    /// From when on their token is refused.
+    pub until: Timestamp,
 }
 
 /// Where the keys come from that tokens are verified with.

@@ -171,7 +171,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         None => http::health_router(readiness),
         Some(appends) => {
             let random = Box::new(UnwrapErr(SysRng));
-            let commands = Arc::new(Commands::new(appends, clock, random, config.key_prefix));
+            let commands =
+                Arc::new(Commands::new(appends, clock.clone(), random, config.key_prefix));
             let verifier = Arc::new(TokenVerifier::new(rules));
             tasks.spawn(upkeep::prepare_sign_in(verifier.clone(), readiness.clone()));
             let gate = Arc::new(http::Gate::new(verifier, &config.allowed_origins));
@@ -180,7 +181,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             http::router(
                 http::CommandState { gate: gate.clone(), commands, followers },
                 http::QueryState { gate: gate.clone(), tables: tables.clone(), progress },
-                http::HistoryState { gate, journal },
+                http::HistoryState { gate: gate.clone(), journal: journal.clone() },
+                http::AuditState { gate, journal, clock, stopping: stopping.clone() },
                 readiness,
             )
         }

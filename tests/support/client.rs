@@ -90,6 +90,12 @@ impl Client {
         Ok(Answer { status, headers, text: response.text().await? })
     }
 
+    /// The answer while its body is still coming.
+    pub(crate) async fn open(&self, path: &str) -> reqwest::Response {
+        let url = format!("{}{path}", self.base);
+        self.http.get(url).headers(self.headers.clone()).send().await.unwrap()
+    }
+
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Answer {
         self.try_send(method, path, body).await.unwrap()
     }

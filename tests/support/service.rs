@@ -66,6 +66,11 @@ impl Setup {
         }
     }
 
+    /// Where its journal and its read tables will be.
+    pub(crate) fn stores(&self) -> Stores {
+        Stores::at(self.folder.path())
+    }
+
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.to_owned()));
@@ -167,8 +172,7 @@ impl Service {
 
     /// Where its journal and its read tables are.
     pub(crate) fn stores(&self) -> Stores {
-        let folder = self.folder.path();
-        Stores::of(folder).unwrap_or_else(|| Stores::files(folder))
+        Stores::at(self.folder.path())
     }
 
     /// All events of its journal.
@@ -212,6 +216,15 @@ impl Service {
         let text = Client::new(&self.internal, None).get("/metrics").await.text;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.map(ToOwned::to_owned)
+    }
+
+    /// How many bytes of memory it takes up.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib = resident.split_whitespace().next().unwrap();
+        kib.parse::<u64>().unwrap() * 1024
     }
 
     /// Waits until it says that it can do its work.

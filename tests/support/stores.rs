@@ -33,6 +33,11 @@ impl Stores {
 }
 
 impl Stores {
+    /// Those of a service that runs in this folder.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self::of(folder).unwrap_or_else(|| Self::files(folder))
+    }
+
     /// The files.
     pub(crate) fn files(folder: &Path) -> Self {
         let file = |name| format!("sqlite://{}/data/{name}.db", folder.display());

@@ -17,7 +17,7 @@ pub enum Moment {
 
 /// The text is not a [`Moment`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a date and time of RFC 3339, such as 2030-01-31T12:00:00Z, or a position")]
+#[error("neither a date and time of RFC 3339, such as 2030-01-31T12:00:00Z, nor a position")]
 pub struct MomentError;
 
 impl FromStr for Moment {
@@ -220,11 +220,8 @@ mod tests {
 
     #[test]
     fn what_follows_on_a_later_event_is_later_whatever_its_date() {
-        let history = recorded([
-            (1, created()),
-            (2, crate::key::tests::revoked_at(at(7))),
-            (3, deleted()),
-        ]);
+        let history =
+            recorded([(1, created()), (2, crate::key::tests::revoked_at(at(7))), (3, deleted())]);
         assert_eq!(at_time(&history, at(3)).status(), "active");
         assert_eq!(at_time(&history, at(7)).status(), "deleted");
     }

@@ -1,0 +1,123 @@
+//! All events, however many, at the pace of the reader.
+
+use futures::StreamExt;
+use sqlx::{Connection, SqliteConnection};
+
+use super::{each, lines};
+use crate::journal::given::{created, first, new_key};
+use crate::support::{Client, Service, Setup};
+
+/// A service whose journal has this many events.
+async fn full(events: usize) -> Service {
+    let setup = Setup::new();
+    let journal = keyledger::journal::open(&setup.stores().journal).await.unwrap();
+    let appends = futures::stream::iter(0..events).map(|_| {
+        let key_id = new_key();
+        journal.append(first(key_id, vec![created(key_id)]))
+    });
+    let appended: Vec<_> = appends.buffer_unordered(512).collect().await;
+    assert!(appended.iter().all(Result::is_ok));
+    drop(journal);
+    setup.start().ready().await
+}
+
+const MIB: u64 = 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_costs_no_memory_and_misses_nothing() {
+    const EVENTS: usize = 60_000;
+    let service = full(EVENTS).await;
+    let eve = service.auditor("eve");
+    // Once, so that what is kept for reuse is there.
+    let (read, bytes) = read_all(&eve).await;
+    assert_eq!(read, EVENTS);
+    let before = service.memory();
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut stream = lines(&eve, "/audit/events").await;
+        assert_eq!(stream.event().await.unwrap()["position"], 1);
+        slow.push(stream);
+    }
+    // While others read all of it, as fast as they can.
+    for _ in 0..2 {
+        assert_eq!(read_all(&eve).await.0, EVENTS);
+    }
+    let grown = service.memory().saturating_sub(before);
+    println!("{} MiB waited for each of 4 readers: {} MiB more", bytes / MIB, grown / MIB);
+    assert!(bytes > 20 * MIB, "{bytes} bytes are more than what the kernel takes for itself");
+    assert!(grown < bytes / 2, "{grown} bytes more for 4 readers of {bytes} bytes each");
+    for stream in slow {
+        let rest = each(&stream.rest().await, "position");
+        assert_eq!(rest.len(), EVENTS - 1);
+        assert!(rest.iter().zip(2_u64..).all(|(position, number)| *position == number));
+    }
+}
+
+/// Reads all events without a pause: how many there are, and of how many bytes.
+async fn read_all(client: &Client) -> (usize, u64) {
+    let mut response = client.with("accept", "application/x-ndjson").open("/audit/events").await;
+    let (mut lines, mut bytes) = (0, 0);
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        lines += chunk.iter().filter(|byte| **byte == b'\n').count();
+        bytes += chunk.len() as u64;
+    }
+    (lines, bytes)
+}
+
+#[tokio::test]
+async fn lines_are_asked_for_by_their_media_type() {
+    let service = Service::start();
+    service.user("ann").create("ci").await;
+    let eve = service.auditor("eve");
+    for accept in ["application/x-ndjson", "text/html, application/x-ndjson;q=0.9"] {
+        let answer = eve.with("accept", accept).get("/audit/events").await;
+        assert_eq!(answer.header("content-type"), Some("application/x-ndjson"), "{accept}");
+        assert_eq!(answer.text.lines().count(), 1);
+    }
+    for accept in ["*/*", "application/json", "application/x-ndjson2"] {
+        let answer = eve.with("accept", accept).get("/audit/events").await;
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_may_have_a_limit_or_be_empty() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    let eve = service.auditor("eve");
+    assert!(lines(&eve, "/audit/events").await.rest().await.is_empty());
+    for number in 0..5 {
+        ann.create(&format!("key {number}")).await;
+    }
+    assert_eq!(lines(&eve, "/audit/events?limit=3").await.rest().await.len(), 3);
+    let head = eve.with("accept", "application/x-ndjson").send("HEAD", "/audit/events", None).await;
+    assert_eq!((head.status, &*head.text), (200, ""));
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_in_its_midst_is_broken_off() {
+    let service = full(1_500).await;
+    let stores = service.stores();
+    for change in [
+        "DROP TRIGGER events_are_never_changed",
+        "UPDATE events SET type = 'KeyRenamed' WHERE position = 1200",
+    ] {
+        let mut connection = SqliteConnection::connect(&stores.journal).await.unwrap();
+        sqlx::query(change).execute(&mut connection).await.unwrap();
+    }
+    let eve = service.auditor("eve");
+    for query in ["", "?follow=true"] {
+        let mut stream = lines(&eve, &format!("/audit/events{query}")).await;
+        for position in 1..=1_000 {
+            assert_eq!(stream.event().await.unwrap()["position"], position);
+        }
+        assert!(stream.line().await.is_err(), "it is no end in good order");
+    }
+    let log = service.printed("stream broken off").await;
+    assert!(log.contains("the event at position 1200 cannot be read"), "{log}");
+    // What fails before it begins is answered.
+    let (status, code, _) = eve.get("/audit/events?after=1000").await.problem();
+    assert_eq!((status, &*code), (500, "internal_error"));
+    let from_there = eve.with("accept", "application/x-ndjson");
+    assert_eq!(from_there.get("/audit/events?after=1000").await.problem().0, 500);
+}
