@@ -63,7 +63,7 @@ const LOOK_THROUGH: usize = 100_000;
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]
-pub(in crate::http) async fn events(
+pub(super) async fn events(
     State(state): State<AuditState>,
     Auditor(caller): Auditor,
     query: EventsQuery,

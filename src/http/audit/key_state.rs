@@ -36,7 +36,7 @@ use crate::replay::key_at;
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]
-pub(in crate::http) async fn key_state(
+pub(super) async fn key_state(
     State(state): State<AuditState>,
     _auditor: Auditor,
     KeyPath(key_id): KeyPath,
@@ -49,7 +49,7 @@ pub(in crate::http) async fn key_state(
 }
 
 /// The moment that is asked about.
-pub(in crate::http) struct AtQuery(Option<Moment>);
+pub(super) struct AtQuery(Option<Moment>);
 
 impl<S: Send + Sync> FromRequestParts<S> for AtQuery {
     type Rejection = ApiError;

@@ -1,6 +1,6 @@
 //! What auditors may ask: what happened to all keys, and what a key was at a moment.
 
-pub(super) mod events;
+mod events;
 mod key_state;
 mod lines;
 mod query;

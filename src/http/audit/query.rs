@@ -12,7 +12,7 @@ use crate::http::problem::ApiError;
 use crate::http::wire;
 
 /// What a request for events asks.
-pub(in crate::http) struct EventsQuery {
+pub(super) struct EventsQuery {
     pub(super) filter: EventFilter,
     pub(super) after: Position,
     pub(super) limit: Option<usize>,
