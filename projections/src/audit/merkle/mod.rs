@@ -1,0 +1,17 @@
+//! The Merkle tree of RFC 6962 and RFC 9162: it grows, it has one root for each size, and short
+//! proofs say that a leaf is in it or that it continues an earlier one.
+
+mod frontier;
+mod hash;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod verify;
+
+pub use frontier::{Frontier, FrontierError, TreeFull, root_of};
+pub(super) use hash::hex;
+pub use hash::{TreeHash, TreeHashError};
+pub use plan::{Node, Plan, PlanError};
+pub use tile::{ShortTile, TILE_WIDTH, Tile};
+pub use verify::{WrongProof, verify_consistency, verify_inclusion};
