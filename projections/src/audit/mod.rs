@@ -5,13 +5,13 @@
 //! reads a file stands around it. The forms are documented byte by byte in `docs/audit.md`, from
 //! which a checker can be written in any language; they never change.
 
-//mod checkpoint;
+mod checkpoint;
 //pub mod export;
 mod leaf;
 pub mod merkle;
-//mod note;
+mod note;
 
-//pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use leaf::{Entry, EntryError};
 pub use merkle::TreeHash;
-//pub use note::{Note, NoteError, NoteKeyError, SigningKey, VerifyingKey};
+pub use note::{Note, NoteError, NoteKeyError, SigningKey, VerifyingKey};
