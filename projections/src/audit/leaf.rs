@@ -1,5 +1,7 @@
 //! The canonical form of a stored event, and its hash in the tree.
 
+use std::fmt;
+
 use keyledger_domain::key::{KeyCreated, KeyEvent};
 use keyledger_domain::{RecordedEvent, StoredForm, encode};
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ const FORM: &str = "keyledger-leaf-v1";
 ///
 /// It says nothing of the event's position: a journal that is copied to another database has
 /// other positions and the same tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The stream: `apikey-<key id>`.
@@ -81,6 +83,14 @@ impl Entry {
     }
 }
 
+/// Hides the data and the metadata, which hold what identifies people.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, revision, event_type, .. } = self;
+        write!(f, "Entry({stream}, revision {revision}, {event_type}, ..)")
+    }
+}
+
 /// The data with the hash of the key's hash in its place: an export never shows what a presented
 /// key is compared with, and still commits to it.
 fn without_key_hash(data: &str, created: &KeyCreated) -> Result<String, EntryError> {
@@ -106,8 +116,7 @@ impl Fields<'_> {
         let mut leaf = Sha256::new_with_prefix([0]);
         let revision = self.revision.to_string();
         let (stream, event_id) = (self.stream, self.event_id);
-        for field in
-            [FORM, stream, &revision, event_id, self.event_type, self.data, self.metadata]
+        for field in [FORM, stream, &revision, event_id, self.event_type, self.data, self.metadata]
         {
             // No journal stores, and no export line holds, a field of 4 GiB.
             let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
@@ -168,7 +177,9 @@ mod tests {
         let mut event = recorded(CREATED, 0);
         let entry = Entry::of(&event).unwrap();
         let KeyEvent::Created(created) = &mut event.event else { panic!("a creation") };
-        assert!(!format!("{entry:?}").contains(&created.key_hash.to_hex()));
+        let json = serde_json::to_string(&entry).unwrap();
+        assert!(!json.contains(&created.key_hash.to_hex()));
+        assert!(!format!("{entry:?}").contains("ann@example.com"));
         assert!(entry.data.contains(r#""key_prefix":"orag_AbCdEfGh","key_hash_sha256":""#));
         created.key_hash = keyledger_domain::KeyHash::from_hex(&"0".repeat(64)).unwrap();
         assert_ne!(Entry::of(&event).unwrap().hash(), entry.hash());

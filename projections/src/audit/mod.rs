@@ -6,7 +6,7 @@
 //! which a checker can be written in any language; they never change.
 
 mod checkpoint;
-//pub mod export;
+pub mod export;
 mod leaf;
 pub mod merkle;
 mod note;

@@ -78,7 +78,7 @@ impl Frontier {
         let mut hash = leaf;
         completed(node, hash);
         // Each one at the end of the binary size is a subtree that now gets its right sibling.
-        while node.index % 2 == 1 {
+        while !node.index.is_multiple_of(2) {
             let Some(left) = self.roots.pop() else { break };
             node = Node { level: node.level.saturating_add(1), index: node.index / 2 };
             hash = TreeHash::node(left, hash);

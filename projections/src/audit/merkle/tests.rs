@@ -209,10 +209,7 @@ fn a_frontier_survives_being_stored() {
     }
     assert!(Frontier::from_parts(3, vec![TREE.leaf(0)]).is_err());
     let full = vec![TREE.leaf(0); 64];
-    assert_eq!(
-        Frontier::from_parts(u64::MAX, full).unwrap().append(TREE.leaf(0)),
-        Err(TreeFull)
-    );
+    assert_eq!(Frontier::from_parts(u64::MAX, full).unwrap().append(TREE.leaf(0)), Err(TreeFull));
 }
 
 #[test]

@@ -103,7 +103,7 @@ struct Path {
 impl Path {
     /// Goes up from nodes that are complete in the earlier tree and the later.
     fn skip_complete(&mut self) {
-        while self.at % 2 == 1 {
+        while !self.at.is_multiple_of(2) {
             self.up();
         }
     }
@@ -118,9 +118,9 @@ impl Path {
         if self.last == 0 {
             return Err(WrongProof::Length);
         }
-        let side = if self.at % 2 == 1 || self.at == self.last {
+        let side = if !self.at.is_multiple_of(2) || self.at == self.last {
             // A node without a right sibling is the same one a level above.
-            while self.at % 2 == 0 && self.at > 0 {
+            while self.at.is_multiple_of(2) && self.at > 0 {
                 self.up();
             }
             Side::Left

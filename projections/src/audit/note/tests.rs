@@ -28,7 +28,8 @@ fn signing_key(name: &str, seed: u8) -> SigningKey {
 
 #[test]
 fn published_keys_are_read_and_written_as_they_are() {
-    for text in [PETER, ENOCH, "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"]
+    for text in
+        [PETER, ENOCH, "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"]
     {
         assert_eq!(key(text).to_string(), text);
     }

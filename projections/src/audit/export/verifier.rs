@@ -1,0 +1,301 @@
+//! Checks an export from its first byte to its last.
+
+use std::io::BufRead;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::event;
+use super::finding::{Finding, Findings};
+use super::header::Header;
+use super::proven::Proven;
+use super::whole::Whole;
+use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER, trailer};
+use crate::audit::merkle::hex;
+use crate::audit::{Checkpoint, CheckpointError, Note, NoteError, TreeHash, VerifyingKey};
+
+/// Checks an export that is handed to it piece by piece.
+#[derive(Debug)]
+pub struct Verifier {
+    trusted: Vec<VerifyingKey>,
+    earlier: Vec<Checkpoint>,
+    /// The beginning of a line that has not ended yet.
+    pending: Vec<u8>,
+    too_long: bool,
+    line: u64,
+    digest: Sha256,
+    header: Option<Header>,
+    checkpoint: Option<Checkpoint>,
+    body: Body,
+    events: u64,
+    findings: Findings,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// The first line is yet to come.
+    Header,
+    /// The first line says too little to check the events by.
+    Unknown,
+    Whole(Box<Whole>),
+    Proven(Box<Proven>),
+    /// The last line has come.
+    Over,
+}
+
+/// What came of a check.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The first line, if it could be read.
+    pub header: Option<Header>,
+    /// The checkpoint that the events were checked against. It is to be believed only if there
+    /// are no findings.
+    pub checkpoint: Option<Checkpoint>,
+    /// How many events the file holds.
+    pub events: u64,
+    /// The first thousand findings.
+    pub findings: Vec<Finding>,
+    /// How many findings there are beyond these.
+    pub more: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RangeLine {
+    range: u64,
+    hash: TreeHash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trailer {
+    events: u64,
+    sha256: String,
+}
+
+impl Report {
+    /// Whether everything is as it was signed.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+impl Verifier {
+    /// Checks against these public keys, of which one must have signed. Without any, the file is
+    /// checked against the key that it names itself, which proves nothing against whoever made it.
+    #[must_use]
+    pub fn new(trusted: Vec<VerifyingKey>) -> Self {
+        Self {
+            trusted,
+            earlier: Vec::new(),
+            pending: Vec::new(),
+            too_long: false,
+            line: 0,
+            digest: Sha256::new(),
+            header: None,
+            checkpoint: None,
+            body: Body::Header,
+            events: 0,
+            findings: Findings::default(),
+        }
+    }
+
+    /// Also checks that the tree continues these, which were kept from earlier and are believed.
+    #[must_use]
+    pub fn continues(mut self, earlier: Vec<Checkpoint>) -> Self {
+        self.earlier = earlier;
+        self
+    }
+
+    /// How many events were read so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Takes the next piece of the file, of any length.
+    pub fn feed(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            // Reading from memory cannot fail.
+            let _ = piece.read_until(b'\n', &mut self.pending);
+            let ended = self.pending.last() == Some(&b'\n');
+            if self.pending.len() > MAX_LINE || self.too_long {
+                self.too_long = true;
+                self.digest.update(&self.pending);
+                self.pending.clear();
+            }
+            if ended {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.line += 1;
+        if std::mem::take(&mut self.too_long) {
+            self.findings.add(Finding::UnreadableLine { line: self.line });
+            return;
+        }
+        let mut line = std::mem::take(&mut self.pending);
+        self.read(&line);
+        line.clear();
+        self.pending = line;
+    }
+
+    fn read(&mut self, line: &[u8]) {
+        if line.starts_with(TRAILER) && !matches!(self.body, Body::Header | Body::Over) {
+            let body = std::mem::replace(&mut self.body, Body::Over);
+            self.finish_body(body);
+            self.read_trailer(line);
+            return;
+        }
+        self.digest.update(line);
+        let number = self.line;
+        let findings = &mut self.findings;
+        let is_event = line.starts_with(EVENT);
+        self.events += u64::from(is_event && !matches!(self.body, Body::Header | Body::Over));
+        let read = match &mut self.body {
+            Body::Header => {
+                self.read_header(line);
+                Some(())
+            }
+            Body::Over => {
+                findings.add(Finding::AfterTrailer { line: number });
+                Some(())
+            }
+            Body::Unknown => Some(()),
+            Body::Whole(whole) if is_event => {
+                event::read(line).map(|event| whole.event(event, number, findings))
+            }
+            Body::Whole(whole) if line.starts_with(RANGE_LINE) => {
+                let read: Option<RangeLine> = serde_json::from_slice(line).ok();
+                read.map(|read| whole.range_line(read.range, read.hash, findings))
+            }
+            Body::Proven(proven) if is_event => event::read_proven(line)
+                .map(|(event, beside)| proven.event(&event, &beside, number, findings)),
+            Body::Whole(_) | Body::Proven(_) => None,
+        };
+        if read.is_none() {
+            self.findings.add(Finding::UnreadableLine { line: number });
+        }
+    }
+
+    fn read_header(&mut self, line: &[u8]) {
+        self.body = Body::Unknown;
+        if !line.starts_with(HEADER) {
+            return self.findings.add(Finding::NotAnExport);
+        }
+        let Ok(header) = serde_json::from_slice::<Header>(line) else {
+            return self.findings.add(Finding::AlteredHeader { part: "the form" });
+        };
+        if !header.is_known() {
+            return self.findings.add(Finding::NotAnExport);
+        }
+        self.body = self.check_header(&header);
+        self.header = Some(header);
+    }
+
+    fn check_header(&mut self, header: &Header) -> Body {
+        let own: Option<VerifyingKey> = header.public_key.parse().ok();
+        if self.trusted.is_empty() {
+            self.trusted.extend(own.clone());
+        } else if own.is_none_or(|own| Checkpoint::open(&header.checkpoint, &[own]).is_err()) {
+            self.findings.add(Finding::AlteredHeader { part: "the public key" });
+        }
+        // What was signed by nobody is still worth comparing with the events.
+        if let Err(error) = Checkpoint::open(&header.checkpoint, &self.trusted) {
+            self.findings.add(match error {
+                CheckpointError::Note(NoteError::BadSignature(key)) => {
+                    Finding::BadSignature { key }
+                }
+                CheckpointError::Note(NoteError::UnknownKey(keys)) => Finding::UnknownKey { keys },
+                CheckpointError::OtherLog { .. } => {
+                    Finding::AlteredCheckpoint { reason: "signed by the key of another log".into() }
+                }
+                CheckpointError::Note(_) => {
+                    Finding::AlteredCheckpoint { reason: "not a signed note".into() }
+                }
+                CheckpointError::Form(_) => {
+                    Finding::AlteredCheckpoint { reason: "not of the form of one".into() }
+                }
+            });
+        }
+        let note = Note::parse(&header.checkpoint).ok();
+        let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text()).ok()) else {
+            return Body::Unknown;
+        };
+        self.checkpoint = Some(checkpoint.clone());
+        if header.origin != checkpoint.origin {
+            self.findings.add(Finding::AlteredHeader { part: "the origin" });
+        }
+        let earlier = std::mem::take(&mut self.earlier);
+        match &header.subset {
+            None => {
+                if header.events != checkpoint.size {
+                    self.findings.add(Finding::AlteredHeader { part: "the number of events" });
+                }
+                Body::Whole(Box::new(Whole::new(checkpoint.size, earlier)))
+            }
+            Some(subset) => Body::Proven(Box::new(Proven::new(subset, checkpoint, earlier))),
+        }
+    }
+
+    fn finish_body(&mut self, body: Body) {
+        let root = self.checkpoint.as_ref().map(|checkpoint| checkpoint.root);
+        match (body, root) {
+            (Body::Whole(whole), Some(root)) => whole.finish(root, &mut self.findings),
+            (Body::Proven(proven), _) => proven.finish(&mut self.findings),
+            (Body::Whole(_) | Body::Unknown | Body::Header | Body::Over, _) => {}
+        }
+        let announced = self.header.as_ref().map(|header| header.events);
+        if let Some(announced) = announced.filter(|announced| *announced != self.events) {
+            self.findings.add(Finding::CountDiffers { announced, found: self.events });
+        }
+    }
+
+    fn read_trailer(&mut self, line: &[u8]) {
+        let sha256 = hex(&self.digest.clone().finalize());
+        let expected = trailer(self.events, &sha256);
+        if line.strip_suffix(b"\n") == Some(expected.as_bytes()) {
+            return;
+        }
+        let read: Option<Trailer> = serde_json::from_slice(line).ok();
+        let (mut counted, mut summed) = (true, true);
+        if let Some(read) = &read {
+            counted = read.events == self.events;
+            summed = read.sha256 == sha256;
+        }
+        if !counted {
+            self.findings.add(Finding::AlteredTrailer);
+        }
+        if !summed {
+            self.findings.add(Finding::ChecksumDiffers);
+        }
+        if counted && summed {
+            self.findings.add(Finding::AlteredTrailer);
+        }
+    }
+
+    /// Ends the check: this was the whole file.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        let body = std::mem::replace(&mut self.body, Body::Over);
+        match body {
+            Body::Over if self.pending.is_empty() && !self.too_long => {}
+            Body::Over => self.findings.add(Finding::AfterTrailer { line: self.line + 1 }),
+            Body::Header => self.findings.add(Finding::NotAnExport),
+            body @ (Body::Unknown | Body::Whole(_) | Body::Proven(_)) => {
+                self.finish_body(body);
+                self.findings.add(Finding::TruncatedFile);
+            }
+        }
+        Report {
+            header: self.header,
+            checkpoint: self.checkpoint,
+            events: self.events,
+            findings: self.findings.first,
+            more: self.findings.more,
+        }
+    }
+}
