@@ -276,6 +276,12 @@ def distrust(note, checkpoint, keys):
     return None
 
 
+def did_not_sign(note, checkpoint, key):
+    """Whether a note has no signature of this key, be it right or wrong."""
+    why = distrust(note, checkpoint, [key]) or ""
+    return why.startswith("unknown-key:") or why.endswith("the key of another log")
+
+
 def attempt(make, *arguments):
     try:
         return make(*arguments)
@@ -429,7 +435,7 @@ class Whole:
         if len(self.gaps) < LIMIT:
             self.gaps.append((first, last))
         else:
-            self.find(f"missing-events: events {first} to {last} are missing")
+            self.find(missing_events(first, last))
 
     def differ(self, event):
         """Marks the strays that are another event with this index."""
@@ -468,7 +474,7 @@ class Whole:
 
     def skip(self, first, end):
         if first < end:
-            self.find(f"missing-range-lines: the lines of ranges {first} to {end - 1} are missing")
+            self.find(missing_range_lines(first, end - 1))
             self.declared = self.computed = None
 
     def close(self):
@@ -488,9 +494,7 @@ class Whole:
                 else:
                     self.find(f"altered-event: {event} was altered")
         if self.hash is None:
-            self.find(
-                f"missing-range-lines: the lines of ranges {self.range} to {self.range} are missing"
-            )
+            self.find(missing_range_lines(self.range, self.range))
         leaves = []
         if complete:
             right = told == self.hash != computed
@@ -575,7 +579,7 @@ class Whole:
                     f"duplicated-event: event {event.index} stands there again, on line {line}"
                 )
         for first, last in self.gaps:
-            self.find(f"missing-events: events {first} to {last} are missing")
+            self.find(missing_events(first, last))
 
     def fill(self, index):
         for at, (first, last) in enumerate(self.gaps):
@@ -591,6 +595,18 @@ def grown(tree, hashed):
         return None
     tree.append(hashed)
     return tree
+
+
+def missing_range_lines(first, last):
+    if first == last:
+        return f"missing-range-lines: the line of range {first} is missing"
+    return f"missing-range-lines: the lines of ranges {first} to {last} are missing"
+
+
+def missing_events(first, last):
+    if first == last:
+        return f"missing-events: event {first} is missing"
+    return f"missing-events: events {first} to {last} are missing"
 
 
 def rewritten(size):
@@ -742,7 +758,7 @@ class Verifier:
         own = attempt(Key, header.public_key)
         if not self.keys:
             self.keys = [own] if own else []
-        elif own is None or distrust(note, checkpoint, [own]):
+        elif own is None or did_not_sign(note, checkpoint, own):
             self.find("altered-header: the public key of the first line was altered")
         distrusted = distrust(note, checkpoint, self.keys)
         if distrusted:

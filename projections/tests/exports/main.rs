@@ -6,3 +6,4 @@
 mod agreement;
 mod history;
 mod tampering;
+mod throughput;

@@ -150,8 +150,14 @@ impl fmt::Display for Finding {
             Self::AlteredRangeLine { range } => {
                 write!(f, "the line of range {range} was altered or does not belong there")
             }
+            Self::MissingRangeLines { from, to } if from == to => {
+                write!(f, "the line of range {from} is missing")
+            }
             Self::MissingRangeLines { from, to } => {
                 write!(f, "the lines of ranges {from} to {to} are missing")
+            }
+            Self::MissingEvents { from, to } if from == to => {
+                write!(f, "event {from} is missing")
             }
             Self::MissingEvents { from, to } => write!(f, "events {from} to {to} are missing"),
             Self::ReorderedEvent { index, line } => {

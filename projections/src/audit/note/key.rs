@@ -170,7 +170,7 @@ impl SigningKey {
 
     /// The private text form, for the one file that it is kept in.
     #[must_use]
-    pub fn expose(&self) -> Zeroizing<String> {
+    pub fn private_text(&self) -> Zeroizing<String> {
         let VerifyingKey { name, fingerprint, .. } = &self.verifying;
         let encoded = encode_key(&self.seed);
         Zeroizing::new(format!("{PRIVATE}{name}+{fingerprint}+{}", *encoded))

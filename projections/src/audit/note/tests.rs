@@ -35,7 +35,7 @@ fn published_keys_are_read_and_written_as_they_are() {
     }
     let private = SigningKey::parse(PETER_PRIVATE).unwrap();
     assert_eq!(private.verifying_key().to_string(), PETER);
-    assert_eq!(*private.expose(), PETER_PRIVATE);
+    assert_eq!(*private.private_text(), PETER_PRIVATE);
 }
 
 #[test]
