@@ -79,7 +79,7 @@ impl Entry {
             data: &self.data,
             metadata: &self.metadata,
         }
-        .hash()
+        .hash(&mut Vec::new())
     }
 }
 
@@ -112,18 +112,19 @@ pub(super) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    pub(super) fn hash(&self) -> TreeHash {
-        let mut leaf = Sha256::new_with_prefix([0]);
+    /// The leaf's hash. `scratch` is overwritten: hashing the entry in one piece is faster.
+    pub(super) fn hash(&self, scratch: &mut Vec<u8>) -> TreeHash {
         let revision = self.revision.to_string();
         let (stream, event_id) = (self.stream, self.event_id);
+        scratch.clear();
         for field in [FORM, stream, &revision, event_id, self.event_type, self.data, self.metadata]
         {
             // No journal stores, and no export line holds, a field of 4 GiB.
             let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
-            leaf.update(length.to_be_bytes());
-            leaf.update(field.as_bytes());
+            scratch.extend_from_slice(&length.to_be_bytes());
+            scratch.extend_from_slice(field.as_bytes());
         }
-        TreeHash::from(<[u8; 32]>::from(leaf.finalize()))
+        TreeHash::leaf(scratch)
     }
 }
 

@@ -46,7 +46,10 @@ impl File {
 pub(crate) fn check(export: &[u8]) -> Report {
     let mut verifier = Verifier::new(vec![public_key()]);
     verifier.feed(export);
-    verifier.finish()
+    let report = verifier.finish();
+    let at_once = Verifier::new(vec![public_key()]).check(export, |_| ()).unwrap();
+    assert_eq!(at_once.findings, report.findings);
+    report
 }
 
 fn findings(file: &File) -> Vec<Finding> {
@@ -88,6 +91,10 @@ fn it_does_not_matter_in_which_pieces_a_file_is_handed_over() {
         export.chunks(length).for_each(|piece| verifier.feed(piece));
         assert!(verifier.finish().is_good(), "{length}");
     }
+    let mut read = 0;
+    let report = Verifier::new(vec![public_key()]).check(&*export, |more| read += more).unwrap();
+    assert!(report.is_good());
+    assert_eq!(read, export.len());
 }
 
 #[test]

@@ -119,23 +119,11 @@ impl Moment {
     }
 }
 
-/// Reads an event's line of a whole export, which has no proof; `None` if that cannot be done.
-pub(super) fn read(line: &[u8]) -> Option<Event> {
+/// Reads the line of an event, and what proves it if that is there; `None` if it cannot be read.
+/// `scratch` is what an earlier call has left.
+pub(super) fn read(line: &[u8], scratch: &mut Vec<u8>) -> Option<(Event, Option<Box<Beside>>)> {
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
     let told: Told<'_> = serde_json::from_str(&line.data).ok()?;
-    if line.proof.is_some() { None } else { event(&line, &told) }
-}
-
-/// Reads an event's line of a subset, which has a proof; `None` if that cannot be done.
-pub(super) fn read_proven(line: &[u8]) -> Option<(Event, Beside)> {
-    let mut line: Line<'_> = serde_json::from_slice(line).ok()?;
-    let proof = line.proof.take()?;
-    let told: Told<'_> = serde_json::from_str(&line.data).ok()?;
-    let event = event(&line, &told)?;
-    Some((event, Beside { user_id: told.user_id.into_owned(), proof }))
-}
-
-fn event(line: &Line<'_>, told: &Told<'_>) -> Option<Event> {
     let fields = Fields {
         stream: &line.stream,
         revision: line.revision,
@@ -144,12 +132,14 @@ fn event(line: &Line<'_>, told: &Told<'_>) -> Option<Event> {
         data: &line.data,
         metadata: &line.metadata,
     };
-    Some(Event {
+    let event = Event {
         index: line.index,
         stream: Stream::parse(&line.stream)?,
         revision: line.revision,
         at: Moment::parse(&told.occurred_at)?,
-        computed: fields.hash(),
+        computed: fields.hash(scratch),
         declared: line.leaf,
-    })
+    };
+    let beside = |proof| Box::new(Beside { user_id: told.user_id.into_owned(), proof });
+    Some((event, line.proof.map(beside)))
 }

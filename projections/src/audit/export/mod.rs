@@ -5,9 +5,11 @@
 //! others. Writer and verifier hold one range of 256 events in memory, whatever the length; the
 //! verifier also remembers how far each stream has come, which takes some 60 bytes a stream.
 
+mod block;
 mod event;
 mod finding;
 mod header;
+mod pipeline;
 mod proven;
 mod range;
 mod sequence;

@@ -1,27 +1,23 @@
 //! Checks an export from its first byte to its last.
 
-use std::io::BufRead;
-
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::event;
+use super::block::{Block, Cutter, Line};
 use super::finding::{Finding, Findings};
 use super::header::Header;
 use super::proven::Proven;
+use super::trailer;
 use super::whole::Whole;
-use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER, trailer};
 use crate::audit::merkle::hex;
-use crate::audit::{Checkpoint, CheckpointError, Note, NoteError, TreeHash, VerifyingKey};
+use crate::audit::{Checkpoint, CheckpointError, Note, NoteError, VerifyingKey};
 
 /// Checks an export that is handed to it piece by piece.
 #[derive(Debug)]
 pub struct Verifier {
     trusted: Vec<VerifyingKey>,
     earlier: Vec<Checkpoint>,
-    /// The beginning of a line that has not ended yet.
-    pending: Vec<u8>,
-    too_long: bool,
+    cutter: Cutter,
     line: u64,
     digest: Sha256,
     header: Option<Header>,
@@ -61,13 +57,6 @@ pub struct Report {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RangeLine {
-    range: u64,
-    hash: TreeHash,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Trailer {
     events: u64,
     sha256: String,
@@ -89,8 +78,7 @@ impl Verifier {
         Self {
             trusted,
             earlier: Vec::new(),
-            pending: Vec::new(),
-            too_long: false,
+            cutter: Cutter::default(),
             line: 0,
             digest: Sha256::new(),
             header: None,
@@ -115,78 +103,60 @@ impl Verifier {
     }
 
     /// Takes the next piece of the file, of any length.
-    pub fn feed(&mut self, mut piece: &[u8]) {
-        while !piece.is_empty() {
-            // Reading from memory cannot fail.
-            let _ = piece.read_until(b'\n', &mut self.pending);
-            let ended = self.pending.last() == Some(&b'\n');
-            if self.pending.len() > MAX_LINE || self.too_long {
-                self.too_long = true;
-                self.digest.update(&self.pending);
-                self.pending.clear();
-            }
-            if ended {
-                self.end_line();
-            }
+    pub fn feed(&mut self, piece: &[u8]) {
+        if let Some(block) = self.cutter.cut(piece) {
+            self.take(block.examine());
         }
     }
 
-    fn end_line(&mut self) {
-        self.line += 1;
-        if std::mem::take(&mut self.too_long) {
-            self.findings.add(Finding::UnreadableLine { line: self.line });
+    /// Takes the next lines.
+    pub(super) fn take(&mut self, block: Block) {
+        block.into_lines(|text, line| self.take_line(text, line));
+    }
+
+    fn take_line(&mut self, text: &[u8], line: Line) {
+        if let Line::TooLong { ended } = line {
+            self.digest.update(text);
+            if ended {
+                self.line += 1;
+                self.findings.add(Finding::UnreadableLine { line: self.line });
+            }
             return;
         }
-        let mut line = std::mem::take(&mut self.pending);
-        self.read(&line);
-        line.clear();
-        self.pending = line;
-    }
-
-    fn read(&mut self, line: &[u8]) {
-        if line.starts_with(TRAILER) && !matches!(self.body, Body::Header | Body::Over) {
+        self.line += 1;
+        let begun = !matches!(self.body, Body::Header | Body::Over);
+        if begun && matches!(line, Line::Trailer) {
             let body = std::mem::replace(&mut self.body, Body::Over);
             self.finish_body(body);
-            self.read_trailer(line);
+            self.read_trailer(text);
             return;
         }
-        self.digest.update(line);
-        let number = self.line;
-        let findings = &mut self.findings;
-        let is_event = line.starts_with(EVENT);
-        self.events += u64::from(is_event && !matches!(self.body, Body::Header | Body::Over));
-        let read = match &mut self.body {
-            Body::Header => {
-                self.read_header(line);
-                Some(())
+        self.digest.update(text);
+        self.events += u64::from(begun && matches!(line, Line::Event(..) | Line::BadEvent));
+        let (number, findings) = (self.line, &mut self.findings);
+        match (&mut self.body, line) {
+            (Body::Header, line) => self.read_header(text, &line),
+            (Body::Over, _) => findings.add(Finding::AfterTrailer { line: number }),
+            (Body::Unknown, _) => {}
+            (Body::Whole(whole), Line::Event(event, None)) => whole.event(event, number, findings),
+            (Body::Whole(whole), Line::Range(range, hash)) => {
+                whole.range_line(range, hash, findings);
             }
-            Body::Over => {
-                findings.add(Finding::AfterTrailer { line: number });
-                Some(())
+            (Body::Proven(proven), Line::Event(event, Some(beside))) => {
+                proven.event(&event, &beside, number, findings);
             }
-            Body::Unknown => Some(()),
-            Body::Whole(whole) if is_event => {
-                event::read(line).map(|event| whole.event(event, number, findings))
+            (Body::Whole(_) | Body::Proven(_), _) => {
+                findings.add(Finding::UnreadableLine { line: number });
             }
-            Body::Whole(whole) if line.starts_with(RANGE_LINE) => {
-                let read: Option<RangeLine> = serde_json::from_slice(line).ok();
-                read.map(|read| whole.range_line(read.range, read.hash, findings))
-            }
-            Body::Proven(proven) if is_event => event::read_proven(line)
-                .map(|(event, beside)| proven.event(&event, &beside, number, findings)),
-            Body::Whole(_) | Body::Proven(_) => None,
-        };
-        if read.is_none() {
-            self.findings.add(Finding::UnreadableLine { line: number });
         }
     }
 
-    fn read_header(&mut self, line: &[u8]) {
+    fn read_header(&mut self, text: &[u8], line: &Line) {
         self.body = Body::Unknown;
-        if !line.starts_with(HEADER) {
+        if !matches!(line, Line::Header) {
             return self.findings.add(Finding::NotAnExport);
         }
-        let Ok(header) = serde_json::from_slice::<Header>(line) else {
+        let Ok(header) = serde_json::from_slice::<Header>(text) else {
             return self.findings.add(Finding::AlteredHeader { part: "the form" });
         };
         if !header.is_known() {
@@ -279,10 +249,15 @@ impl Verifier {
 
     /// Ends the check: this was the whole file.
     #[must_use]
-    pub fn finish(mut self) -> Report {
+    pub fn finish(self) -> Report {
+        let within_line = self.cutter.is_within_line();
+        self.end(within_line)
+    }
+
+    pub(super) fn end(mut self, within_line: bool) -> Report {
         let body = std::mem::replace(&mut self.body, Body::Over);
         match body {
-            Body::Over if self.pending.is_empty() && !self.too_long => {}
+            Body::Over if !within_line => {}
             Body::Over => self.findings.add(Finding::AfterTrailer { line: self.line + 1 }),
             Body::Header => self.findings.add(Finding::NotAnExport),
             body @ (Body::Unknown | Body::Whole(_) | Body::Proven(_)) => {
