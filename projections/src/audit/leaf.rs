@@ -11,7 +11,7 @@ use super::TreeHash;
 use super::merkle::hex;
 
 /// What every entry begins with, so that no other form can ever be taken for this one.
-const FORM: &str = "keyledger-leaf-v1";
+const FORM: &[u8] = b"keyledger-leaf-v1";
 
 /// An event as the tree commits to it.
 ///
@@ -72,12 +72,12 @@ impl Entry {
     #[must_use]
     pub fn hash(&self) -> TreeHash {
         Fields {
-            stream: &self.stream,
+            stream: self.stream.as_bytes(),
             revision: self.revision,
-            event_id: &self.event_id,
-            event_type: &self.event_type,
-            data: &self.data,
-            metadata: &self.metadata,
+            event_id: self.event_id.as_bytes(),
+            event_type: self.event_type.as_bytes(),
+            data: self.data.as_bytes(),
+            metadata: self.metadata.as_bytes(),
         }
         .hash(&mut Vec::new())
     }
@@ -103,26 +103,25 @@ fn without_key_hash(data: &str, created: &KeyCreated) -> Result<String, EntryErr
 
 /// The fields of an entry, wherever they are.
 pub(super) struct Fields<'a> {
-    pub(super) stream: &'a str,
+    pub(super) stream: &'a [u8],
     pub(super) revision: u32,
-    pub(super) event_id: &'a str,
-    pub(super) event_type: &'a str,
-    pub(super) data: &'a str,
-    pub(super) metadata: &'a str,
+    pub(super) event_id: &'a [u8],
+    pub(super) event_type: &'a [u8],
+    pub(super) data: &'a [u8],
+    pub(super) metadata: &'a [u8],
 }
 
 impl Fields<'_> {
     /// The leaf's hash. `scratch` is overwritten: hashing the entry in one piece is faster.
     pub(super) fn hash(&self, scratch: &mut Vec<u8>) -> TreeHash {
+        let Self { stream, event_id, event_type, data, metadata, .. } = *self;
         let revision = self.revision.to_string();
-        let (stream, event_id) = (self.stream, self.event_id);
         scratch.clear();
-        for field in [FORM, stream, &revision, event_id, self.event_type, self.data, self.metadata]
-        {
+        for field in [FORM, stream, revision.as_bytes(), event_id, event_type, data, metadata] {
             // No journal stores, and no export line holds, a field of 4 GiB.
             let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
             scratch.extend_from_slice(&length.to_be_bytes());
-            scratch.extend_from_slice(field.as_bytes());
+            scratch.extend_from_slice(field);
         }
         TreeHash::leaf(scratch)
     }

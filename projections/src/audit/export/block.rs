@@ -1,9 +1,7 @@
 //! Whole lines of an export, and what each says by itself.
 
-use serde::Deserialize;
-
-use super::event::{self, Beside, Event};
-use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER};
+use super::event::{Beside, Event, Reader};
+use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER, take_number};
 use crate::audit::TreeHash;
 
 /// Lines whose text was examined, which is most of the work of a check and needs nothing but the
@@ -33,26 +31,21 @@ pub(super) enum Line {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RangeLine {
-    range: u64,
-    hash: TreeHash,
-}
-
 impl Block {
     /// Examines lines: whole ones, unless one is too long to be kept whole.
     fn examine(bytes: Vec<u8>, continues: bool) -> Self {
         let mut lines = Vec::new();
-        let mut scratch = Vec::new();
+        let mut reader = Reader::new();
         let (mut end, mut continues) = (0, continues);
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            end += line.len();
+        while let Some(rest) = bytes.get(end..).filter(|rest| !rest.is_empty()) {
+            let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let line = rest.get(..length).unwrap_or_default();
+            end += length;
             let ended = line.last() == Some(&b'\n');
             let said = if continues || !ended || line.len() > MAX_LINE {
                 Line::TooLong { ended }
             } else {
-                examine(line, &mut scratch)
+                examine(line, &mut reader)
             };
             continues = false;
             lines.push((end, said));
@@ -70,13 +63,12 @@ impl Block {
     }
 }
 
-fn examine(line: &[u8], scratch: &mut Vec<u8>) -> Line {
+fn examine(line: &[u8], reader: &mut Reader) -> Line {
     if line.starts_with(EVENT) {
-        let read = event::read(line, scratch);
+        let read = reader.read(line);
         read.map_or(Line::BadEvent, |(event, beside)| Line::Event(event, beside))
     } else if line.starts_with(RANGE_LINE) {
-        let read: Option<RangeLine> = serde_json::from_slice(line).ok();
-        read.map_or(Line::Bad, |RangeLine { range, hash }| Line::Range(range, hash))
+        range(line).map_or(Line::Bad, |(range, hash)| Line::Range(range, hash))
     } else if line.starts_with(TRAILER) {
         Line::Trailer
     } else if line.starts_with(HEADER) {
@@ -84,6 +76,12 @@ fn examine(line: &[u8], scratch: &mut Vec<u8>) -> Line {
     } else {
         Line::Bad
     }
+}
+
+fn range(line: &[u8]) -> Option<(u64, TreeHash)> {
+    let (range, rest) = take_number(line.strip_prefix(RANGE_LINE)?)?;
+    let hash = rest.strip_prefix(b",\"hash\":\"")?.strip_suffix(b"\"}\n")?;
+    Some((range, std::str::from_utf8(hash).ok()?.parse().ok()?))
 }
 
 /// Lines that are yet to be examined.
@@ -112,7 +110,7 @@ pub(super) struct Cutter {
 impl Cutter {
     /// Takes a piece; gives the lines that end in it.
     pub(super) fn cut(&mut self, piece: &[u8]) -> Option<Unexamined> {
-        let end = piece.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = memchr::memrchr(b'\n', piece).map_or(0, |at| at + 1);
         let (ended, rest) = piece.split_at_checked(end).unwrap_or((piece, &[]));
         let mut bytes = std::mem::take(&mut self.pending);
         bytes.extend_from_slice(ended);

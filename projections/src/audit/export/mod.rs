@@ -38,7 +38,17 @@ const EVENT: &[u8] = b"{\"index\":";
 const RANGE_LINE: &[u8] = b"{\"range\":";
 const TRAILER: &[u8] = b"{\"events\":";
 
-/// The last line, without its line feed.
-fn trailer(events: u64, sha256: &str) -> String {
-    format!("{{\"events\":{events},\"sha256\":\"{sha256}\"}}")
+/// The last line.
+fn trailer(events: u64, crc32: u32) -> String {
+    format!("{{\"events\":{events},\"crc32\":\"{crc32:08x}\"}}\n")
+}
+
+/// A decimal number, without a zero before others, and what comes after it.
+fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at_checked(digits)?;
+    if digits.len() > 1 && digits.starts_with(b"0") {
+        return None;
+    }
+    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
 }

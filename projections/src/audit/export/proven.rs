@@ -2,6 +2,8 @@
 
 use keyledger_domain::Timestamp;
 
+use memchr::memmem;
+
 use super::event::{Beside, Event, Moment};
 use super::finding::{Finding, Findings};
 use super::header::Subset;
@@ -11,7 +13,8 @@ use crate::audit::merkle::verify_inclusion;
 
 #[derive(Debug)]
 pub(super) struct Proven {
-    user_id: Option<String>,
+    /// The member that the data of every event has.
+    owner: Option<String>,
     stream: Option<[u8; 16]>,
     from: Option<Moment>,
     to: Option<Moment>,
@@ -23,9 +26,11 @@ pub(super) struct Proven {
 
 impl Proven {
     pub(super) fn new(subset: &Subset, checkpoint: Checkpoint, earlier: Vec<Checkpoint>) -> Self {
-        let moment = |time: Timestamp| Moment::parse(&time.to_string());
+        let moment = |time: Timestamp| Moment::parse(time.to_string().as_bytes().try_into().ok()?);
+        // A text always has a JSON form.
+        let json = |id| serde_json::to_string(id).unwrap_or_default();
         Self {
-            user_id: subset.user_id.clone(),
+            owner: subset.user_id.as_ref().map(|id| format!("\"user_id\":{}", json(id))),
             stream: subset.key_id.map(|key| key.as_uuid().into_bytes()),
             from: subset.from.and_then(moment),
             to: subset.to.and_then(moment),
@@ -79,7 +84,8 @@ impl Proven {
     }
 
     fn is_of_subset(&self, event: &Event, beside: &Beside) -> bool {
-        self.user_id.as_ref().is_none_or(|user_id| *user_id == beside.user_id)
+        let has = |member: &String| memmem::find(&beside.data, member.as_bytes()).is_some();
+        self.owner.as_ref().is_none_or(has)
             && self.stream.is_none_or(|stream| stream == event.stream.0)
             && self.from.is_none_or(|from| event.at >= from)
             && self.to.is_none_or(|to| event.at < to)

@@ -1,11 +1,10 @@
 //! Writes an export, line by line.
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use crc32fast::Hasher;
 
-use super::super::merkle::{TreeFull, hex};
+use super::super::merkle::TreeFull;
 use super::super::{Entry, TreeHash};
-use super::event::EventLine;
+use super::event;
 use super::header::Header;
 use super::{RANGE, trailer};
 use crate::audit::merkle::Frontier;
@@ -13,7 +12,7 @@ use crate::audit::merkle::Frontier;
 /// Writes an export to buffers, which whoever calls it empties into a file.
 #[derive(Debug)]
 pub struct Writer {
-    digest: Sha256,
+    crc32: Hasher,
     whole: bool,
     announced: u64,
     written: u64,
@@ -39,15 +38,12 @@ pub enum ExportError {
     /// The event has no place here.
     #[error("event {0} does not follow, or has a proof in a whole export or none in a subset")]
     Order(u64),
+    /// The event's entry is not of the form that every entry of ours has.
+    #[error("event {0} cannot be written so that it can be read again")]
+    Form(u64),
     /// The range is full.
     #[error(transparent)]
     Full(#[from] TreeFull),
-}
-
-#[derive(Serialize)]
-struct RangeLine {
-    range: u64,
-    hash: TreeHash,
 }
 
 impl Writer {
@@ -57,14 +53,17 @@ impl Writer {
     /// [`ExportError::Json`].
     pub fn begin(header: &Header, out: &mut Vec<u8>) -> Result<Self, ExportError> {
         let mut writer = Self {
-            digest: Sha256::new(),
+            crc32: Hasher::new(),
             whole: header.subset.is_none(),
             announced: header.events,
             written: 0,
             least: 0,
             range: Frontier::default(),
         };
-        writer.line(header, out)?;
+        let from = out.len();
+        serde_json::to_writer(&mut *out, header)?;
+        out.push(b'\n');
+        writer.sum(from, out);
         Ok(writer)
     }
 
@@ -74,7 +73,7 @@ impl Writer {
     /// given it follows from the leaves.
     ///
     /// # Errors
-    /// Every variant of [`ExportError`].
+    /// [`ExportError::Form`] and [`ExportError::Order`].
     pub fn event(
         &mut self,
         entry: &Entry,
@@ -86,11 +85,10 @@ impl Writer {
         if !self.whole {
             return Err(ExportError::Order(index));
         }
-        self.line(&EventLine { index, entry, leaf, proof: None }, out)?;
-        self.written += 1;
+        self.line(index, entry, leaf, None, out)?;
         self.range.append(leaf)?;
         if self.range.size() == RANGE {
-            self.end_range(range, out)?;
+            self.end_range(range, out);
         }
         Ok(())
     }
@@ -98,7 +96,7 @@ impl Writer {
     /// Writes the next event of a subset, with the proof that it is in the checkpoint's tree.
     ///
     /// # Errors
-    /// [`ExportError::Json`] and [`ExportError::Order`].
+    /// [`ExportError::Form`] and [`ExportError::Order`].
     pub fn proven_event(
         &mut self,
         index: u64,
@@ -110,8 +108,7 @@ impl Writer {
         if self.whole || index < self.least {
             return Err(ExportError::Order(index));
         }
-        self.line(&EventLine { index, entry, leaf, proof: Some(proof) }, out)?;
-        self.written += 1;
+        self.line(index, entry, leaf, Some(proof), out)?;
         self.least = index.saturating_add(1);
         Ok(())
     }
@@ -119,33 +116,48 @@ impl Writer {
     /// Ends the export with its last line.
     ///
     /// # Errors
-    /// [`ExportError::Json`] and [`ExportError::Count`].
+    /// [`ExportError::Count`].
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
         if self.written != self.announced {
             let (announced, written) = (self.announced, self.written);
             return Err(ExportError::Count { announced, written });
         }
         if self.range.size() > 0 {
-            self.end_range(None, out)?;
+            self.end_range(None, out);
         }
-        let sha256 = hex(&self.digest.finalize());
-        out.extend_from_slice(trailer(self.written, &sha256).as_bytes());
-        out.push(b'\n');
+        out.extend_from_slice(trailer(self.written, self.crc32.finalize()).as_bytes());
         Ok(())
     }
 
-    fn end_range(&mut self, hash: Option<TreeHash>, out: &mut Vec<u8>) -> Result<(), ExportError> {
+    fn end_range(&mut self, hash: Option<TreeHash>, out: &mut Vec<u8>) {
         let range = self.written.saturating_sub(1) / RANGE;
         let hash = hash.unwrap_or_else(|| self.range.root());
         self.range = Frontier::default();
-        self.line(&RangeLine { range, hash }, out)
+        let from = out.len();
+        out.extend_from_slice(format!("{{\"range\":{range},\"hash\":\"{hash}\"}}\n").as_bytes());
+        self.sum(from, out);
     }
 
-    fn line(&mut self, line: &impl Serialize, out: &mut Vec<u8>) -> Result<(), ExportError> {
+    fn line(
+        &mut self,
+        index: u64,
+        entry: &Entry,
+        leaf: TreeHash,
+        proof: Option<&[TreeHash]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ExportError> {
         let from = out.len();
-        serde_json::to_writer(&mut *out, line)?;
-        out.push(b'\n');
-        self.digest.update(out.get(from..).unwrap_or_default());
+        if !event::write(index, entry, leaf, proof, out) {
+            out.truncate(from);
+            return Err(ExportError::Form(index));
+        }
+        self.sum(from, out);
+        self.written += 1;
         Ok(())
+    }
+
+    /// Takes what was written from here on into the checksum.
+    fn sum(&mut self, from: usize, out: &[u8]) {
+        self.crc32.update(out.get(from..).unwrap_or_default());
     }
 }
