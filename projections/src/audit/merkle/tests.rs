@@ -29,6 +29,10 @@ const ROOTS: [&str; 9] = [
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ];
 
+fn long(number: usize) -> u64 {
+    u64::try_from(number).unwrap()
+}
+
 /// A tree with all its complete subtrees; every smaller one is in it.
 struct Tree {
     leaves: Vec<TreeHash>,
@@ -43,7 +47,7 @@ impl Tree {
             let completed = |node: Node, hash| {
                 let level = usize::from(node.level);
                 levels.resize_with(levels.len().max(level + 1), Vec::new);
-                assert_eq!(node.index, levels[level].len() as u64);
+                assert_eq!(node.index, long(levels[level].len()));
                 levels[level].push(hash);
             };
             frontier.append_with(*leaf, completed).unwrap();
@@ -130,8 +134,8 @@ fn mutations(proof: &[TreeHash], root: TreeHash, at: usize, bit: u8) -> Vec<Vec<
 fn the_roots_are_those_that_are_published() {
     let tree = Tree::published();
     for (size, root) in ROOTS.iter().enumerate() {
-        assert_eq!(hex(tree.root(size as u64).as_bytes()), *root);
-        assert_eq!(root_of(tree.leaves[..size].iter().copied()), tree.root(size as u64));
+        assert_eq!(hex(tree.root(long(size)).as_bytes()), *root);
+        assert_eq!(root_of(tree.leaves[..size].iter().copied()), tree.root(long(size)));
     }
 }
 
@@ -216,7 +220,7 @@ fn a_frontier_survives_being_stored() {
 fn tiles_hold_every_node_of_a_tree() {
     for level in 0..TREE.levels.len() {
         for (index, hash) in TREE.levels[level].iter().enumerate() {
-            let node = Node { level: u8::try_from(level).unwrap(), index: index as u64 };
+            let node = Node { level: u8::try_from(level).unwrap(), index: long(index) };
             let tile = Tile::of(node);
             let hashes = &TREE.levels[usize::from(tile.level) * 8];
             let from = usize::try_from(tile.index).unwrap() * 256;

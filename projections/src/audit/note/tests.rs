@@ -54,7 +54,7 @@ fn a_note_is_believed_if_a_key_that_is_trusted_has_signed_it() {
     assert_eq!(both.text(), TEXT);
     assert_eq!(both.verify(std::slice::from_ref(&enoch)), Ok(vec![&enoch]));
     assert_eq!(both.verify(&[enoch.clone(), peter.clone()]), Ok(vec![&peter, &enoch]));
-    assert_eq!(note(&[BY_PETER, BY_PETER]).verify(&[peter.clone()]).unwrap().len(), 1);
+    assert_eq!(note(&[BY_PETER, BY_PETER]).verify(std::slice::from_ref(&peter)).unwrap().len(), 1);
     let unknown = Err(NoteError::UnknownKey("EnochRoot+af0cfe78".to_owned()));
     assert_eq!(note(&[BY_ENOCH]).verify(&[peter]), unknown);
     assert!(both.verify(&[]).is_err());
