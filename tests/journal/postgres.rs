@@ -171,5 +171,5 @@ async fn what_is_no_database_is_refused_without_telling_the_password() {
     }
     let empty = Database::default();
     let opened = journal::open_reader(empty.url().await).await;
-    assert!(matches!(opened, Err(OpenError::Failed { .. })), "nobody has made its tables");
+    assert!(matches!(opened, Err(OpenError::Unavailable { .. })), "nobody has made its tables");
 }
