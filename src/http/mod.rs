@@ -25,6 +25,8 @@ mod wire;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -88,10 +90,15 @@ pub fn health_router(readiness: Readiness) -> Router {
     finished(router, None)
 }
 
-/// What a process serves as long as it has not reached its journal and its read tables.
+/// What a process serves as long as it has not reached its journal and its read tables. Each
+/// connection ends with its answer, so that the next question finds what there is then.
 pub fn starting_router(readiness: Readiness) -> Router {
     let (router, _) = health_routes().with_state(readiness).split_for_parts();
-    surrounded(router.fallback(async || ApiError::Starting), None)
+    let ended = map_response(async |mut response: Response| {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    });
+    surrounded(router.fallback(async || ApiError::Starting), None).layer(ended)
 }
 
 /// What only those who run the service, and the gateways before it, may ask: on a listener of its own.

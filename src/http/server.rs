@@ -1,6 +1,5 @@
 //! The listener: takes connections, bounds what they may cost, and ends them in good order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -27,11 +26,11 @@ pub enum Exposure {
     Internal,
 }
 
-/// Serves until `stop` completes, then takes no more connections and lets those that are there
+/// Serves each connection with what `router` gives then, until `stop` completes, then takes no more connections and lets those that are there
 /// finish what they are doing, for `grace` at most.
 pub async fn serve(
-    listener: Arc<TcpListener>,
-    router: Router,
+    listener: TcpListener,
+    router: impl Fn() -> Router,
     exposure: Exposure,
     stop: impl Future<Output = ()>,
     grace: Duration,
@@ -64,7 +63,7 @@ pub async fn serve(
         };
         // An answer is one small write: waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = open.watch(connection);
         tokio::spawn(async move {

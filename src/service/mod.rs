@@ -34,9 +34,6 @@ use open::{Journals, Places};
 const GIVE_BACK: Duration = Duration::from_secs(1);
 const LAST_FLUSH: Duration = Duration::from_millis(1_500);
 
-/// How long an answer that the service is starting may take once it has started.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -112,9 +109,19 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = stopping.changed().await;
     };
     let grace = config.shutdown_grace;
+    let watched = move || watched.clone();
     let internal =
         http::serve(internal, watched, Exposure::Internal, stopped(stopping.clone()), grace);
     let internal = tokio::spawn(internal);
+    // Until the stores are open, callers are told that they are not there yet.
+    let whole = Arc::new(OnceLock::new());
+    let starting = http::starting_router(readiness.clone());
+    let so_far = whole.clone();
+    let router = move || so_far.get().unwrap_or(&starting).clone();
+    let public = http::serve(listener, router, Exposure::Public, stopped(stopping.clone()), grace);
+    let public = tokio::spawn(public);
+    readiness.set(Part::Journal, State::Starting);
+    readiness.set(Part::ReadTables, State::Starting);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     let places = Places {
         journal_url: config.journal_url,
@@ -122,7 +129,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         appends: config.roles.api,
     };
     let opened = tokio::select! {
-        opened = opened(&listener, &places, &readiness) => opened?,
+        opened = open::stores(&places, &readiness) => opened?,
         () = signals.next() => {
             tracing::info!("stopped");
             return Ok(());
@@ -182,12 +189,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
                 http::CommandState { gate: gate.clone(), commands, followers },
                 http::QueryState { gate: gate.clone(), tables: tables.clone(), progress },
                 http::HistoryState { gate: gate.clone(), journal: journal.clone() },
-                http::AuditState { gate, journal, clock, stopping: stopping.clone() },
+                http::AuditState { gate, journal, clock, stopping },
                 readiness,
             )
         }
     };
 
+    // It is set here and nowhere else.
+    let _ = whole.set(router);
     tracing::info!("serving");
     if let Some(token) = dev_token {
         // Whoever has closed standard output does not want it.
@@ -197,9 +206,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             development::banner(address, internal_address, &token)
         );
     }
-    let public = http::serve(listener, router, Exposure::Public, stopped(stopping), grace);
     let serving = async {
-        public.await;
+        public.await?;
         internal.await
     };
     let signalled = async {
@@ -223,26 +231,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Opens the stores, and meanwhile tells callers that it is not there yet.
-async fn opened(
-    listener: &Arc<TcpListener>,
-    places: &Places,
-    readiness: &Readiness,
-) -> Result<(Journals, ReadTables), ServeError> {
-    readiness.set(Part::Journal, State::Starting);
-    readiness.set(Part::ReadTables, State::Starting);
-    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
-    let router = http::starting_router(readiness.clone());
-    let stopped = async { drop(stopping.await) };
-    let serving =
-        tokio::spawn(http::serve(listener.clone(), router, Exposure::Public, stopped, LAST_WORDS));
-    let stores = open::stores(places, readiness).await;
-    drop(stop);
-    // From here on, nobody is told so any more.
-    serving.await.map_err(ServeError::Defect)?;
-    stores
-}
-
 /// Records the uses that are not recorded yet.
 async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTables) {
     match tokio::time::timeout(LAST_FLUSH, upkeep::record_now(verification, tables)).await {
@@ -252,11 +240,11 @@ async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTa
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(Arc<TcpListener>, SocketAddr), ServeError> {
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    Ok((Arc::new(listener), bound))
+    Ok((listener, bound))
 }
 
 /// Gives leases back, so that other nodes need not wait for their end.
