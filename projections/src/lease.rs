@@ -17,6 +17,8 @@ pub enum Duty {
     Project,
     /// Publish the events.
     Relay,
+    /// Keep the Merkle tree over all events, and sign checkpoints of it.
+    Tree,
 }
 
 impl Duty {
@@ -24,6 +26,7 @@ impl Duty {
         match self {
             Self::Project => "project",
             Self::Relay => "relay",
+            Self::Tree => "tree",
         }
     }
 }

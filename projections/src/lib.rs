@@ -16,6 +16,7 @@ pub mod rebuild;
 mod sqlite;
 mod store;
 mod tables;
+pub mod tree;
 pub mod usage;
 pub mod verification;
 

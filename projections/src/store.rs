@@ -6,6 +6,7 @@ use keyledger_domain::{KeyId, Position, RecordedEvent};
 use crate::WriteError;
 use crate::keys::{ListQuery, Row, ScanRow};
 use crate::lease::{Claim, Term};
+use crate::tree::TreeStore;
 use crate::usage::Use;
 
 /// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
@@ -88,7 +89,7 @@ pub(crate) enum Target {
 
 /// A database that holds the read tables.
 #[async_trait]
-pub(crate) trait Store: std::fmt::Debug + Send + Sync {
+pub(crate) trait Store: TreeStore + std::fmt::Debug + Send + Sync {
     /// The rows of an owner's keys.
     async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, sqlx::Error>;
 

@@ -8,6 +8,7 @@
 )]
 
 mod given;
+mod growing;
 mod leases;
 mod projecting;
 mod rebuilding;

@@ -1,5 +1,6 @@
 //! The read tables in a PostgreSQL database, for any number of nodes.
 
+mod tree;
 mod write;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The read tables in a SQLite file.
 
 mod statement;
+mod tree;
 mod write;
 
 use std::path::Path;

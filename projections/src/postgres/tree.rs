@@ -1,0 +1,185 @@
+//! The tree in a PostgreSQL database.
+//!
+//! Each change is one statement, which holds the lease's row as it is until it is done: whoever was
+//! superseded changes nothing.
+
+use async_trait::async_trait;
+use futures::{FutureExt, TryFutureExt};
+use keyledger_domain::{EventId, Timestamp};
+
+use super::PostgresStore;
+use crate::WriteError;
+use crate::audit::merkle::{Tile, TreeHash};
+use crate::lease::{Duty, Term};
+use crate::tree::{
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF,
+    TILE, TREE, TreeRow, TreeStore, place_of,
+};
+
+/// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and
+/// `$7` (the frontier) after; then the tiles, column by column, and the events. What a crash of the
+/// server takes back of it is appended again from the journal, so it does not wait for the disk.
+const GROW: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $1 AND epoch = $2 FOR SHARE
+    ), moved AS (
+        UPDATE tree SET position = $5, size = $6, frontier = $7
+        WHERE name = 'events' AND position = $3 AND size = $4 AND EXISTS (SELECT FROM term)
+        RETURNING size
+    ), tiles AS (
+        INSERT INTO tree_tile (level, number, hashes)
+        SELECT tile.level, tile.number, tile.hashes
+        FROM moved CROSS JOIN unnest($8::smallint[], $9::bigint[], $10::bytea[])
+             AS tile (level, number, hashes)
+        ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes
+    ), events AS (
+        INSERT INTO tree_event (event_id, leaf)
+        SELECT come.event_id, $4 + come.place - 1
+        FROM moved CROSS JOIN unnest($11::uuid[]) WITH ORDINALITY AS come (event_id, place)
+        ON CONFLICT (event_id) DO NOTHING
+    )
+    SELECT (SELECT count(*) FROM moved),
+           (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)";
+
+/// `$1` size, `$2` root, `$3` the duty and `$4` the epoch of its lease.
+const REMEMBER: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $3 AND epoch = $4 FOR SHARE
+    )
+    INSERT INTO tree_checkpoint (size, root) SELECT $1, $2 FROM term
+    ON CONFLICT (size) DO NOTHING";
+
+/// `$1` size, `$2` note, `$3` when it was signed, `$4` the duty and `$5` the epoch of its lease.
+const KEEP_NOTE: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $4 AND epoch = $5 FOR SHARE
+    )
+    UPDATE tree_checkpoint SET note = $2, signed_at = $3
+    WHERE size = $1 AND EXISTS (SELECT FROM term)";
+
+#[async_trait]
+impl TreeStore for PostgresStore {
+    async fn tree(&self) -> Result<TreeRow, sqlx::Error> {
+        self.reads.ask(|connection| sqlx::query_as(TREE).fetch_one(connection).boxed()).await
+    }
+
+    async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let (level, number) = place_of(tile);
+        let hashes = self.reads.ask(|connection| {
+            sqlx::query_scalar(TILE).bind(level).bind(number).fetch_optional(connection).boxed()
+        });
+        hashes.await
+    }
+
+    async fn grow(&self, growth: &Growth, Term(epoch): Term) -> Result<(), WriteError> {
+        let (mut levels, mut numbers, mut tiles) = (Vec::new(), Vec::new(), Vec::new());
+        for (tile, hashes) in &growth.tiles {
+            let (level, number) = place_of(*tile);
+            levels.push(level);
+            numbers.push(number);
+            tiles.push(hashes.clone());
+        }
+        let (from, to) = (growth.from, growth.to);
+        let (frontier, events) = (growth.frontier.clone(), growth.events.clone());
+        let moved = self.writer().await?.change(|connection| {
+            sqlx::query_as::<_, (i64, bool)>(GROW)
+                .bind(Duty::Tree.name())
+                .bind(epoch)
+                .bind(from.0.as_i64())
+                .bind(from.1)
+                .bind(to.0.as_i64())
+                .bind(to.1)
+                .bind(frontier)
+                .bind(levels)
+                .bind(numbers)
+                .bind(tiles)
+                .bind(events)
+                .fetch_one(connection)
+                .boxed()
+        });
+        match moved.await? {
+            (1, _) => Ok(()),
+            _ => Err(WriteError::Superseded),
+        }
+    }
+
+    async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error> {
+        let leaf = self.reads.ask(|connection| {
+            let leaf = sqlx::query_scalar(LEAF_OF).bind(event_id.as_uuid());
+            leaf.fetch_optional(connection).boxed()
+        });
+        leaf.await
+    }
+
+    async fn remember(
+        &self,
+        size: i64,
+        root: TreeHash,
+        Term(epoch): Term,
+    ) -> Result<Vec<u8>, WriteError> {
+        let known: Option<Vec<u8>> = self
+            .writer()
+            .await?
+            .change(|connection| {
+                async move {
+                    sqlx::query(REMEMBER)
+                        .bind(size)
+                        .bind(root.as_bytes().as_slice())
+                        .bind(Duty::Tree.name())
+                        .bind(epoch)
+                        .execute(&mut *connection)
+                        .await?;
+                    sqlx::query_scalar("SELECT root FROM tree_checkpoint WHERE size = $1")
+                        .bind(size)
+                        .fetch_optional(connection)
+                        .await
+                }
+                .boxed()
+            })
+            .await?;
+        known.ok_or(WriteError::Superseded)
+    }
+
+    async fn keep_note(
+        &self,
+        size: i64,
+        note: &str,
+        at: Timestamp,
+        Term(epoch): Term,
+    ) -> Result<(), WriteError> {
+        let note = note.to_owned();
+        let kept = self.writer().await?.change(|connection| {
+            sqlx::query(KEEP_NOTE)
+                .bind(size)
+                .bind(note)
+                .bind(at.unix_micros())
+                .bind(Duty::Tree.name())
+                .bind(epoch)
+                .execute(connection)
+                .map_ok(|kept| kept.rows_affected())
+                .boxed()
+        });
+        if kept.await? == 1 { Ok(()) } else { Err(WriteError::Superseded) }
+    }
+
+    async fn last_checkpoint(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
+        let row = self.reads.ask(|connection| {
+            sqlx::query_as(LAST_CHECKPOINT).fetch_optional(connection).boxed()
+        });
+        row.await
+    }
+
+    async fn last_signed(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
+        let row = self
+            .reads
+            .ask(|connection| sqlx::query_as(LAST_SIGNED).fetch_optional(connection).boxed());
+        row.await
+    }
+
+    async fn signed_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error> {
+        let rows = self.reads.ask(|connection| {
+            sqlx::query_as(CHECKPOINTS_AFTER).bind(size).bind(most).fetch_all(connection).boxed()
+        });
+        rows.await
+    }
+}

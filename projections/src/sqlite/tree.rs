@@ -1,0 +1,140 @@
+//! The tree in a SQLite file.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use keyledger_domain::{EventId, Timestamp};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+
+use super::SqliteStore;
+use super::statement::{MOST_ROWS, ManyRows};
+use crate::WriteError;
+use crate::audit::merkle::{Tile, TreeHash};
+use crate::lease::Term;
+use crate::tree::{
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF,
+    TILE, TREE, TreeRow, TreeStore, place_of,
+};
+
+static EVENTS: LazyLock<ManyRows> = LazyLock::new(|| {
+    ManyRows::new(2, |rows| {
+        format!(
+            "WITH come (event_id, leaf) AS (VALUES {rows})
+             INSERT INTO tree_event (event_id, leaf)
+             SELECT event_id, leaf FROM come WHERE event_id IS NOT NULL
+             ON CONFLICT (event_id) DO NOTHING"
+        )
+    })
+});
+
+#[async_trait]
+impl TreeStore for SqliteStore {
+    async fn tree(&self) -> Result<TreeRow, sqlx::Error> {
+        sqlx::query_as(TREE).fetch_one(&self.reads).await
+    }
+
+    async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let (level, number) = place_of(tile);
+        let hashes = sqlx::query_scalar(TILE).bind(level).bind(number);
+        hashes.fetch_optional(&self.reads).await
+    }
+
+    async fn grow(&self, growth: &Growth, _: Term) -> Result<(), WriteError> {
+        let mut connection = self.writes.lock().await;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let moved = sqlx::query(
+            "UPDATE tree SET position = $1, size = $2, frontier = $3
+             WHERE name = 'events' AND position = $4 AND size = $5",
+        )
+        .bind(growth.to.0.as_i64())
+        .bind(growth.to.1)
+        .bind(&*growth.frontier)
+        .bind(growth.from.0.as_i64())
+        .bind(growth.from.1)
+        .execute(&mut *transaction)
+        .await?;
+        if moved.rows_affected() != 1 {
+            return Err(WriteError::Superseded);
+        }
+        for (tile, hashes) in &growth.tiles {
+            let (level, number) = place_of(*tile);
+            let written = sqlx::query(
+                "INSERT INTO tree_tile (level, number, hashes) VALUES ($1, $2, $3)
+                 ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes",
+            );
+            let written = written.bind(level).bind(number).bind(&**hashes);
+            written.execute(&mut *transaction).await?;
+        }
+        let mut leaves = growth.from.1..;
+        for run in growth.events.chunks(MOST_ROWS) {
+            let mut query = sqlx::query(EVENTS.text(run.len()));
+            for (event_id, leaf) in run.iter().zip(&mut leaves) {
+                query = query.bind(event_id).bind(leaf);
+            }
+            query.execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error> {
+        sqlx::query_scalar(LEAF_OF).bind(event_id.as_uuid()).fetch_optional(&self.reads).await
+    }
+
+    /// Other commits of the read tables may be lost with a power cut; this one waits for the disk.
+    async fn remember(&self, size: i64, root: TreeHash, _: Term) -> Result<Vec<u8>, WriteError> {
+        let mut connection = self.writes.lock().await;
+        sqlx::query("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
+        let remembered = remember(&mut connection, size, root).await;
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *connection).await?;
+        Ok(remembered?)
+    }
+
+    async fn keep_note(
+        &self,
+        size: i64,
+        note: &str,
+        at: Timestamp,
+        _: Term,
+    ) -> Result<(), WriteError> {
+        let mut connection = self.writes.lock().await;
+        let kept =
+            sqlx::query("UPDATE tree_checkpoint SET note = $2, signed_at = $3 WHERE size = $1")
+                .bind(size)
+                .bind(note)
+                .bind(at.unix_micros())
+                .execute(&mut *connection)
+                .await?;
+        if kept.rows_affected() == 1 { Ok(()) } else { Err(WriteError::Superseded) }
+    }
+
+    async fn last_checkpoint(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
+        sqlx::query_as(LAST_CHECKPOINT).fetch_optional(&self.reads).await
+    }
+
+    async fn last_signed(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
+        sqlx::query_as(LAST_SIGNED).fetch_optional(&self.reads).await
+    }
+
+    async fn signed_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error> {
+        sqlx::query_as(CHECKPOINTS_AFTER).bind(size).bind(most).fetch_all(&self.reads).await
+    }
+}
+
+async fn remember(
+    connection: &mut SqliteConnection,
+    size: i64,
+    root: TreeHash,
+) -> Result<Vec<u8>, sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO tree_checkpoint (size, root) VALUES ($1, $2) ON CONFLICT (size) DO NOTHING",
+    )
+    .bind(size)
+    .bind(root.as_bytes().as_slice())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query_scalar("SELECT root FROM tree_checkpoint WHERE size = $1")
+        .bind(size)
+        .fetch_one(connection)
+        .await
+}

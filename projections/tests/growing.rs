@@ -1,0 +1,203 @@
+//! The tree: it grows by every event once, proves what is in it, and keeps what was signed.
+
+use keyledger_domain::{RecordedEvent, Timestamp};
+use keyledger_projections::audit::merkle::{
+    Frontier, TreeHash, root_of, verify_consistency, verify_inclusion,
+};
+use keyledger_projections::audit::{Checkpoint, Entry};
+use keyledger_projections::tree::{EventTree, TREE_BATCH, TreeError, TreeWriter};
+use keyledger_projections::{Duty, Lease, ReadTables, Rebuild, WriteError};
+use std::time::Duration;
+use uuid::Uuid;
+
+use crate::given::{Kind, Try, creations, delivered, head, history, on_both_databases, tables};
+
+fn lease(tables: &ReadTables, node: u128, period: Duration) -> Lease {
+    Lease::new(tables, Duty::Tree, Uuid::from_u128(node), period)
+}
+
+async fn writer(tables: &ReadTables) -> TreeWriter {
+    let lease = lease(tables, 1, Duration::from_secs(600));
+    TreeWriter::load(tables, lease.claim().await.unwrap().unwrap()).await.unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::parse("2026-03-01T12:00:00Z").unwrap()
+}
+
+fn leaves(events: &[RecordedEvent]) -> Vec<TreeHash> {
+    events.iter().map(|event| Entry::of(event).unwrap().hash()).collect()
+}
+
+async fn grow(writer: &mut TreeWriter, events: &[RecordedEvent]) {
+    for batch in events.chunks(TREE_BATCH) {
+        writer.append(batch, batch.last().unwrap().position).await.unwrap();
+    }
+}
+
+async fn the_tree_is_that_of_the_events_however_they_come(kind: Kind) {
+    let events = creations(1_300);
+    let leaves = leaves(&events);
+    let (_database, tables) = tables(kind).await;
+    let tree = EventTree::new(&tables);
+    assert_eq!(tree.state().await.unwrap().root, TreeHash::empty());
+    let mut rest = &events[..];
+    for size in [1, 2, 3, 250, 256, 400, 300, 88] {
+        let (batch, after) = rest.split_at(size);
+        // Each time as after a restart.
+        let mut writer = writer(&tables).await;
+        grow(&mut writer, batch).await;
+        rest = after;
+        let grown = events.len() - rest.len();
+        let state = tree.state().await.unwrap();
+        assert_eq!(state, writer.state());
+        assert_eq!(state.size, grown as u64);
+        assert_eq!(state.position, events[grown - 1].position);
+        assert_eq!(state.root, root_of(leaves[..grown].iter().copied()));
+    }
+    assert!(rest.is_empty());
+    let size = events.len() as u64;
+    let root = root_of(leaves.iter().copied());
+    for index in [0, 1, 255, 256, 257, 511, 512, 1_023, 1_024, 1_299] {
+        let leaf = tree.leaf_of(events[index].id).await.unwrap().unwrap();
+        assert_eq!(leaf, index as u64);
+        assert_eq!(tree.leaf(leaf).await.unwrap(), leaves[index]);
+        let proof = tree.inclusion(leaf, size).await.unwrap();
+        verify_inclusion(leaves[index], leaf, size, &proof, root).unwrap();
+        let earlier = tree.root_at(leaf + 1).await.unwrap();
+        assert_eq!(earlier, root_of(leaves[..=index].iter().copied()));
+        let proof = tree.consistency(leaf + 1, size).await.unwrap();
+        verify_consistency((leaf + 1, earlier), (size, root), &proof).unwrap();
+    }
+    let mut ranges = Frontier::default();
+    for range in 0..6 {
+        let kept = tree.leaves(range, size).await.unwrap();
+        let from = usize::try_from(range).unwrap() * 256;
+        assert_eq!(kept, leaves[from..leaves.len().min(from + 256)]);
+        ranges.append(root_of(kept)).unwrap();
+    }
+    assert_eq!(ranges.root(), root);
+    assert_eq!(tree.ranges(0).await.unwrap().len(), 5);
+}
+
+async fn two_who_write_do_not_meet(kind: Kind) {
+    let events = creations(20);
+    let (_database, tables) = tables(kind).await;
+    let (mut one, mut other) = (writer(&tables).await, writer(&tables).await);
+    grow(&mut one, &events[..10]).await;
+    let refused = other.append(&events[..5], events[4].position).await;
+    assert!(matches!(refused, Err(TreeError::Write(WriteError::Superseded))), "{refused:?}");
+    grow(&mut one, &events[10..]).await;
+    let state = EventTree::new(&tables).state().await.unwrap();
+    assert_eq!(state.root, root_of(leaves(&events)));
+}
+
+async fn what_is_signed_is_remembered_before_and_kept(kind: Kind) {
+    let events = creations(20);
+    let (_database, tables) = tables(kind).await;
+    let tree = EventTree::new(&tables);
+    let mut writer = writer(&tables).await;
+    assert_eq!(writer.checkpoint("log", now()).await.unwrap(), None, "there is nothing");
+    grow(&mut writer, &events[..10]).await;
+    let checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
+    assert_eq!((checkpoint.size, checkpoint.root), (10, root_of(leaves(&events[..10]))));
+    assert_eq!(tree.last_signed().await.unwrap(), None, "it is not signed yet");
+    // As after a crash between the two: the same again.
+    let mut writer = self::writer(&tables).await;
+    let again: Checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
+    assert_eq!(again, checkpoint);
+    writer.keep(&again, "the note").await.unwrap();
+    assert_eq!(writer.checkpoint("log", now()).await.unwrap(), None, "nothing is new");
+    assert_eq!(tree.last_signed().await.unwrap().unwrap().note, "the note");
+    grow(&mut writer, &events[10..]).await;
+    let next = writer.checkpoint("log", now()).await.unwrap().unwrap();
+    writer.keep(&next, "the next").await.unwrap();
+    let sizes = |signed: Vec<keyledger_projections::tree::SignedCheckpoint>| {
+        signed.into_iter().map(|signed| signed.size).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(tree.signed_after(0).await.unwrap()), [10, 20]);
+    assert_eq!(sizes(tree.signed_after(10).await.unwrap()), [20]);
+}
+
+async fn a_tree_that_does_not_continue_what_was_signed_is_not_signed(kind: Kind) {
+    let events = creations(20);
+    let (database, tables) = tables(kind).await;
+    let mut writer = writer(&tables).await;
+    grow(&mut writer, &events[..10]).await;
+    let checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
+    writer.keep(&checkpoint, "the note").await.unwrap();
+    // The tree is emptied, and grows again from another history.
+    database.meddle("DELETE FROM tree_tile").await;
+    database.meddle("DELETE FROM tree_event").await;
+    let empty = match kind {
+        Kind::Sqlite => "UPDATE tree SET position = 0, size = 0, frontier = x''",
+        Kind::Postgres => "UPDATE tree SET position = 0, size = 0, frontier = ''",
+    };
+    database.meddle(empty).await;
+    let mut writer = self::writer(&tables).await;
+    let tries: Vec<_> = (0..10).map(|number| Try::Create(number + 5)).collect();
+    grow(&mut writer, &history(&tries)).await;
+    let refused = writer.checkpoint("log", now()).await;
+    assert!(refused.unwrap().is_none(), "this size was signed before");
+    let more = creations(11);
+    writer.append(&more[10..], more[10].position).await.unwrap();
+    let refused = writer.checkpoint("log", now()).await;
+    assert!(matches!(refused, Err(TreeError::NotContinued { size: 10 })), "{refused:?}");
+}
+
+async fn a_damaged_tree_is_not_gone_on_with(kind: Kind) {
+    let (database, tables) = tables(kind).await;
+    grow(&mut writer(&tables).await, &creations(300)).await;
+    let cut = match kind {
+        Kind::Sqlite => "UPDATE tree_tile SET hashes = zeroblob(44 * 32) WHERE number = 1",
+        Kind::Postgres => {
+            "UPDATE tree_tile SET hashes = decode(repeat('00', 44 * 32), 'hex') WHERE number = 1"
+        }
+    };
+    database.meddle(cut).await;
+    let lease = lease(&tables, 1, Duration::from_secs(600));
+    let term = lease.claim().await.unwrap().unwrap();
+    let refused = TreeWriter::load(&tables, term).await.unwrap_err();
+    let told = refused.to_string();
+    assert_eq!(told, "the tree is damaged: its hashes do not lead to its root");
+}
+
+async fn a_rebuild_leaves_the_tree_as_it_is(kind: Kind) {
+    let events = creations(30);
+    let (_database, tables) = tables(kind).await;
+    grow(&mut writer(&tables).await, &events).await;
+    let before = EventTree::new(&tables).state().await.unwrap();
+    let build = Rebuild::begin(&tables).await.unwrap();
+    build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
+    assert_eq!(EventTree::new(&tables).state().await.unwrap(), before);
+}
+
+on_both_databases! {
+    the_tree_is_that_of_the_events_however_they_come,
+    two_who_write_do_not_meet,
+    what_is_signed_is_remembered_before_and_kept,
+    a_tree_that_does_not_continue_what_was_signed_is_not_signed,
+    a_damaged_tree_is_not_gone_on_with,
+    a_rebuild_leaves_the_tree_as_it_is,
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lease_appends_and_signs_nothing() {
+    let events = creations(20);
+    let (_database, tables) = tables(Kind::Postgres).await;
+    let paused = lease(&tables, 1, Duration::from_millis(1));
+    let term = paused.claim().await.unwrap().unwrap();
+    let mut old = TreeWriter::load(&tables, term).await.unwrap();
+    grow(&mut old, &events[..10]).await;
+    let successor = lease(&tables, 2, Duration::from_secs(600));
+    while successor.claim().await.unwrap().is_none() {}
+    let refused = old.append(&events[10..], events[19].position).await;
+    assert!(matches!(refused, Err(TreeError::Write(WriteError::Superseded))), "{refused:?}");
+    let mut old = TreeWriter::load(&tables, term).await.unwrap();
+    let refused = old.checkpoint("log", now()).await;
+    assert!(matches!(refused, Err(TreeError::Write(WriteError::Superseded))), "{refused:?}");
+    let state = EventTree::new(&tables).state().await.unwrap();
+    let checkpoint =
+        Checkpoint { origin: "log".into(), size: 10, root: state.root, time: Some(now()) };
+    assert!(matches!(old.keep(&checkpoint, "late").await, Err(WriteError::Superseded)));
+}
