@@ -14,15 +14,18 @@ pub enum Part {
     Verification,
     /// Events are published.
     Relay,
+    /// Events enter the tree, and checkpoints of it are signed.
+    Tree,
     /// There are keys to verify sign-in tokens with.
     SignIn,
 }
 
 impl Part {
-    /// Whether requests can do without it: events that are not published wait in the journal.
+    /// Whether requests can do without it: events that are not published, or not yet in the tree,
+    /// wait in the journal.
     #[must_use]
     pub fn is_beside_requests(self) -> bool {
-        matches!(self, Self::Relay)
+        matches!(self, Self::Relay | Self::Tree)
     }
 
     /// The name that users see.
@@ -33,6 +36,7 @@ impl Part {
             Self::ReadTables => "read_tables",
             Self::Verification => "verification",
             Self::Relay => "relay",
+            Self::Tree => "tree",
             Self::SignIn => "sign_in",
         }
     }

@@ -20,7 +20,7 @@ const fn rule(route: &'static str, [stranger, owner, other, auditor]: [u16; 4]) 
     Rule { route, stranger, owner, other, auditor }
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 13] = [
     rule("GET /keys", [401, 200, 200, 200]),
     // Without a body: those who may come in are told that it is missing.
     rule("POST /keys", [401, 415, 415, 415]),
@@ -30,6 +30,10 @@ const RULES: [Rule; 10] = [
     rule("DELETE /keys/{key_id}/permanent", [401, 200, 403, 403]),
     rule("GET /audit/events", [401, 403, 403, 200]),
     rule("GET /audit/keys/{key_id}", [401, 403, 403, 200]),
+    // There is no checkpoint yet, and no tree is asked for.
+    rule("GET /audit/checkpoint", [404; 4]),
+    rule("GET /audit/proofs/inclusion", [401, 403, 403, 400]),
+    rule("GET /audit/proofs/consistency", [401, 403, 403, 400]),
     rule("GET /healthz", [200; 4]),
     rule("GET /readyz", [200; 4]),
 ];

@@ -35,5 +35,6 @@ mod running;
 mod secrecy;
 mod sign_in;
 mod support;
+mod tree;
 mod ui_contract;
 mod verification;

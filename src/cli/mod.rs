@@ -9,6 +9,7 @@ mod token;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
@@ -21,9 +22,10 @@ use crate::{http, journal, service, telemetry};
 ///
 /// # Errors
 /// What went wrong, for people.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
     let matches = commands().get_matches_from(arguments);
-    match matches.subcommand() {
+    let done = match matches.subcommand() {
+        Some(("audit", matches)) => return audit::run(matches),
         Some(("serve", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
             let config = Config::from_matches(matches)?;
@@ -51,7 +53,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(import::run(matches))
         }
-        Some(("audit", matches)) => audit::run(matches),
         Some(("tail", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(tail::run(matches))
@@ -62,7 +63,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             say(&document.context("the document has no JSON form")?)
         }
         _ => Ok(()),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn commands() -> Command {
@@ -100,7 +102,7 @@ fn commands() -> Command {
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))
 }
 
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

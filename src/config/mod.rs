@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
+use keyledger_projections::audit::SigningKey;
 
 use crate::identity::{KeySource, TokenRules};
 use crate::relay::NatsSettings;
@@ -37,6 +38,8 @@ pub struct Config {
     pub last_used_flush: Duration,
     /// Where events are published, if anywhere.
     pub nats: Option<NatsSettings>,
+    /// How the tree over all events is signed, if there is one.
+    pub audit: Option<AuditSettings>,
     /// What new keys begin with.
     pub key_prefix: KeyPrefix,
     /// Who is let in.
@@ -57,6 +60,17 @@ pub enum Identity {
         /// The role that makes an auditor.
         audit_role: String,
     },
+}
+
+/// How the tree over all events is signed.
+#[derive(Debug)]
+pub struct AuditSettings {
+    /// What checkpoints are signed with; its name is the log's.
+    pub key: SigningKey,
+    /// How often one is signed when there is something new.
+    pub interval: Duration,
+    /// The file that they are appended to.
+    pub checkpoints: PathBuf,
 }
 
 /// What a process does.
@@ -105,6 +119,7 @@ impl Config {
         let max_staleness = read.required("max-staleness", parse::duration_from(100));
         let last_used_flush = read.required("last-used-flush", parse::duration_from(10));
         let nats = nats(&mut read);
+        let audit = audit(&mut read);
         let key_prefix = read.required("key-prefix", parse::key_prefix);
         let public_key = read.optional("jwt-public-key", parse::public_key);
         let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
@@ -153,6 +168,7 @@ impl Config {
                 max_staleness: max_staleness?,
                 last_used_flush: last_used_flush?,
                 nats,
+                audit,
                 key_prefix: key_prefix?,
                 identity: identity?,
                 allowed_origins: origins,
@@ -177,6 +193,14 @@ fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
         replicas: replicas?,
         source: source?,
     })
+}
+
+/// How the tree is signed; `None` when there is none.
+fn audit(read: &mut parse::Reader<'_>) -> Option<AuditSettings> {
+    let key = read.optional("audit-key", parse::audit_key);
+    let interval = read.required("audit-interval", parse::duration_from(1_000));
+    let checkpoints = read.required("audit-checkpoints", parse::text);
+    Some(AuditSettings { key: key?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
 }
 
 /// Reads where events are published, for commands that need no more.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
+use keyledger_projections::audit::SigningKey;
 use reqwest::Url;
+use zeroize::Zeroizing;
 
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
 use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
@@ -179,6 +181,12 @@ pub(super) fn public_key(value: &str) -> Result<KeySource, String> {
             .map_err(|error| format!("the file {value:?} cannot be read: {error}"))?
     };
     VerifyingKey::from_pem(&pem).map(KeySource::PublicKey).map_err(|error| error.to_string())
+}
+
+pub(super) fn audit_key(value: &str) -> Result<SigningKey, String> {
+    let text = std::fs::read_to_string(value).map(Zeroizing::new);
+    let text = text.map_err(|error| format!("the file {value:?} cannot be read: {error}"))?;
+    SigningKey::parse(text.trim()).map_err(|error| error.to_string())
 }
 
 pub(super) fn jwks_url(value: &str) -> Result<KeySource, String> {

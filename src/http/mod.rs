@@ -20,6 +20,7 @@ mod position;
 mod problem;
 mod queries;
 mod server;
+mod tree;
 mod verification;
 mod wire;
 
@@ -44,6 +45,7 @@ pub use history::HistoryState;
 pub use position::Followers;
 pub use queries::QueryState;
 pub use server::{Exposure, serve};
+pub use tree::TreeState;
 pub use verification::Verifier;
 
 use problem::ApiError;
@@ -54,6 +56,7 @@ pub fn router(
     queries: QueryState,
     histories: HistoryState,
     audits: AuditState,
+    tree: TreeState,
     readiness: Readiness,
 ) -> Router {
     let cors = cors(commands.gate.allowed_origins());
@@ -62,6 +65,7 @@ pub fn router(
         .merge(query_routes().with_state(queries))
         .merge(history_routes().with_state(histories))
         .merge(audit::routes().with_state(audits))
+        .merge(tree::routes().with_state(tree))
         .merge(health_routes().with_state(readiness))
         .split_for_parts();
     finished(router.merge(SwaggerUi::new("/docs").url("/openapi.json", api)), cors)
@@ -139,6 +143,7 @@ pub fn openapi_document() -> OpenApi {
     document.merge(query_routes().into_openapi());
     document.merge(history_routes().into_openapi());
     document.merge(audit::routes().into_openapi());
+    document.merge(tree::routes().into_openapi());
     document.merge(health_routes().into_openapi());
     document
 }

@@ -156,3 +156,24 @@ impl utoipa::PartialSchema for MomentText {
 }
 
 impl utoipa::ToSchema for MomentText {}
+
+/// What may be answered to those who ask for a checkpoint.
+pub(super) struct NoCheckpoint;
+
+impl IntoResponses for NoCheckpoint {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            ("404", "No checkpoint was signed yet"),
+            ("503", "Not possible now; `Retry-After` tells when to try again"),
+        ])
+    }
+}
+
+/// What may be answered to those who ask for a proof.
+pub(super) struct NotInTree;
+
+impl IntoResponses for NotInTree {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("404", "The tree has no such event, or not this size")])
+    }
+}

@@ -11,6 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::key::{Corrupt, Refusal};
 use keyledger_domain::{KeyId, KeyNameError, ReasonError};
+use keyledger_projections::tree::TreeReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,6 +68,12 @@ pub(super) enum ApiError {
     NotYoursToView,
     #[error("only auditors may ask for this")]
     AuditorsOnly,
+    #[error("no checkpoint was signed yet")]
+    NoCheckpoint,
+    #[error("the tree has no such event, or not this size")]
+    NotInTree,
+    #[error("the tree cannot be read")]
+    Tree(#[from] TreeReadError),
     #[error("there is no such key")]
     KeyNotFound,
     #[error("there is no such path")]
@@ -163,6 +170,11 @@ impl ApiError {
             Self::InvalidHeader { .. } => kind(S::BAD_REQUEST, "invalid_header", "Invalid header"),
             Self::NotYoursToView => kind(S::FORBIDDEN, "not_authorized", "Not authorized"),
             Self::AuditorsOnly => kind(S::FORBIDDEN, "auditors_only", "Auditors only"),
+            Self::NoCheckpoint => kind(S::NOT_FOUND, "no_checkpoint", "No checkpoint yet"),
+            Self::NotInTree => kind(S::NOT_FOUND, "not_in_tree", "Not in the tree"),
+            Self::Tree(error) if error.is_unavailable() => {
+                kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
+            }
             Self::KeyNotFound => kind(S::NOT_FOUND, "key_not_found", "Key not found"),
             Self::PathNotFound => kind(S::NOT_FOUND, "path_not_found", "Path not found"),
             Self::MethodNotAllowed => {
@@ -185,6 +197,7 @@ impl ApiError {
             Self::Starting => kind(S::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::TimedOut => kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out"),
             Self::ReadTables(_)
+            | Self::Tree(_)
             | Self::Journal(ReadError::Corrupt { .. })
             | Self::Corrupt(_)
             | Self::Defect(_) => INTERNAL,
@@ -221,6 +234,9 @@ impl ApiError {
             }
             Self::NotYoursToView => "Not authorized to view this key".into(),
             Self::AuditorsOnly => "Only auditors may see this".into(),
+            Self::NoCheckpoint => "No checkpoint was signed yet".into(),
+            Self::NotInTree => "The tree has no such event, or not this size".into(),
+            Self::Tree(error) if !error.is_unavailable() => INTERNAL_SENTENCE.into(),
             Self::KeyNotFound => "Key not found".into(),
             Self::PathNotFound => "There is nothing at this path".into(),
             Self::MethodNotAllowed => "This path does not support that method".into(),
@@ -235,7 +251,7 @@ impl ApiError {
             Self::Journal(ReadError::Corrupt { .. }) | Self::Corrupt(_) | Self::Defect(_) => {
                 INTERNAL_SENTENCE.into()
             }
-            Self::ReadTables(_) | Self::Journal(ReadError::Unavailable(_)) => {
+            Self::ReadTables(_) | Self::Tree(_) | Self::Journal(ReadError::Unavailable(_)) => {
                 "The service cannot read its data at the moment".into()
             }
             Self::Starting => "The service is starting and cannot reach its data yet".into(),

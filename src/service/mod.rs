@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use keyledger_projections::tree::EventTree;
 use keyledger_projections::verification::Verification;
 use keyledger_projections::{Duty, Lease, OpenTablesError, Progress, ReadTables};
 use rand::RngExt;
@@ -26,13 +27,15 @@ use crate::readiness::{Part, Readiness, State};
 use crate::relay::{Relay, StreamDiffers};
 use crate::shutdown::StopSignals;
 use crate::telemetry::chain;
-use crate::upkeep::{IndexUpkeep, ReadSide};
+use crate::upkeep::{IndexUpkeep, ReadSide, TreeUpkeep};
 use crate::{development, http, upkeep};
 use open::{Journals, Places};
 
 /// How long it may take to give a lease back, and to record last uses.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 const LAST_FLUSH: Duration = Duration::from_millis(1_500);
+/// How long the last checkpoint may take.
+const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +177,19 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let relayed = relayed_by_us;
         tasks.spawn(Relay { journal, tables, lease, nats, readiness, relayed }.run());
     }
+    let mut treeing = None;
+    if let Some(audit) = config.audit.filter(|_| config.roles.projector) {
+        let upkeep = Arc::new(TreeUpkeep {
+            journal: journal.clone(),
+            tables: tables.clone(),
+            lease: lease(Duty::Tree),
+            audit,
+            clock: clock.clone(),
+            readiness: readiness.clone(),
+        });
+        treeing = Some(upkeep.clone());
+        tasks.spawn(async move { upkeep.keep().await });
+    }
     let router = match appends {
         None => http::health_router(readiness),
         Some(appends) => {
@@ -189,7 +205,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
                 http::CommandState { gate: gate.clone(), commands, followers },
                 http::QueryState { gate: gate.clone(), tables: tables.clone(), progress },
                 http::HistoryState { gate: gate.clone(), journal: journal.clone() },
-                http::AuditState { gate, journal, clock, stopping },
+                http::AuditState { gate: gate.clone(), journal, clock, stopping },
+                http::TreeState { gate, tree: EventTree::new(&tables) },
                 readiness,
             )
         }
@@ -226,8 +243,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         defect = first_defect(&mut tasks) => return Err(ServeError::Defect(defect)),
     }
     tasks.shutdown().await;
-    record_last_uses(&verification, &tables).await;
-    give_back(projecting.into_iter().chain(relaying)).await;
+    let signing = async {
+        if let Some(tree) = &treeing {
+            sign_last(tree).await;
+        }
+    };
+    tokio::join!(record_last_uses(&verification, &tables), signing);
+    let tree = treeing.map(|tree| tree.lease.clone());
+    give_back(projecting.into_iter().chain(relaying).chain(tree)).await;
     Ok(())
 }
 
@@ -237,6 +260,13 @@ async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTa
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "last uses are not recorded"),
         Err(_) => tracing::warn!("last uses are not recorded: that took too long"),
+    }
+}
+
+/// Signs what has happened since the last checkpoint.
+async fn sign_last(tree: &TreeUpkeep) {
+    if tokio::time::timeout(LAST_CHECKPOINT, tree.sign_last()).await.is_err() {
+        tracing::warn!("no last checkpoint is signed: that took too long");
     }
 }
 

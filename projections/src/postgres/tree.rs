@@ -12,8 +12,8 @@ use crate::WriteError;
 use crate::audit::merkle::{Tile, TreeHash};
 use crate::lease::{Duty, Term};
 use crate::tree::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF,
-    TILE, TREE, TreeRow, TreeStore, place_of,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    TreeRow, TreeStore, place_of,
 };
 
 /// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and
@@ -163,9 +163,9 @@ impl TreeStore for PostgresStore {
     }
 
     async fn last_checkpoint(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
-        let row = self.reads.ask(|connection| {
-            sqlx::query_as(LAST_CHECKPOINT).fetch_optional(connection).boxed()
-        });
+        let row = self
+            .reads
+            .ask(|connection| sqlx::query_as(LAST_CHECKPOINT).fetch_optional(connection).boxed());
         row.await
     }
 

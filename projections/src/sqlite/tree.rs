@@ -13,8 +13,8 @@ use crate::WriteError;
 use crate::audit::merkle::{Tile, TreeHash};
 use crate::lease::Term;
 use crate::tree::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF,
-    TILE, TREE, TreeRow, TreeStore, place_of,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    TreeRow, TreeStore, place_of,
 };
 
 static EVENTS: LazyLock<ManyRows> = LazyLock::new(|| {

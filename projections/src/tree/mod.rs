@@ -16,8 +16,8 @@ use crate::audit::EntryError;
 use crate::audit::merkle::{PlanError, Tile, TreeFull, TreeHash};
 pub use reader::EventTree;
 pub(crate) use store::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF,
-    TILE, TREE, TreeRow, TreeStore, place_of,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    TreeRow, TreeStore, place_of,
 };
 pub use writer::{TREE_BATCH, TreeWriter};
 

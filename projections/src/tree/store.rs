@@ -84,8 +84,7 @@ pub(crate) trait TreeStore: Send + Sync {
 
     /// Remembers, on the disk, what is about to be signed; tells which root is remembered for the
     /// size, which is another one if there was one before.
-    async fn remember(&self, size: i64, root: TreeHash, term: Term)
-    -> Result<Vec<u8>, WriteError>;
+    async fn remember(&self, size: i64, root: TreeHash, term: Term) -> Result<Vec<u8>, WriteError>;
 
     /// Keeps the note that was signed of a size.
     async fn keep_note(

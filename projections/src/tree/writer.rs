@@ -83,7 +83,11 @@ impl TreeWriter {
     ///
     /// # Errors
     /// [`TreeError::Write`], [`TreeError::Entry`] and [`TreeError::Full`].
-    pub async fn append(&mut self, events: &[RecordedEvent], to: Position) -> Result<(), TreeError> {
+    pub async fn append(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<(), TreeError> {
         let from = (self.position, number(self.frontier.size()));
         let mut changed = Vec::new();
         let mut ids: Vec<Uuid> = Vec::with_capacity(events.len());
@@ -100,9 +104,12 @@ impl TreeWriter {
             ids.push(event.id.as_uuid());
         }
         if !events.is_empty() {
-            changed.extend((0_u8..).zip(&self.tiles).filter(|(_, open)| !open.hashes.is_empty()).map(
-                |(level, open)| (Tile { level, index: open.index }, open.hashes.clone()),
-            ));
+            changed.extend(
+                (0_u8..)
+                    .zip(&self.tiles)
+                    .filter(|(_, open)| !open.hashes.is_empty())
+                    .map(|(level, open)| (Tile { level, index: open.index }, open.hashes.clone())),
+            );
         }
         let frontier = self.frontier.roots().iter().flat_map(|root| *root.as_bytes()).collect();
         let to = (to, number(self.frontier.size()));

@@ -1,6 +1,13 @@
 //! `keyledger audit`: for those who look into what happened.
 
 mod at;
+mod diff;
+mod export;
+mod keygen;
+mod notes;
+mod verify;
+
+use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
@@ -14,14 +21,29 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(at::command())
+        .subcommand(diff::command())
+        .subcommand(export::command())
+        .subcommand(keygen::command())
+        .subcommand(verify::command())
 }
 
-pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     match matches.subcommand() {
         Some(("at", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
-            block_on(at::run(matches))
+            block_on(at::run(matches))?;
         }
-        _ => Ok(()),
+        Some(("diff", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            return block_on(diff::run(matches));
+        }
+        Some(("export", matches)) => {
+            telemetry::start(&Logging::from_matches(matches)?);
+            block_on(export::run(matches))?;
+        }
+        Some(("keygen", matches)) => keygen::run(matches)?,
+        Some(("verify", matches)) => return verify::run(matches),
+        _ => {}
     }
+    Ok(ExitCode::SUCCESS)
 }

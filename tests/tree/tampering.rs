@@ -1,0 +1,124 @@
+//! One byte of each kind is altered, and is found and named.
+
+use sqlx::Connection;
+
+use super::{Log, example_says, work};
+
+/// A database administrator alters a row of the journal.
+async fn meddle(url: &str, statements: &[&'static str]) {
+    for statement in statements {
+        if url.starts_with("sqlite") {
+            let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+            sqlx::query(*statement).execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+            sqlx::query(*statement).execute(&mut connection).await.unwrap();
+        }
+    }
+}
+
+/// Another letter in the first place where this text stands.
+fn alter(log: &Log, from: &str, to: &str, text: &str, by: &str) {
+    let whole = std::fs::read_to_string(log.path(from)).unwrap();
+    assert!(whole.contains(text), "{text}");
+    std::fs::write(log.path(to), whole.replacen(text, by, 1)).unwrap();
+}
+
+async fn every_byte_counts(log: Log, alter_row: &[&'static str]) {
+    let service = log.setup().start().ready().await;
+    work(&service, 10).await;
+    assert!(service.stop().0.success());
+    std::fs::copy(log.path("data/checkpoints"), log.path("kept")).unwrap();
+    std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
+    assert!(log.export("all", &[]).status.success());
+    assert!(log.export("ann", &["--user", "ann"]).status.success());
+    assert_eq!(log.verify("all", &["--checkpoint", "kept"]).0, 0);
+    for good in ["all", "ann"] {
+        let (code, told) = example_says(&log, good);
+        assert_eq!(code, 0, "{told}");
+    }
+
+    // The exported file: an event, its leaf hash, the line of its range, the last line.
+    alter(&log, "all", "x", "\"name\":\"k5\"", "\"name\":\"k6\"");
+    let (code, told) = log.verify("x", &[]);
+    assert_eq!(code, 1);
+    assert!(told.contains("altered-event: event 5 (apikey-"), "{told}");
+    alter(&log, "all", "x", "{\"range\":0,\"hash\":\"", "{\"range\":0,\"hash\":\"AAAA");
+    assert!(log.verify("x", &[]).1.contains("unreadable-line"), "{told}");
+
+    // The checkpoint: its size, and who signed it.
+    alter(&log, "all", "x", "\\n11\\n", "\\n12\\n");
+    let (_, told) = log.verify("x", &[]);
+    assert!(told.contains("bad-signature: the signature of keys.example.com/tests+"), "{told}");
+    alter(&log, "kept", "x", "time 2", "time 1");
+    let (code, told) = log.verify("all", &["--checkpoint", "x"]);
+    assert_eq!(code, 2, "a checkpoint that is not believed is nothing to compare with: {told}");
+
+    // A proof.
+    let proven = std::fs::read_to_string(log.path("ann")).unwrap();
+    let at = proven.find("\"proof\":[\"").unwrap() + "\"proof\":[\"".len();
+    let letter = if &proven[at..=at] == "A" { "B" } else { "A" };
+    let altered = format!("{}{letter}{}", &proven[..at], &proven[at + 1..]);
+    std::fs::write(log.path("x"), altered).unwrap();
+    let (code, told) = log.verify("x", &[]);
+    assert!(code == 1 && told.contains("wrong-proof: event 0 (apikey-"), "{told}");
+
+    // A row of the journal.
+    meddle(&log.journal, alter_row).await;
+    assert!(log.export("altered", &[]).status.success());
+    let (code, told) = log.verify("altered", &[]);
+    assert_eq!(code, 1);
+    assert!(told.contains("altered-event: event 3 (apikey-"), "{told}");
+    let (code, example) = example_says(&log, "altered");
+    assert!(code == 1 && example.contains("altered-event: event 3 (apikey-"), "{example}");
+    assert_eq!(told.matches("altered").count(), 2, "this one and no other: {told}");
+}
+
+/// Whoever writes another history, with the key, is found by whoever kept a checkpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewritten_tail_is_found_against_an_earlier_checkpoint() {
+    let log = Log::on_sqlite();
+    let service = log.setup().start().ready().await;
+    work(&service, 10).await;
+    assert!(service.stop().0.success());
+    std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
+    meddle(
+        &log.journal,
+        &[
+            "DROP TRIGGER events_are_never_changed",
+            "UPDATE events SET data = replace(data, '\"k9\"', '\"k0\"') WHERE position = 10",
+        ],
+    )
+    .await;
+    // The read tables are made anew, as if nothing had been signed.
+    for file in ["read.db", "read.db-wal", "read.db-shm"] {
+        let _ = std::fs::remove_file(log.path("data").join(file));
+    }
+    let service = log.setup().start().ready().await;
+    service.user("ann").create("one more").await;
+    assert!(service.stop().0.success());
+    assert!(log.export("all", &[]).status.success());
+    assert_eq!(log.verify("all", &[]).0, 0, "it is signed, by whoever has the key");
+    let (code, told) = log.verify("all", &["--checkpoint", "kept"]);
+    assert!(code == 1 && told.contains("rewritten-history: the first 11 events"), "{told}");
+    let (code, told) = log.diff("kept", "data/checkpoints");
+    assert!(code == 1 && told.contains("rewritten-history"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_counts_on_sqlite() {
+    const ALTER: &[&str] = &[
+        "DROP TRIGGER events_are_never_changed",
+        "UPDATE events SET data = replace(data, '\"k3\"', '\"k4\"') WHERE position = 4",
+    ];
+    every_byte_counts(Log::on_sqlite(), ALTER).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_counts_on_postgres() {
+    const ALTER: &[&str] = &[
+        "DROP TRIGGER events_are_never_changed ON events",
+        "UPDATE events SET data = replace(data::text, '\"k3\"', '\"k4\"')::json WHERE position = 4",
+    ];
+    every_byte_counts(Log::on_postgres(), ALTER).await;
+}
