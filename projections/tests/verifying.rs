@@ -1,5 +1,6 @@
 //! The index answers what the fold of the events says, wherever it was loaded and followed on.
 
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use keyledger_domain::key::{KeyEvent, Standing, Verdict, fold};
@@ -146,7 +147,48 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
     assert_eq!(verify(0, 30), Err(Stale));
 }
 
+async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
+    const COUNT: usize = 2_500;
+    let (_database, tables) = tables(kind).await;
+    project(&tables, &creations(COUNT)).await;
+    let writer = IndexWriter::load(&tables).await.unwrap();
+    let freshness = Freshness::new(Duration::from_secs(60));
+    freshness.prove(Instant::now());
+    let verification = Verification { index: writer.index(), freshness };
+    let index = &verification.index;
+    let secrets: Vec<Secret> = (0..COUNT).map(secret).collect();
+    // Given up at a later moment each time, until it is done before that.
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        for secret in &secrets {
+            assert!(verification.verify(secret.expose(), at(COUNT + polls)).is_ok());
+        }
+        let mut recording = std::pin::pin!(index.record_uses(&tables));
+        let mut left = polls;
+        let recorded = std::future::poll_fn(|context| {
+            left -= 1;
+            match recording.as_mut().poll(context) {
+                Poll::Ready(recorded) => Poll::Ready(Some(recorded)),
+                Poll::Pending if left == 0 => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        if let Some(recorded) = recorded.await {
+            recorded.unwrap();
+            break;
+        }
+    }
+    assert!(polls > 5, "it took {polls} polls");
+    for number in (0..COUNT).step_by(97) {
+        let shown = tables.get(key_id(number)).await.unwrap().unwrap();
+        assert_eq!(shown.last_used_at, Some(at(COUNT + polls)));
+    }
+    assert_eq!(index.uses_waiting(), 0);
+}
+
 on_both_databases!(
+    uses_that_nobody_waits_to_see_recorded_wait_on,
     many_keys_are_found_and_followed,
     an_event_that_does_not_follow_stops_the_index,
     uses_wait_until_they_are_recorded,

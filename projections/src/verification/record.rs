@@ -184,10 +184,16 @@ impl Record {
         self.used.fetch_max(micros, Ordering::AcqRel) == UNUSED
     }
 
-    /// The last use that waits to be recorded, which from now on does not wait any more.
-    pub(super) fn take_use(&self) -> Option<Timestamp> {
-        let micros = self.used.swap(UNUSED, Ordering::AcqRel);
+    /// The last use that waits to be recorded.
+    pub(super) fn use_waiting(&self) -> Option<Timestamp> {
+        let micros = self.used.load(Ordering::Acquire);
         (micros != UNUSED).then(|| Timestamp::saturating_from_unix_micros(micros))
+    }
+
+    /// Notes that this use is recorded; tells whether it was the last, so that none waits any more.
+    pub(super) fn use_is_recorded(&self, at: Timestamp) -> bool {
+        let micros = at.unix_micros();
+        self.used.compare_exchange(micros, UNUSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -264,12 +270,22 @@ mod tests {
     #[test]
     fn the_last_use_waits_once() {
         let record = record(&particulars());
-        assert_eq!(record.take_use(), None);
+        assert_eq!(record.use_waiting(), None);
         assert!(record.note_use(at(5)));
         assert!(!record.note_use(at(9)));
         assert!(!record.note_use(at(7)));
-        assert_eq!(record.take_use(), Some(at(9)));
-        assert_eq!(record.take_use(), None);
+        assert_eq!(record.use_waiting(), Some(at(9)));
+        assert!(record.use_is_recorded(at(9)));
+        assert_eq!(record.use_waiting(), None);
         assert!(record.note_use(at(3)));
+    }
+
+    #[test]
+    fn a_use_while_another_is_recorded_waits_on() {
+        let record = record(&particulars());
+        assert!(record.note_use(at(5)));
+        assert!(!record.note_use(at(6)));
+        assert!(!record.use_is_recorded(at(5)));
+        assert_eq!(record.use_waiting(), Some(at(6)));
     }
 }
