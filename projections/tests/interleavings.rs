@@ -2,13 +2,16 @@
 //! very code that the index is made of.
 
 mod atomic {
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 }
 #[path = "../src/verification/slots.rs"]
 #[expect(dead_code, reason = "growth is by another table, which takes the place of this one")]
 mod slots;
 #[path = "../src/verification/standing.rs"]
 mod standing;
+#[path = "../src/verification/used.rs"]
+#[expect(dead_code, reason = "how many wait is only told")]
+mod used;
 
 use keyledger_domain::Revision;
 use keyledger_domain::key::Standing;
@@ -17,6 +20,7 @@ use loom::thread;
 
 use slots::{Place, Slots};
 use standing::StandingCell;
+use used::{LastUse, Marks};
 
 fn revision(number: u32) -> Revision {
     Revision::new(number)
@@ -83,5 +87,30 @@ fn a_key_that_was_found_is_found_again_while_others_are_added() {
         assert!(seen.is_none() || seen == Some(2));
         writing.join().unwrap();
         assert_eq!(slots.find(second, Some), Some(2));
+    });
+}
+
+/// Two who record at once, since one may have given up waiting, and whoever uses the key meanwhile.
+#[test]
+fn a_use_is_recorded_or_waits_whatever_is_recorded_meanwhile() {
+    // Of three threads there are too many orders; defects show with few changes from one to another.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let key = Arc::new((Marks::new(1), LastUse::new()));
+        key.0.note(0, &key.1, 5_000);
+        let record = |key: &(Marks, LastUse)| {
+            let at = key.0.places().next().and_then(|_| key.1.waiting());
+            key.0.is_recorded(0, &key.1, at);
+            at
+        };
+        let (uses, records) = (key.clone(), key.clone());
+        let using = thread::spawn(move || uses.0.note(0, &uses.1, 9_000));
+        let recording = thread::spawn(move || record(&records));
+        let recorded = record(&key);
+        using.join().unwrap();
+        let recorded = recorded.max(recording.join().unwrap());
+        assert_eq!(recorded.max(record(&key)), Some(9_000));
+        assert_eq!((key.0.places().next(), key.1.waiting()), (None, None));
     });
 }

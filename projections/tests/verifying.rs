@@ -179,7 +179,7 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
             break;
         }
     }
-    assert!(polls > 5, "it took {polls} polls");
+    assert!(polls > 1, "it was given up at least once");
     for number in (0..COUNT).step_by(97) {
         let shown = tables.get(key_id(number)).await.unwrap().unwrap();
         assert_eq!(shown.last_used_at, Some(at(COUNT + polls)));

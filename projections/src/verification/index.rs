@@ -10,7 +10,6 @@ use keyledger_domain::{KeyHash, Position, Revision};
 use super::record::{Particulars, Record};
 use super::records::Records;
 use super::slots::{Place, Slots};
-use super::uses::Waiting;
 use crate::Progress;
 
 /// The parts of the table that grow apart from each other, so that none takes long.
@@ -31,7 +30,6 @@ struct Shared {
     reached: AtomicI64,
     /// The same, for those who wait for it.
     progress: Progress,
-    uses: Waiting,
 }
 
 /// A key that was found.
@@ -53,7 +51,6 @@ impl Index {
             count: AtomicU32::new(0),
             reached: AtomicI64::new(Position::START.as_i64()),
             progress: Progress::default(),
-            uses: Waiting::new(),
         }))
     }
 
@@ -96,8 +93,8 @@ impl Index {
         active.or_else(|| part.find(place.within(PARTS), of_hash))
     }
 
-    pub(super) fn waiting_uses(&self) -> &Waiting {
-        &self.0.uses
+    pub(super) fn records(&self) -> &Records {
+        &self.0.records
     }
 
     pub(super) fn record(&self, number: u32) -> Option<&Record> {

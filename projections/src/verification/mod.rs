@@ -6,7 +6,7 @@
 //! a caller of this node was told.
 
 mod atomic {
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 }
 mod freshness;
 mod index;
@@ -14,6 +14,7 @@ mod record;
 mod records;
 mod slots;
 mod standing;
+mod used;
 mod uses;
 mod writer;
 
@@ -71,7 +72,7 @@ impl Verification {
         };
         match found.standing().1.verdict(key.expires_at, now) {
             Verdict::Valid => {
-                self.index.note_use(found.number, now);
+                self.index.records().note_use(found.number, now);
                 Ok(Outcome::Valid(key))
             }
             refused @ (Verdict::Revoked | Verdict::Expired | Verdict::NotFound) => {

@@ -1,7 +1,6 @@
 //! What is kept of a key: few bytes, since there may be millions, and those next to each other.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use keyledger_domain::key::Standing;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
@@ -10,6 +9,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::standing::StandingCell;
+use super::used::LastUse;
 
 /// What is known of a key, but for its standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +78,11 @@ pub(super) struct Record {
     /// the lengths of address and name; the address, the name, the owner if that is no UUID.
     packed: Packed,
     pub(super) standing: StandingCell,
-    /// When the key was last used, in microseconds, if that is not recorded yet.
-    used: AtomicI64,
+    pub(super) used: LastUse,
 }
 
 const HAS_EXPIRY: u8 = 1;
 const HAS_UUID: u8 = 2;
-/// No use waits to be recorded.
-const UNUSED: i64 = i64::MIN;
 
 impl Record {
     /// `None` for a text that is longer than any of ours.
@@ -118,11 +115,7 @@ impl Record {
             packed.extend_from_slice(text.as_bytes());
         }
         packed.shrink_to_fit();
-        Some(Self {
-            packed,
-            standing: StandingCell::new(revision, standing),
-            used: AtomicI64::new(UNUSED),
-        })
+        Some(Self { packed, standing: StandingCell::new(revision, standing), used: LastUse::new() })
     }
 
     pub(super) fn has_hash(&self, hash: &KeyHash) -> bool {
@@ -138,6 +131,11 @@ impl Record {
 
     pub(super) fn key_id(&self) -> Option<KeyId> {
         self.names().map(|(_, key_id)| key_id)
+    }
+
+    /// The last use of the key, if that is not recorded yet.
+    pub(super) fn last_use(&self) -> Option<Timestamp> {
+        self.used.waiting().map(Timestamp::saturating_from_unix_micros)
     }
 
     /// What was put in.
@@ -171,29 +169,6 @@ impl Record {
             created_at: time(*created),
             expires_at,
         })
-    }
-
-    /// Notes a use, to the millisecond; tells whether it is the first that waits to be recorded.
-    pub(super) fn note_use(&self, at: Timestamp) -> bool {
-        let micros = at.unix_micros();
-        // Keys that are used all the time need not be written to all the time.
-        let known = self.used.load(Ordering::Relaxed);
-        if known != UNUSED && micros < known.saturating_add(1_000) {
-            return false;
-        }
-        self.used.fetch_max(micros, Ordering::AcqRel) == UNUSED
-    }
-
-    /// The last use that waits to be recorded.
-    pub(super) fn use_waiting(&self) -> Option<Timestamp> {
-        let micros = self.used.load(Ordering::Acquire);
-        (micros != UNUSED).then(|| Timestamp::saturating_from_unix_micros(micros))
-    }
-
-    /// Notes that this use is recorded; tells whether it was the last, so that none waits any more.
-    pub(super) fn use_is_recorded(&self, at: Timestamp) -> bool {
-        let micros = at.unix_micros();
-        self.used.compare_exchange(micros, UNUSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -265,27 +240,5 @@ mod tests {
         assert!(!record(&of).packed.spilled());
         let name = "x".repeat(100);
         assert!(record(&Particulars { name: &name, ..of }).packed.spilled());
-    }
-
-    #[test]
-    fn the_last_use_waits_once() {
-        let record = record(&particulars());
-        assert_eq!(record.use_waiting(), None);
-        assert!(record.note_use(at(5)));
-        assert!(!record.note_use(at(9)));
-        assert!(!record.note_use(at(7)));
-        assert_eq!(record.use_waiting(), Some(at(9)));
-        assert!(record.use_is_recorded(at(9)));
-        assert_eq!(record.use_waiting(), None);
-        assert!(record.note_use(at(3)));
-    }
-
-    #[test]
-    fn a_use_while_another_is_recorded_waits_on() {
-        let record = record(&particulars());
-        assert!(record.note_use(at(5)));
-        assert!(!record.note_use(at(6)));
-        assert!(!record.use_is_recorded(at(5)));
-        assert_eq!(record.use_waiting(), Some(at(6)));
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use keyledger_domain::Timestamp;
+
 use super::record::Record;
+use super::used::Marks;
 
 /// How many there are of each: groups of pages of records.
 const GROUPS: usize = 1 << 10;
@@ -11,7 +14,12 @@ const PAGES: usize = 1 << 10;
 /// A page is a little less than a MiB, so that what an allocator adds to it does not begin another.
 const PAGE: usize = ((1 << 20) - 4_096) / size_of::<OnceLock<Record>>();
 
-type Page = Box<[OnceLock<Record>]>;
+struct Page {
+    records: Box<[OnceLock<Record>]>,
+    /// Which of them have a use that is not recorded yet.
+    used: Marks,
+}
+
 type Group = Box<[OnceLock<Page>]>;
 
 /// Records by their numbers, from 0 without a gap. One writer adds; what was added is read without
@@ -27,10 +35,16 @@ impl Records {
         Self(empty(GROUPS))
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&Record> {
+    /// The page of the record of this number, and its place there.
+    fn page(&self, number: u32) -> Option<(&Page, usize)> {
         let number = usize::try_from(number).ok()?;
         let group = self.0.get(number / PAGE / PAGES)?.get()?;
-        group.get(number / PAGE % PAGES)?.get()?.get(number % PAGE)?.get()
+        Some((group.get(number / PAGE % PAGES)?.get()?, number % PAGE))
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Record> {
+        let (page, place) = self.page(number)?;
+        page.records.get(place)?.get()
     }
 
     /// Puts in the record of this number, once. A number that is out of reach is left.
@@ -38,13 +52,50 @@ impl Records {
         let place = || {
             let number = usize::try_from(number).ok()?;
             let group = self.0.get(number / PAGE / PAGES)?.get_or_init(|| empty(PAGES));
-            let page = group.get(number / PAGE % PAGES)?.get_or_init(|| empty(PAGE));
-            page.get(number % PAGE)
+            let page = || Page { records: empty(PAGE), used: Marks::new(PAGE) };
+            let page = group.get(number / PAGE % PAGES)?.get_or_init(page);
+            page.records.get(number % PAGE)
         };
         if let Some(place) = place() {
             // It is set once: numbers are given once.
             let _ = place.set(record);
         }
+    }
+
+    /// Notes a use of the record of this number.
+    pub(super) fn note_use(&self, number: u32, at: Timestamp) {
+        if let Some((page, place)) = self.page(number)
+            && let Some(record) = page.records.get(place).and_then(OnceLock::get)
+        {
+            page.used.note(place, &record.used, at.unix_micros());
+        }
+    }
+
+    /// Notes that a use of the record of this number is recorded, or that none was there.
+    pub(super) fn use_is_recorded(&self, number: u32, at: Option<Timestamp>) {
+        if let Some((page, place)) = self.page(number)
+            && let Some(record) = page.records.get(place).and_then(OnceLock::get)
+        {
+            page.used.is_recorded(place, &record.used, at.map(|at| at.unix_micros()));
+        }
+    }
+
+    fn pages(&self) -> impl Iterator<Item = (usize, &Page)> {
+        let groups = self.0.iter().map_while(OnceLock::get);
+        groups.flat_map(|group| group.iter().map_while(OnceLock::get)).enumerate()
+    }
+
+    /// How many records have a use that waits to be recorded.
+    pub(super) fn used_count(&self) -> usize {
+        self.pages().map(|(_, page)| page.used.count()).sum()
+    }
+
+    /// The numbers of those records.
+    pub(super) fn used(&self) -> impl Iterator<Item = u32> {
+        self.pages().flat_map(|(index, page)| {
+            let number = move |place| u32::try_from(index * PAGE + place).ok();
+            page.used.places().filter_map(number)
+        })
     }
 }
 
