@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyledger_projections::verification::{Outcome, Particulars};
+use keyledger_projections::verification::{Outcome, Owner, Particulars};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
@@ -64,25 +64,24 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthori
 
 /// Whose key it is, for the service behind the gateway.
 fn identity(key: &Particulars<'_>) -> Response {
-    let mut id = uuid::Uuid::encode_buffer();
-    let id: &str = key.key_id.as_uuid().hyphenated().encode_lower(&mut id);
-    let mut owner = [0; 36];
-    let values = [
-        (KEY_ID, id),
-        (USER_ID, key.owner.text(&mut owner)),
-        (USER_EMAIL, key.owner_email.unwrap_or_default()),
-        (KEY_NAME, key.name),
-    ];
+    let mut buffer = uuid::Uuid::encode_buffer();
     // All values share one piece of memory.
     let mut all = String::with_capacity(256);
-    let ends = values.each_ref().map(|(_, value)| {
-        all.extend(utf8_percent_encode(value, ENCODED));
-        all.len()
-    });
+    all.push_str(key.key_id.as_uuid().hyphenated().encode_lower(&mut buffer));
+    let id = all.len();
+    match key.owner {
+        Owner::Uuid(uuid) => all.push_str(uuid.hyphenated().encode_lower(&mut buffer)),
+        Owner::Text(text) => all.extend(utf8_percent_encode(text, ENCODED)),
+    }
+    let owner = all.len();
+    all.extend(utf8_percent_encode(key.owner_email.unwrap_or_default(), ENCODED));
+    let email = all.len();
+    all.extend(utf8_percent_encode(key.name, ENCODED));
+    let values = [(KEY_ID, id), (USER_ID, owner), (USER_EMAIL, email), (KEY_NAME, all.len())];
     let all = Bytes::from(all);
     let mut headers = HeaderMap::with_capacity(8);
     let mut begin = 0;
-    for ((name, _), end) in values.into_iter().zip(ends) {
+    for (name, end) in values {
         // What is encoded so is always a value.
         if let Ok(value) = HeaderValue::from_maybe_shared(all.slice(begin..end)) {
             headers.insert(name, value);
