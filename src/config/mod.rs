@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_projections::audit::SigningKey;
+use keyledger_projections::audit::{SigningKey, VerifyingKey};
 
 use crate::identity::{KeySource, TokenRules};
 use crate::relay::NatsSettings;
@@ -201,6 +201,18 @@ fn audit(read: &mut parse::Reader<'_>) -> Option<AuditSettings> {
     let interval = read.required("audit-interval", parse::duration_from(1_000));
     let checkpoints = read.required("audit-checkpoints", parse::text);
     Some(AuditSettings { key: key?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
+}
+
+/// The public key of the log whose private key is set, for commands that need no more; `None` if
+/// none is set.
+///
+/// # Errors
+/// All [`Mistakes`] together.
+pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<VerifyingKey>, Mistakes> {
+    let mut read = parse::Reader::new(matches);
+    let key = read.optional("audit-key", parse::audit_key);
+    read.finish()?;
+    Ok(key.map(|key| key.verifying_key().clone()))
 }
 
 /// Reads where events are published, for commands that need no more.

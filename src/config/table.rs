@@ -26,6 +26,8 @@ pub enum Group {
     Stores,
     /// All that use NATS.
     Nats,
+    /// All that ask for the log's key.
+    LogKey,
     /// All.
     Logging,
 }
@@ -80,7 +82,7 @@ pub const SETTINGS: &[Setting] = &[
         "Issuer that a token must name"),
     setting!(Serve, "audit-role", "KEYLEDGER_AUDIT_ROLE", "keyledger:audit",
         "Role or scope that makes an auditor"),
-    setting!(Serve, "audit-key", "KEYLEDGER_AUDIT_KEY", "",
+    setting!(LogKey, "audit-key", "KEYLEDGER_AUDIT_KEY", "",
         "File of the private key that checkpoints are signed with; none: there is no tree"),
     setting!(Serve, "audit-interval", "KEYLEDGER_AUDIT_INTERVAL", "60s",
         "How often a checkpoint is signed when there is something new: 1s to 10m"),

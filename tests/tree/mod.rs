@@ -1,6 +1,9 @@
 //! History that proves itself: the tree, its checkpoints, exports and their check.
 
+mod agreement;
+mod sheets;
 mod tampering;
+mod walkthrough;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -101,12 +104,18 @@ impl Log {
 
 /// What the example checker, which shares no code with the program, says of a file.
 pub(crate) fn example_says(log: &Log, file: &str) -> (i32, String) {
+    example(log, file, &[])
+}
+
+/// The same, given these arguments too.
+fn example(log: &Log, file: &str, more: &[&str]) -> (i32, String) {
     const ROOT: &str = env!("CARGO_MANIFEST_DIR");
     let python = format!("{ROOT}/target/tools/audit/bin/python");
     assert!(Path::new(&python).exists(), "run `make tools` first");
     let checked = std::process::Command::new(python)
         .arg(format!("{ROOT}/examples/audit/verify.py"))
         .args(["--key", &log.key, file])
+        .args(more)
         .current_dir(log.folder.path())
         .output()
         .unwrap();

@@ -7,6 +7,7 @@
 
 mod reader;
 mod store;
+mod walk;
 mod writer;
 
 use keyledger_domain::{EventId, Position};
@@ -19,6 +20,7 @@ pub(crate) use store::{
     CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
     TreeRow, TreeStore, place_of,
 };
+pub use walk::Walk;
 pub use writer::{TREE_BATCH, TreeWriter};
 
 /// What the tree is.

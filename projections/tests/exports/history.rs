@@ -121,8 +121,8 @@ impl History {
         let mut out = Vec::new();
         let chosen: Vec<usize> =
             (0..self.events.len()).filter(|at| fits(&self.events[*at])).collect();
-        let header = self.header(Some(subset), chosen.len());
-        let mut writer = Writer::begin(&header, &mut out).unwrap();
+        let header = self.header(Some(subset), 0);
+        let mut writer = Writer::begin_uncounted(header, &mut out).unwrap();
         for at in chosen {
             let (index, size) =
                 (u64::try_from(at).unwrap(), u64::try_from(self.leaves.len()).unwrap());
@@ -130,7 +130,8 @@ impl History {
             let (entry, leaf) = (&self.entries[at], self.leaves[at]);
             writer.proven_event(index, entry, leaf, &proof, &mut out).unwrap();
         }
-        writer.finish(&mut out).unwrap();
+        let first = writer.finish(&mut out).unwrap().unwrap();
+        out[..first.len()].copy_from_slice(&first);
         out
     }
 

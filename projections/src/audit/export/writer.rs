@@ -14,7 +14,10 @@ use crate::audit::merkle::Frontier;
 pub struct Writer {
     crc32: Hasher,
     whole: bool,
-    announced: u64,
+    /// How many events the first line announces; `None` while that line is left blank.
+    announced: Option<u64>,
+    /// The first line that comes in the end, where it was left blank.
+    first: Option<Header>,
     written: u64,
     /// The least index that the next event of a subset can have.
     least: u64,
@@ -52,19 +55,36 @@ impl Writer {
     /// # Errors
     /// [`ExportError::Json`].
     pub fn begin(header: &Header, out: &mut Vec<u8>) -> Result<Self, ExportError> {
-        let mut writer = Self {
+        let mut writer = Self::new(header, Some(header.events));
+        let from = out.len();
+        out.extend(first_line(header, 0)?);
+        writer.sum(from, out);
+        Ok(writer)
+    }
+
+    /// Begins an export of events that nobody has counted: its first line is left blank, and
+    /// [`Writer::finish`] tells what belongs there.
+    ///
+    /// # Errors
+    /// [`ExportError::Json`].
+    pub fn begin_uncounted(header: Header, out: &mut Vec<u8>) -> Result<Self, ExportError> {
+        let most = Header { events: u64::MAX, ..header };
+        let length = first_line(&most, 0)?.len();
+        out.resize(out.len().saturating_add(length), b' ');
+        let writer = Self::new(&most, None);
+        Ok(Self { first: Some(most), ..writer })
+    }
+
+    fn new(header: &Header, announced: Option<u64>) -> Self {
+        Self {
             crc32: Hasher::new(),
             whole: header.subset.is_none(),
-            announced: header.events,
+            announced,
+            first: None,
             written: 0,
             least: 0,
             range: Frontier::default(),
-        };
-        let from = out.len();
-        serde_json::to_writer(&mut *out, header)?;
-        out.push(b'\n');
-        writer.sum(from, out);
-        Ok(writer)
+        }
     }
 
     /// Writes the next event of a whole export. `leaf` is the hash that the tree holds: where the
@@ -113,20 +133,30 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the export with its last line.
+    /// Ends the export with its last line. Where the first line was left blank, this is what takes
+    /// its place.
     ///
     /// # Errors
-    /// [`ExportError::Count`].
-    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        if self.written != self.announced {
-            let (announced, written) = (self.announced, self.written);
+    /// [`ExportError::Count`] and [`ExportError::Json`].
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Option<Vec<u8>>, ExportError> {
+        let written = self.written;
+        if let Some(announced) = self.announced.filter(|announced| *announced != written) {
             return Err(ExportError::Count { announced, written });
         }
         if self.range.size() > 0 {
             self.end_range(None, out);
         }
-        out.extend_from_slice(trailer(self.written, self.crc32.finalize()).as_bytes());
-        Ok(())
+        let mut first = None;
+        if let Some(most) = self.first.take() {
+            let length = first_line(&most, 0)?.len();
+            let line = first_line(&Header { events: written, ..most }, length)?;
+            let mut crc32 = Hasher::new();
+            crc32.update(&line);
+            crc32.combine(&self.crc32);
+            (self.crc32, first) = (crc32, Some(line));
+        }
+        out.extend_from_slice(trailer(written, self.crc32.finalize()).as_bytes());
+        Ok(first)
     }
 
     fn end_range(&mut self, hash: Option<TreeHash>, out: &mut Vec<u8>) {
@@ -160,4 +190,12 @@ impl Writer {
     fn sum(&mut self, from: usize, out: &[u8]) {
         self.crc32.update(out.get(from..).unwrap_or_default());
     }
+}
+
+/// The first line, with spaces before its end where it would be shorter than this.
+fn first_line(header: &Header, length: usize) -> Result<Vec<u8>, ExportError> {
+    let mut line = serde_json::to_vec(header)?;
+    line.resize(line.len().max(length.saturating_sub(1)), b' ');
+    line.push(b'\n');
+    Ok(line)
 }
