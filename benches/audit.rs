@@ -30,12 +30,7 @@ const PAIRS: usize = 15;
 /// So long that the tree has taken in what one round left, before the next begins.
 const SETTLE: Duration = Duration::from_millis(500);
 
-pub(crate) async fn run() {
-    exports().await;
-    creates();
-}
-
-async fn exports() {
+pub(crate) async fn exports() {
     let folder = crate::folder();
     fill_million(folder.path()).await;
     let key = SigningKey::from_seed(NAME, Zeroizing::new([1; 32])).unwrap();
@@ -144,7 +139,7 @@ fn hash(path: &Path) -> f64 {
     }
 }
 
-fn creates() {
+pub(crate) fn creates() {
     let (on_folder, off_folder) = (crate::folder(), crate::folder());
     let key = SigningKey::from_seed(NAME, Zeroizing::new([1; 32])).unwrap();
     std::fs::write(on_folder.path().join("audit.key"), &*key.private_text()).unwrap();

@@ -17,7 +17,7 @@ use crate::audit::EntryError;
 use crate::audit::merkle::{PlanError, Tile, TreeFull, TreeHash};
 pub use reader::EventTree;
 pub(crate) use store::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
     TreeRow, TreeStore, place_of,
 };
 pub use walk::Walk;
