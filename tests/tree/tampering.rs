@@ -5,7 +5,7 @@ use sqlx::Connection;
 use super::{Log, example_says, work};
 
 /// A database administrator alters a row of the journal.
-async fn meddle(url: &str, statements: &[&'static str]) {
+pub(super) async fn meddle(url: &str, statements: &[&'static str]) {
     for statement in statements {
         if url.starts_with("sqlite") {
             let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
@@ -16,6 +16,12 @@ async fn meddle(url: &str, statements: &[&'static str]) {
         }
     }
 }
+
+/// What alters event 3.
+pub(super) const ALTER_SQLITE: &[&str] = &[
+    "DROP TRIGGER events_are_never_changed",
+    "UPDATE events SET data = replace(data, '\"k3\"', '\"k4\"') WHERE position = 4",
+];
 
 /// Another letter in the first place where this text stands.
 fn alter(log: &Log, from: &str, to: &str, text: &str, by: &str) {
@@ -90,10 +96,7 @@ async fn a_rewritten_tail_is_found_against_an_earlier_checkpoint() {
         ],
     )
     .await;
-    // The read tables are made anew, as if nothing had been signed.
-    for file in ["read.db", "read.db-wal", "read.db-shm"] {
-        let _ = std::fs::remove_file(log.path("data").join(file));
-    }
+    log.forget_the_tree();
     let service = log.setup().start().ready().await;
     service.user("ann").create("one more").await;
     assert!(service.stop().0.success());
@@ -107,11 +110,7 @@ async fn a_rewritten_tail_is_found_against_an_earlier_checkpoint() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_byte_counts_on_sqlite() {
-    const ALTER: &[&str] = &[
-        "DROP TRIGGER events_are_never_changed",
-        "UPDATE events SET data = replace(data, '\"k3\"', '\"k4\"') WHERE position = 4",
-    ];
-    every_byte_counts(Log::on_sqlite(), ALTER).await;
+    every_byte_counts(Log::on_sqlite(), ALTER_SQLITE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
