@@ -7,7 +7,7 @@ use keyledger_domain::{EventId, Position};
 use super::store::CheckpointRow;
 use super::{SignedCheckpoint, TreeReadError, TreeState};
 use crate::ReadTables;
-use crate::audit::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash};
+use crate::audit::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash, root_of};
 
 /// How many bytes a hash has.
 const HASH: usize = 32;
@@ -67,13 +67,18 @@ impl EventTree {
         Ok(hashes)
     }
 
-    /// The hashes over whole ranges of 256 leaves that the tree keeps: those from number
-    /// `tile * 256`, 256 at most.
+    /// The hash over a range of a tree of this size: the one that the tree keeps, if the range is
+    /// full.
     ///
     /// # Errors
     /// [`TreeReadError::Unavailable`] and [`TreeReadError::Damaged`].
-    pub async fn ranges(&self, tile: u64) -> Result<Vec<TreeHash>, TreeReadError> {
-        self.tile(Tile { level: 1, index: tile }).await
+    pub async fn range(&self, range: u64, size: u64) -> Result<TreeHash, TreeReadError> {
+        let node = Node { level: 8, index: range };
+        if range >= size >> 8 {
+            return Ok(root_of(self.leaves(range, size).await?));
+        }
+        let tile = Tile::of(node);
+        tile.hash_of(node, &self.tile(tile).await?).map_err(|_| TreeReadError::short(tile))
     }
 
     /// The root of the tree when it had this size.

@@ -22,20 +22,15 @@ pub(super) fn command() -> Command {
         .about("Tell whether one checkpoint continues another, by the stored tree: 0 yes, 1 no")
         .arg(file("one", "A checkpoint; of a file of several, the last"))
         .arg(file("other", "Another"))
-        .arg(
-            key.help("A public key of the log; may be given again")
-                .action(ArgAction::Append)
-                .required(true),
-        )
+        .arg(key.help("The public key of the log").action(ArgAction::Set).required(true))
         .args(args(&[Group::Stores, Group::Logging]))
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-    let keys = matches.get_many::<String>("public-key").unwrap_or_default();
-    let keys: Vec<VerifyingKey> = keys.map(|key| key.parse()).collect::<Result<_, _>>()?;
+    let public: VerifyingKey = text("public-key").parse()?;
     let last = |name: &str| {
-        let checkpoints = notes::read(&text(name), &keys)?;
+        let checkpoints = notes::read(&text(name), std::slice::from_ref(&public))?;
         checkpoints.into_iter().next_back().context("there is no checkpoint")
     };
     let (one, other) = (last("one")?, last("other")?);

@@ -5,22 +5,21 @@ use std::io::{BufWriter, Write};
 
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
+use keyledger_domain::Timestamp;
 use keyledger_domain::key::KeyEvent;
-use keyledger_domain::{Position, RecordedEvent, Timestamp};
-use keyledger_projections::audit::export::{Header, Subset, Writer};
-use keyledger_projections::audit::merkle::TreeHash;
-use keyledger_projections::audit::{Checkpoint, Entry, VerifyingKey};
-use keyledger_projections::tree::{EventTree, SignedCheckpoint};
-use keyledger_projections::{Delivery, ReadTables};
+use keyledger_projections::ReadTables;
+use keyledger_projections::audit::export::{Header, RANGE, Subset, Writer};
+use keyledger_projections::audit::{Checkpoint, VerifyingKey};
+use keyledger_projections::tree::EventTree;
 
+use super::places::{Placed, Places};
 use crate::cli::say;
 use crate::config::{Group, Stores, args};
-use crate::journal::{self, JournalReader, Subscription};
+use crate::journal;
 
-/// How many leaves share a range.
-const RANGE: u64 = 256;
+/// How many bytes are gathered before they are written.
+const PIECE: usize = 256 * 1024;
 
 pub(super) fn command() -> Command {
     let value = |name: &'static str, help: &'static str, of: &'static str| {
@@ -48,18 +47,20 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         bail!("no checkpoint was signed yet: run the service with KEYLEDGER_AUDIT_KEY first");
     };
     let checkpoint = Checkpoint::open(&signed.note, std::slice::from_ref(&public))?;
+    let size = signed.size;
     let events = match &subset {
-        None => signed.size,
-        Some(subset) => count(&*journal, &signed, subset).await?,
+        None => size,
+        Some(subset) => count(Places::new(&*journal, &tree, size).await?, subset).await?,
     };
     let header =
         Header::new(checkpoint.origin, subset, public.to_string(), signed.note.clone(), events);
     let path = text("out").unwrap_or_default();
     let file = File::create_new(&path);
     let file = file.with_context(|| format!("the file {path:?} cannot be made"))?;
-    let mut export = Export { tree, size: signed.size, header, file: BufWriter::new(file) };
-    export.write(journal.subscribe(Position::START)).await?;
-    say(&format!("Exported {events} events as of a checkpoint of {}.", signed.size))
+    let events = Places::new(&*journal, &tree, size).await?;
+    let mut export = Export { tree, size, header, file: BufWriter::new(file) };
+    let written = export.write(events).await?;
+    say(&format!("Exported {written} events as of a checkpoint of {size}."))
 }
 
 fn subset(matches: &ArgMatches) -> anyhow::Result<Option<Subset>> {
@@ -90,30 +91,15 @@ fn holds(subset: &Subset, event: &KeyEvent) -> bool {
 }
 
 /// How many of the checkpoint's events are wanted.
-async fn count(
-    journal: &dyn JournalReader,
-    signed: &SignedCheckpoint,
-    subset: &Subset,
-) -> anyhow::Result<u64> {
-    let mut events = journal.subscribe(Position::START);
+async fn count(mut events: Places, subset: &Subset) -> anyhow::Result<u64> {
     let mut wanted = 0;
-    for index in 0..signed.size {
-        wanted += u64::from(holds(subset, &next(&mut events, index, signed.size).await?.event));
+    while let Some(placed) = events.next().await? {
+        wanted += u64::from(placed.leaf.is_some() && holds(subset, &placed.event.event));
     }
     Ok(wanted)
 }
 
-/// The event at this index.
-async fn next(events: &mut Subscription, index: u64, size: u64) -> anyhow::Result<RecordedEvent> {
-    match events.next().await.transpose()? {
-        Some(Delivery::Event(event)) => Ok(event),
-        Some(Delivery::CaughtUp(_)) | None => {
-            bail!("the journal holds {index} events, but a checkpoint of {size} was signed")
-        }
-    }
-}
-
-/// An export that is being written; it holds one range in memory.
+/// An export that is being written, a piece at a time.
 struct Export {
     tree: EventTree,
     size: u64,
@@ -122,50 +108,60 @@ struct Export {
 }
 
 impl Export {
-    async fn write(&mut self, mut events: Subscription) -> anyhow::Result<()> {
+    /// Writes what there is; tells how many events that were.
+    async fn write(&mut self, mut events: Places) -> anyhow::Result<u64> {
         let bar = ProgressBar::new(self.size).with_style(ProgressStyle::with_template(
             "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
         )?);
         let mut out = Vec::new();
         let mut writer = Writer::begin(&self.header, &mut out)?;
-        for range in 0..self.size.div_ceil(RANGE) {
-            let leaves = self.tree.leaves(range, self.size).await?;
-            let kept = self.range(range).await?;
-            let last = leaves.len().saturating_sub(1);
-            for (place, leaf) in leaves.into_iter().enumerate() {
-                let index = range * RANGE + u64::try_from(place)?;
-                let event = next(&mut events, index, self.size).await?;
-                let entry = Entry::of(&event)?;
-                match &self.header.subset {
-                    None => {
-                        let kept = kept.filter(|_| place == last);
-                        writer.event(&entry, leaf, kept, &mut out)?;
-                    }
-                    Some(subset) if holds(subset, &event.event) => {
-                        let proof = self.tree.inclusion(index, self.size).await?;
-                        writer.proven_event(index, &entry, leaf, &proof, &mut out)?;
-                    }
-                    Some(_) => {}
+        let (mut written, mut range) = (0, 0);
+        while let Some(Placed { index, event, entry, leaf }) = events.next().await? {
+            bar.set_position(index.saturating_add(1).min(self.size));
+            match (&self.header.subset, leaf) {
+                (None, leaf) => {
+                    // One that the tree does not have stands where the journal has it.
+                    let upto = if leaf.is_some() { index / RANGE } else { range };
+                    self.ranges(&mut writer, &mut range, upto, &mut out).await?;
+                    let leaf = leaf.unwrap_or_else(|| entry.hash());
+                    writer.event(index, &entry, leaf, &mut out)?;
+                    written += 1;
                 }
-                bar.inc(1);
+                (Some(subset), Some(leaf)) if holds(subset, &event.event) => {
+                    let proof = self.tree.inclusion(index, self.size).await?;
+                    writer.proven_event(index, &entry, leaf, &proof, &mut out)?;
+                    written += 1;
+                }
+                (Some(_), _) => {}
             }
-            self.file.write_all(&out)?;
-            out.clear();
+            if out.len() >= PIECE {
+                self.file.write_all(&out)?;
+                out.clear();
+            }
+        }
+        if self.header.subset.is_none() {
+            self.ranges(&mut writer, &mut range, self.size.div_ceil(RANGE), &mut out).await?;
         }
         writer.finish(&mut out)?;
         self.file.write_all(&out)?;
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         bar.finish();
-        Ok(())
+        Ok(written)
     }
 
-    /// The hash that the tree keeps over a range, if that is full.
-    async fn range(&self, range: u64) -> anyhow::Result<Option<TreeHash>> {
-        if (range + 1) * RANGE > self.size {
-            return Ok(None);
+    /// Writes the lines of the ranges before this one.
+    async fn ranges(
+        &self,
+        writer: &mut Writer,
+        range: &mut u64,
+        upto: u64,
+        out: &mut Vec<u8>,
+    ) -> anyhow::Result<()> {
+        while *range < upto {
+            writer.range(*range, self.tree.range(*range, self.size).await?, out);
+            *range += 1;
         }
-        let kept = self.tree.ranges(range / RANGE).await?;
-        Ok(kept.get(usize::try_from(range % RANGE)?).copied())
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod diff;
 mod export;
 mod keygen;
 mod notes;
+mod places;
 mod verify;
 
 use std::process::ExitCode;
