@@ -1,5 +1,7 @@
 //! History that proves itself: the tree, its checkpoints, exports and their check.
 
+mod journals;
+mod meddling;
 mod nodes;
 mod publishing;
 mod rotation;
@@ -10,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
+use keyledger_test_servers::kurrentdb::{Database, Server};
 use keyledger_test_servers::postgres::Postgres;
 
 use crate::support::stores::new_database;
@@ -24,6 +27,8 @@ pub(crate) struct Log {
     pub(crate) journal: String,
     pub(crate) read: String,
     pub(crate) key: String,
+    /// The stand-in that has the journal, if it has.
+    server: Option<std::sync::Arc<Server>>,
 }
 
 impl Log {
@@ -35,11 +40,21 @@ impl Log {
         Self::new(|_, _| new_database(Postgres::shared()))
     }
 
+    /// The journal on KurrentDB, the tree in a file.
+    pub(crate) fn on_kurrentdb() -> Self {
+        let server = std::sync::Arc::new(Server::start());
+        Self { journal: server.url(), server: Some(server), ..Self::on_sqlite() }
+    }
+
+    pub(crate) fn database(&self) -> Option<&Database> {
+        self.server.as_ref().map(|server| server.database())
+    }
+
     fn new(url: impl Fn(&Path, &str) -> String) -> Self {
         let folder = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
         let key = new_key(folder.path(), NAME, "audit.key");
         let (journal, read) = (url(folder.path(), "journal"), url(folder.path(), "read"));
-        Self { folder, journal, read, key }
+        Self { folder, journal, read, key, server: None }
     }
 
     pub(crate) fn setup(&self) -> Setup {
@@ -84,8 +99,11 @@ impl Log {
             .unwrap()
     }
 
-    /// The read tables in files are made anew, as if nothing had been signed.
-    pub(crate) fn forget_the_tree(&self) {
+    /// The read tables will be made anew, as if nothing had been signed.
+    pub(crate) fn forget_the_tree(&mut self) {
+        if self.read.starts_with("postgres") {
+            self.read = new_database(Postgres::shared());
+        }
         for file in ["read.db", "read.db-wal", "read.db-shm"] {
             let _ = std::fs::remove_file(self.path("data").join(file));
         }
@@ -93,13 +111,8 @@ impl Log {
 
     /// Whether one of these continues the other.
     pub(crate) fn diff(&self, one: &str, other: &str) -> (i32, String) {
-        self.diff_trusting(one, other, &self.key)
-    }
-
-    /// The same for someone who trusts this key too.
-    pub(crate) fn diff_trusting(&self, one: &str, other: &str, key: &str) -> (i32, String) {
         let compared = keyledger(self.folder.path())
-            .args(["audit", "diff", one, other, "--public-key", &self.key, "--public-key", key])
+            .args(["audit", "diff", one, other, "--public-key", &self.key])
             .env("KEYLEDGER_READ_URL", &self.read)
             .output()
             .unwrap();

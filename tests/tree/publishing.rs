@@ -132,7 +132,7 @@ async fn a_message_of_someone_else_stops_the_publishing_and_not_the_signing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_published_behind_a_checkpoint_that_it_does_not_continue() {
-    let (log, nats) = (Log::on_sqlite(), Nats::start(Version::Current));
+    let (mut log, nats) = (Log::on_sqlite(), Nats::start(Version::Current));
     let service = with(&log, &nats).start().ready().await;
     work(&service, 10).await;
     assert!(service.stop().0.success());

@@ -23,7 +23,7 @@ pub(super) struct Places {
     events: Subscription,
     tree: EventTree,
     size: u64,
-    /// How far in the journal the tree has come: what follows is not in it yet.
+    /// How far in the journal the tree has come.
     position: Position,
     placing: Placing,
     /// How many leaves have found their events.
@@ -95,13 +95,12 @@ impl Places {
         {
             return self.place(next, event, entry).await;
         }
-        if event.position > self.position {
-            return Ok(());
-        }
         match self.tree.leaf_of(event.id).await? {
             // It came after the checkpoint.
             Some(place) if place >= self.size => Ok(()),
             Some(place) => self.place(place, event, entry).await,
+            // It is not in the tree yet.
+            None if event.position > self.position => Ok(()),
             None => {
                 let few = self.unknown.len() < MOST_UNKNOWN;
                 ensure!(
