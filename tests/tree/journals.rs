@@ -11,6 +11,9 @@ struct Case {
     found: &'static [&'static str],
 }
 
+/// Where events are missing, the tree of the kept checkpoint cannot be built.
+const UNCOMPARED: &str = "uncompared-checkpoint: the earlier checkpoint of 11 events";
+
 /// Of the history that [`work`] makes of 10 keys: event 0 creates the first, 1 to 9 the others, and 10
 /// revokes the first.
 #[rustfmt::skip]
@@ -37,11 +40,11 @@ const FOUND: &[Case] = &[
         found: &["unreadable"] },
     Case { what: "the first is taken out", at: 0, change: Change::Remove,
         found: &["count-differs: 11 events are announced, 10", "missing-events: event 0 is missing",
-            "revision-gap: event 10 of apikey-"] },
+            "revision-gap: event 10 of apikey-", UNCOMPARED] },
     Case { what: "one is taken out", at: 6, change: Change::Remove,
-        found: &["count-differs: 11 events are announced, 10", "missing-events: event 6 is missing"] },
+        found: &["count-differs: 11 events are announced, 10", "missing-events: event 6 is missing", UNCOMPARED] },
     Case { what: "the last is taken out", at: 10, change: Change::Remove,
-        found: &["count-differs: 11 events are announced, 10", "missing-events: event 10 is missing"] },
+        found: &["count-differs: 11 events are announced, 10", "missing-events: event 10 is missing", UNCOMPARED] },
     Case { what: "two change places", at: 2, change: Change::Swap(7),
         found: &["reordered-event: event 2 stands", "reordered-event: event 7 stands"] },
     Case { what: "two neighbours change places", at: 4, change: Change::Swap(5),
@@ -75,6 +78,7 @@ async fn each_alteration_is_named(log: Log) {
     assert!(service.stop().0.success());
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     let backup = Backup::of(&log).await;
+    let mut wrong = Vec::new();
     for case in FOUND {
         change(&log, &events, case.at, case.change).await;
         let found = found(&log);
@@ -86,9 +90,12 @@ async fn each_alteration_is_named(log: Log) {
             .map(|found| if *found == "unreadable" { &*unreadable } else { found })
             .collect();
         let is_named = found.iter().zip(&expected).all(|(told, begin)| told.starts_with(begin));
-        assert!(is_named && found.len() == expected.len(), "{}: {found:#?}", case.what);
+        if !is_named || found.len() != expected.len() {
+            wrong.push((case.what, found));
+        }
         backup.restore(&log).await;
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(log.export("all", &[]).status.success());
     let (code, told) = log.verify("all", &["--checkpoint", "kept"]);
     assert_eq!(code, 0, "as it was: {told}");
