@@ -86,6 +86,7 @@ impl TreeUpkeep {
     /// does not continue what was signed ends it, with an alarm.
     pub async fn keep(&self) {
         self.tell(State::Starting);
+        self.tell_published(State::Starting);
         let (mut pause, mut is_ours) = (Pause::new(), false);
         loop {
             match self.lease.claim().await {
@@ -112,9 +113,7 @@ impl TreeUpkeep {
                 Ok(None) => {
                     is_ours = false;
                     self.tell(State::Ready);
-                    if let Some(published) = &self.published {
-                        published.tell(State::Ready);
-                    }
+                    self.tell_published(State::Ready);
                     tokio::time::sleep(self.lease.period() / 3).await;
                 }
                 Err(error) => {
@@ -240,6 +239,12 @@ impl TreeUpkeep {
 
     fn tell(&self, state: State) {
         self.readiness.set(Part::Tree, state);
+    }
+
+    fn tell_published(&self, state: State) {
+        if let Some(published) = &self.published {
+            published.tell(state);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! History that proves itself: the tree, its checkpoints, exports and their check.
 
+mod files;
 mod journals;
 mod meddling;
 mod nodes;
