@@ -75,8 +75,8 @@ async fn the_tree_is_that_of_the_events_however_they_come(kind: Kind) {
         let proof = walk.inclusion(index).await.unwrap();
         verify_inclusion(*leaf, index, size, &proof, root).unwrap();
         let at = usize::try_from(index / 256 * 256).unwrap();
-        let kept = leaves.get(at..at + 256).map(|leaves| root_of(leaves.iter().copied()));
-        assert_eq!(walk.range(index / 256).await.unwrap(), kept);
+        let range = &leaves[at..leaves.len().min(at + 256)];
+        assert_eq!(walk.range(index / 256).await.unwrap(), root_of(range.iter().copied()));
     }
 }
 

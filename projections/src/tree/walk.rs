@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{EventTree, TreeReadError};
-use crate::audit::merkle::{Node, Plan, Tile, TreeHash};
+use crate::audit::merkle::{Node, Plan, TILE_WIDTH, Tile, TreeHash, root_of};
 
 /// How many tiles are kept before those that are behind are forgotten.
 const KEPT: usize = 64;
@@ -20,7 +20,7 @@ impl Walk {
         Self { size, tiles: Tiles::new(tree) }
     }
 
-    /// The hash of a leaf; none before it are asked for again.
+    /// The hash of a leaf.
     ///
     /// # Errors
     /// Every variant of [`TreeReadError`].
@@ -29,15 +29,19 @@ impl Walk {
         self.tiles.hash(Node { level: 0, index: leaf }).await
     }
 
-    /// The hash that the tree keeps over a range of 256 leaves; `None` if that is not full.
+    /// The hash over a range of 256 leaves: the one that the tree keeps, if the range is full.
     ///
     /// # Errors
     /// Every variant of [`TreeReadError`].
-    pub async fn range(&mut self, range: u64) -> Result<Option<TreeHash>, TreeReadError> {
-        if range >= self.size >> 8 {
-            return Ok(None);
+    pub async fn range(&mut self, range: u64) -> Result<TreeHash, TreeReadError> {
+        if range < self.size >> 8 {
+            return self.tiles.hash(Node { level: 8, index: range }).await;
         }
-        self.tiles.hash(Node { level: 8, index: range }).await.map(Some)
+        let mut leaves = Vec::new();
+        for index in range.saturating_mul(u64::from(TILE_WIDTH))..self.size {
+            leaves.push(self.tiles.hash(Node { level: 0, index }).await?);
+        }
+        Ok(root_of(leaves))
     }
 
     /// The proof that the tree has a leaf.

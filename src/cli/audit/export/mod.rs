@@ -1,5 +1,6 @@
 //! `keyledger audit export`: events in one file.
 
+mod places;
 mod proven;
 mod selection;
 mod sheet;

@@ -4,22 +4,19 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
 use anyhow::bail;
-use futures::StreamExt;
 use indicatif::ProgressBar;
-use keyledger_domain::{EventFilter, Position, RecordedEvent};
-use keyledger_projections::audit::export::{Header, Writer};
-use keyledger_projections::audit::{Checkpoint, Entry, VerifyingKey};
+use keyledger_domain::EventFilter;
+use keyledger_projections::ReadTables;
+use keyledger_projections::audit::export::{Header, RANGE, Writer};
+use keyledger_projections::audit::{Checkpoint, VerifyingKey};
 use keyledger_projections::tree::{EventTree, Walk};
-use keyledger_projections::{Delivery, ReadTables};
 
+use super::places::{Placed, Places};
 use super::selection::subset;
 use super::{create, progress};
 use crate::config::Stores;
-use crate::journal::{self, Subscription};
-use crate::replay::deliveries;
+use crate::journal;
 
-/// How many leaves share a range.
-const RANGE: u64 = 256;
 /// How many bytes are gathered before they are written.
 const PIECE: usize = 256 * 1024;
 
@@ -47,86 +44,43 @@ pub(super) async fn write(
     } else {
         Writer::begin_uncounted(header, &mut out)?
     };
-    let source = Source {
-        position: tree.state().await?.position,
-        events: deliveries(journal, &wanted, Position::START),
-        wanted,
-        next: 0,
-        size,
-        bar: progress(size)?,
+    let events = match wanted.key_id {
+        None => Places::new(&*journal, &tree, size).await?,
+        Some(key_id) => Places::of_key(&*journal, &tree, size, key_id).await?,
     };
-    let walk = tree.walk(size);
-    let export = Export { source, tree, walk, writer, is_whole, out, file: create(path)? };
-    Ok((export.write().await?, size))
+    let (walk, bar, file) = (tree.walk(size), progress(size)?, create(path)?);
+    let export = Export { wanted, size, is_whole, walk, bar, writer, range: 0, out, file };
+    Ok((export.write(events).await?, size))
 }
 
-/// The checkpoint's events, as the journal has them.
-struct Source {
-    events: Subscription,
-    wanted: EventFilter,
-    /// How far in the journal the tree has come.
-    position: Position,
-    /// The index of the event that comes next, where all of them come.
-    next: u64,
-    size: u64,
-    bar: ProgressBar,
-}
-
-impl Source {
-    /// The next event that is wanted, and its index.
-    async fn next(&mut self, tree: &EventTree) -> anyhow::Result<Option<(u64, RecordedEvent)>> {
-        while self.next < self.size {
-            let delivery = self.events.next().await.transpose()?;
-            let Some(Delivery::Event(event)) = delivery else { return self.end() };
-            let index = match self.wanted.key_id {
-                None => self.next,
-                Some(_) if event.position > self.position => return Ok(None),
-                // What comes of one key's stream does not tell its place among all events.
-                Some(_) => match tree.leaf_of(event.id).await? {
-                    Some(index) => index,
-                    None => bail!("event {} is in the journal, and not in the tree", event.id),
-                },
-            };
-            self.next = index.saturating_add(1);
-            self.bar.set_position(self.next.min(self.size));
-            if index < self.size && self.wanted.fits(&event) {
-                return Ok(Some((index, event)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The journal has no more.
-    fn end<T>(&self) -> anyhow::Result<Option<T>> {
-        if self.wanted.key_id.is_some() {
-            return Ok(None);
-        }
-        let (held, size) = (self.next, self.size);
-        bail!("the journal holds {held} events, but a checkpoint of {size} was signed")
-    }
-}
-
-/// An export that is being written, piece by piece.
+/// An export that is being written, a piece at a time.
 struct Export {
-    source: Source,
-    tree: EventTree,
-    walk: Walk,
-    writer: Writer,
+    wanted: EventFilter,
+    size: u64,
     is_whole: bool,
+    walk: Walk,
+    bar: ProgressBar,
+    writer: Writer,
+    /// The range whose line comes next.
+    range: u64,
     out: Vec<u8>,
     file: File,
 }
 
 impl Export {
-    async fn write(mut self) -> anyhow::Result<u64> {
-        let mut events = 0;
-        while let Some((index, event)) = self.source.next(&self.tree).await? {
-            self.event(index, &event).await?;
-            events += 1;
+    /// Writes what there is; tells how many events that were.
+    async fn write(mut self, mut events: Places) -> anyhow::Result<u64> {
+        let mut written = 0;
+        while let Some(placed) = events.next().await? {
+            self.bar.set_position(placed.index.saturating_add(1).min(self.size));
+            written += u64::from(self.event(placed).await?);
             if self.out.len() >= PIECE {
                 self.file.write_all(&self.out)?;
                 self.out.clear();
             }
+        }
+        if self.is_whole {
+            self.ranges(self.size.div_ceil(RANGE)).await?;
         }
         let first = self.writer.finish(&mut self.out)?;
         self.file.write_all(&self.out)?;
@@ -135,21 +89,35 @@ impl Export {
             self.file.write_all(&first)?;
         }
         self.file.sync_all()?;
-        self.source.bar.finish();
-        Ok(events)
+        self.bar.finish();
+        Ok(written)
     }
 
-    async fn event(&mut self, index: u64, event: &RecordedEvent) -> anyhow::Result<()> {
-        let (entry, out) = (Entry::of(event)?, &mut self.out);
-        let leaf = self.walk.leaf(index).await?;
-        if !self.is_whole {
-            let proof = self.walk.inclusion(index).await?;
-            self.writer.proven_event(index, &entry, leaf, &proof, out)?;
-            return Ok(());
+    /// Writes an event; tells whether it is one of those that are wanted.
+    async fn event(&mut self, placed: Placed) -> anyhow::Result<bool> {
+        let Placed { index, event, entry, leaf } = placed;
+        if self.is_whole {
+            // One that the tree does not have stands where the journal has it.
+            if leaf.is_some() {
+                self.ranges(index / RANGE).await?;
+            }
+            let leaf = leaf.unwrap_or_else(|| entry.hash());
+            self.writer.event(index, &entry, leaf, &mut self.out)?;
+            return Ok(true);
         }
-        let is_last = index % RANGE == RANGE - 1;
-        let range = if is_last { self.walk.range(index / RANGE).await? } else { None };
-        self.writer.event(&entry, leaf, range, out)?;
+        let Some(leaf) = leaf.filter(|_| self.wanted.fits(&event)) else { return Ok(false) };
+        let proof = self.walk.inclusion(index).await?;
+        self.writer.proven_event(index, &entry, leaf, &proof, &mut self.out)?;
+        Ok(true)
+    }
+
+    /// Writes the lines of the ranges before this one.
+    async fn ranges(&mut self, before: u64) -> anyhow::Result<()> {
+        while self.range < before {
+            let hash = self.walk.range(self.range).await?;
+            self.writer.range(self.range, hash, &mut self.out);
+            self.range += 1;
+        }
         Ok(())
     }
 }
