@@ -26,7 +26,7 @@ const NAME: &str = "keys.example.com/bench";
 /// Fewer than elsewhere: each takes long.
 const EXPORTS: usize = 3;
 /// More than elsewhere: the two are close.
-const PAIRS: usize = 15;
+const PAIRS: usize = 9;
 /// So long that the tree has taken in what one round left, before the next begins.
 const SETTLE: Duration = Duration::from_millis(500);
 

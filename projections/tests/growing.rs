@@ -5,7 +5,7 @@ use keyledger_projections::audit::merkle::{
     TreeHash, root_of, verify_consistency, verify_inclusion,
 };
 use keyledger_projections::audit::{Checkpoint, Entry};
-use keyledger_projections::tree::{EventTree, TREE_BATCH, TreeError, TreeWriter};
+use keyledger_projections::tree::{EventTree, TreeError, TreeWriter};
 use keyledger_projections::{Duty, Lease, ReadTables, Rebuild, WriteError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ fn leaves(events: &[RecordedEvent]) -> Vec<TreeHash> {
 }
 
 async fn grow(writer: &mut TreeWriter, events: &[RecordedEvent]) {
-    for batch in events.chunks(TREE_BATCH) {
+    for batch in events.chunks(500) {
         writer.append(batch, batch.last().unwrap().position).await.unwrap();
     }
 }

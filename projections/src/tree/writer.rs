@@ -10,8 +10,9 @@ use crate::audit::{Checkpoint, Entry};
 use crate::lease::Term;
 use crate::{ReadTables, WriteError};
 
-/// The most events that share a transaction.
-pub const TREE_BATCH: usize = 500;
+/// The most events that share a transaction: each writes the last tile of every level anew, and keeps
+/// others from writing the read tables meanwhile.
+pub const TREE_BATCH: usize = 4_096;
 
 /// How many bytes the id of an event has.
 const ID: usize = 16;
@@ -128,7 +129,8 @@ impl TreeWriter {
                     .filter(|(_, open)| !open.bytes.is_empty())
                     .map(|(level, open)| (Tile { level, index: open.index }, open.bytes.clone())),
             );
-            ids.push((self.ids.index, self.ids.bytes.clone()));
+            let open = Some(&self.ids).filter(|open| !open.bytes.is_empty());
+            ids.extend(open.map(|open| (open.index, open.bytes.clone())));
         }
         let frontier = self.frontier.roots().iter().flat_map(|root| *root.as_bytes()).collect();
         let to = (to, number(self.frontier.size()));
