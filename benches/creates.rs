@@ -8,7 +8,7 @@ use crate::{ROUNDS, SPAN, disk, median};
 pub(crate) const RECORD: &[u8] = &[b'x'; 560];
 const CLIENTS: [usize; 3] = [1, 8, 64];
 
-fn clients(server: &Server, count: usize) -> Vec<Client> {
+pub(crate) fn clients(server: &Server, count: usize) -> Vec<Client> {
     let client = |number| {
         let token = service::token(&format!("user-{number}"));
         Client::new(&server.address, "POST /keys", &token, r#"{"name":"bench"}"#)

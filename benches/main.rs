@@ -1,7 +1,7 @@
 //! The performance bars: what keyledger does, beside what the machine can do, in the same run.
 //!
 //! Only ratios mean anything on another machine. `make bench` runs all of it; a name runs a part:
-//! `cargo bench -- creates`, `lists`, `rebuild`, `kurrentdb`, `postgres` or `relay`.
+//! `cargo bench -- creates`, `lists`, `rebuild`, `audit`, `tree` (a part of that), `kurrentdb`, `postgres` or `relay`.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
     reason = "a bench fails by panicking"
 )]
 
+mod audit;
 mod creates;
 mod disk;
 mod histories;
@@ -54,6 +55,12 @@ fn main() {
     }
     if wanted("rebuild") {
         runtime.block_on(rebuild::run());
+    }
+    if wanted("audit") {
+        runtime.block_on(audit::exports());
+    }
+    if wanted("audit") || wanted("tree") {
+        audit::creates();
     }
     if wanted("kurrentdb") {
         runtime.block_on(kurrentdb::run());

@@ -42,20 +42,20 @@ pub(crate) fn history(owner: &str, age: usize, random: &mut StdRng) -> Append {
     life(create, age, SystemClock.now(), random)
 }
 
+/// Writes a million events: of ten keys, four are revoked, two of them deleted.
+pub(crate) async fn fill_million(folder: &Path) {
+    let owner = |number| format!("user-{}", number % 20_000);
+    let age = |number| match number % 10 {
+        0 | 1 => 1,
+        2 | 3 => 2,
+        _ => 0,
+    };
+    fill(folder, KEYS, owner, age).await;
+}
+
 pub(crate) async fn run() {
     let folder = crate::folder();
-    // Of ten keys, four are revoked, two of them deleted.
-    fill(
-        folder.path(),
-        KEYS,
-        |number| format!("user-{}", number % 20_000),
-        |number| match number % 10 {
-            0 | 1 => 1,
-            2 | 3 => 2,
-            _ => 0,
-        },
-    )
-    .await;
+    fill_million(folder.path()).await;
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
     let journal = journal::open_reader(&url("journal")).await.unwrap();
     let mut stored: Vec<StoredForm> = Vec::new();

@@ -24,6 +24,11 @@ impl Drop for Server {
 
 /// Starts keyledger on the stores in a folder.
 pub(crate) fn keyledger(folder: &Path) -> Server {
+    keyledger_with(folder, &[])
+}
+
+/// The same with these settings too.
+pub(crate) fn keyledger_with(folder: &Path, settings: &[(&str, &str)]) -> Server {
     let mut child = Command::new(env!("CARGO_BIN_EXE_keyledger"))
         .arg("serve")
         .current_dir(folder)
@@ -31,6 +36,7 @@ pub(crate) fn keyledger(folder: &Path) -> Server {
         .env("KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:0")
         .env("KEYLEDGER_JWT_HS256_SECRET", SECRET)
         .env("KEYLEDGER_LOG_FORMAT", "json")
+        .envs(settings.iter().copied())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

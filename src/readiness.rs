@@ -16,16 +16,18 @@ pub enum Part {
     Relay,
     /// Events enter the tree, and checkpoints of it are signed.
     Tree,
+    /// Checkpoints of the tree are published.
+    Checkpoints,
     /// There are keys to verify sign-in tokens with.
     SignIn,
 }
 
 impl Part {
     /// Whether requests can do without it: events that are not published, or not yet in the tree,
-    /// wait in the journal.
+    /// wait in the journal, and checkpoints in the read database.
     #[must_use]
     pub fn is_beside_requests(self) -> bool {
-        matches!(self, Self::Relay | Self::Tree)
+        matches!(self, Self::Relay | Self::Tree | Self::Checkpoints)
     }
 
     /// The name that users see.
@@ -37,6 +39,7 @@ impl Part {
             Self::Verification => "verification",
             Self::Relay => "relay",
             Self::Tree => "tree",
+            Self::Checkpoints => "checkpoints",
             Self::SignIn => "sign_in",
         }
     }

@@ -4,15 +4,19 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use async_nats::HeaderMap;
+use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::relay::{messages, with};
+use crate::relay::{messages, told};
+use crate::tree::Log;
 
 #[tokio::test]
 async fn every_message_is_as_the_document_says() {
     let nats = Nats::start(Version::Current);
-    let service = with(&nats).start();
+    let log = Log::on_sqlite();
+    let service = log.setup().set("KEYLEDGER_NATS_URL", &nats.url()).start();
     let ann = service.user("ann");
     for body in [json!({"name": "a"}), json!({"name": "ü\u{1f600}", "expires_in_seconds": 60})] {
         let created = ann.post("/keys", &body).await.json();
@@ -32,19 +36,24 @@ async fn every_message_is_as_the_document_says() {
         .spawn()
         .unwrap();
     let mut input = checking.stdin.take().unwrap();
-    for message in messages(&nats, 6).await {
-        let headers: serde_json::Map<_, _> = message
-            .headers
+    let mut check = |subject: &str, headers: &HeaderMap, payload: Value| {
+        let headers: serde_json::Map<_, _> = headers
             .iter()
             .filter(|(name, _)| !name.to_string().starts_with("Nats-Expected"))
             .map(|(name, values)| (name.to_string(), json!(values[0].as_str())))
             .collect();
-        let line = json!({"subject": message.subject, "headers": headers, "payload": message.body});
+        let line = json!({"subject": subject, "headers": headers, "payload": payload});
         writeln!(input, "{line}").unwrap();
+    };
+    for message in messages(&nats, 6).await {
+        check(&message.subject, &message.headers, message.body);
     }
+    let signed = told(&nats, "KEYS_CHECKPOINTS").await.next().await.unwrap();
+    let note = str::from_utf8(&signed.payload).unwrap();
+    check(&signed.subject, signed.headers.as_ref().unwrap(), json!(note));
     drop(input);
     let output = checking.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("checked ['created', 'deleted', 'revoked']"), "{told}");
+    assert!(told.contains("checked ['checkpoint', 'created', 'deleted', 'revoked']"), "{told}");
 }

@@ -224,7 +224,7 @@ async fn a_killed_projector_or_relay_is_replaced_and_nothing_is_lost_or_doubled(
 }
 
 /// The node that was the last to say this.
-fn latest(nodes: &[Service], words: &str) -> usize {
+pub(crate) fn latest(nodes: &[Service], words: &str) -> usize {
     let said = |node: &Service| {
         let output = node.output();
         let line = output.lines().rev().find(|line| line.contains(words))?;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::process::Stdio;
 
+use async_nats::jetstream::Message as Told;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::stream::{Config, Stream};
@@ -32,28 +33,35 @@ impl Message {
     }
 }
 
-pub(crate) async fn stream(nats: &Nats) -> Stream {
+async fn stream(nats: &Nats) -> Stream {
+    stream_named(nats, "KEYS").await
+}
+
+/// The stream of this name, once there is one.
+pub(crate) async fn stream_named(nats: &Nats, name: &str) -> Stream {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
     loop {
-        if let Ok(stream) = context.get_stream("KEYS").await {
+        if let Ok(stream) = context.get_stream(name).await {
             return stream;
         }
     }
 }
 
-/// All messages that the stream has once it has this many.
-pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
-    let stream = stream(nats).await;
+/// The messages of a stream, from the first one on; it does not end.
+pub(crate) async fn told(nats: &Nats, name: &str) -> impl futures::Stream<Item = Told> + Unpin {
+    let stream = stream_named(nats, name).await;
     let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
     let consumer = stream.create_consumer(config).await.unwrap();
-    let told = consumer.messages().await.unwrap().take(count).map(|message| {
-        let message = message.unwrap();
-        Message {
-            subject: message.subject.to_string(),
-            headers: message.headers.clone().unwrap(),
-            body: serde_json::from_slice(&message.payload).unwrap(),
-        }
+    consumer.messages().await.unwrap().map(Result::unwrap)
+}
+
+/// All messages that the stream has once it has this many.
+pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
+    let told = told(nats, "KEYS").await.take(count).map(|message| Message {
+        subject: message.subject.to_string(),
+        headers: message.headers.clone().unwrap(),
+        body: serde_json::from_slice(&message.payload).unwrap(),
     });
     told.collect().await
 }

@@ -2,8 +2,9 @@
 """Checks an export of keyledger without keyledger, as docs/audit.md describes it.
 
     pip install -r requirements.txt
-    python3 verify.py [--key PUBLIC_KEY]... [--earlier CHECKPOINT_FILE]... EXPORT...
+    python3 verify.py [--key PUBLIC_KEY]... [--checkpoint CHECKPOINT_FILE]... EXPORT...
 
+A CHECKPOINT_FILE holds checkpoints that were kept from before, an empty line between two.
 Without --key the file is checked against the key that it names itself, which proves nothing
 against whoever made the file. Exit codes: 0 all is as it was signed, 1 something was found, 2 a
 file cannot be read.
@@ -281,6 +282,19 @@ def did_not_sign(note, checkpoint, key):
     """Whether a note has no signature of this key, be it right or wrong."""
     why = distrust(note, checkpoint, [key]) or ""
     return why.startswith("unknown-key:") or why.endswith("the key of another log")
+
+
+def notes_of(text):
+    """The notes of a file: one after another, an empty line between two."""
+    notes, note, signed = [], "", False
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        if signed and line == "\n":
+            notes.append(note)
+            note = ""
+        else:
+            note += line
+        signed = line.startswith("\u2014 ")
+    return notes + [note] if note or not notes else notes
 
 
 def attempt(make, *arguments):
@@ -705,12 +719,22 @@ class Proven:
 
 
 class Verifier:
-    def __init__(self, keys, earlier):
-        self.keys, self.earlier = keys, earlier
+    def __init__(self, keys):
+        self.keys, self.earlier = keys, []
         self.findings, self.more = [], 0
         self.header = self.checkpoint = self.body = None
         self.events, self.crc32 = 0, 0
         self.begun = self.over = False
+
+    def continues(self, text, place):
+        """Also checks that the tree continues a signed note from earlier."""
+        note = attempt(Note, text)
+        checkpoint = attempt(Checkpoint, note.text) if note else None
+        distrusted = distrust(note, checkpoint, self.keys)
+        if distrusted:
+            self.find(f"unbelieved-checkpoint: {place}: {distrusted}")
+        else:
+            self.earlier.append(checkpoint)
 
     def find(self, finding):
         if len(self.findings) < LIMIT:
@@ -823,21 +847,23 @@ class Verifier:
 def main():
     parser = argparse.ArgumentParser(description="Checks exports of keyledger.")
     parser.add_argument("--key", action="append", default=[], metavar="PUBLIC_KEY")
-    parser.add_argument("--earlier", action="append", default=[], metavar="CHECKPOINT_FILE")
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="CHECKPOINT_FILE")
     parser.add_argument("files", nargs="+", metavar="EXPORT")
     arguments = parser.parse_args()
     try:
         keys = [Key(key) for key in arguments.key]
     except Malformed as error:
         parser.error(f"--key: {error}")
+    if arguments.checkpoint and not keys:
+        parser.error("give --key with --checkpoint: whom to believe")
     worst = 0
     for path in arguments.files:
         try:
-            earlier = []
-            for name in arguments.earlier:
-                with open(name, encoding="utf-8", newline="") as file:
-                    earlier.append(Checkpoint(Note(file.read()).text))
-            verifier = Verifier(list(keys), earlier)
+            verifier = Verifier(list(keys))
+            for name in arguments.checkpoint:
+                with open(name, encoding="utf-8", errors="replace", newline="") as file:
+                    for count, text in enumerate(notes_of(file.read()), 1):
+                        verifier.continues(text, f"{name}, note {count}")
             with open(path, "rb") as file:
                 verifier.run(file)
         except (OSError, ValueError, Malformed) as error:
@@ -849,7 +875,7 @@ def main():
         if verifier.more:
             print(f"{path}: and {verifier.more} more")
         if verifier.findings:
-            unknown = verifier.findings[0].startswith("not-an-export:")
+            unknown = any(it.startswith("not-an-export:") for it in verifier.findings)
             worst = max(worst, 2 if unknown else 1)
         else:
             checkpoint = verifier.checkpoint

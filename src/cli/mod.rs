@@ -82,6 +82,7 @@ fn commands() -> Command {
             Group::Serve,
             Group::Stores,
             Group::Nats,
+            Group::LogKey,
             Group::Logging,
         ])))
         .subcommand(

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_projections::audit::SigningKey;
+use keyledger_projections::audit::{LogKeys, VerifyingKey};
 
 use crate::identity::{KeySource, TokenRules};
 use crate::relay::NatsSettings;
@@ -65,8 +65,8 @@ pub enum Identity {
 /// How the tree over all events is signed.
 #[derive(Debug)]
 pub struct AuditSettings {
-    /// What checkpoints are signed with; its name is the log's.
-    pub key: SigningKey,
+    /// What checkpoints are signed with: all of them by all of these.
+    pub keys: LogKeys,
     /// How often one is signed when there is something new.
     pub interval: Duration,
     /// The file that they are appended to.
@@ -197,10 +197,26 @@ fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
 
 /// How the tree is signed; `None` when there is none.
 fn audit(read: &mut parse::Reader<'_>) -> Option<AuditSettings> {
-    let key = read.optional("audit-key", parse::audit_key);
+    let keys = read.optional("audit-key", parse::audit_keys);
     let interval = read.required("audit-interval", parse::duration_from(1_000));
     let checkpoints = read.required("audit-checkpoints", parse::text);
-    Some(AuditSettings { key: key?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
+    Some(AuditSettings {
+        keys: keys?,
+        interval: interval?,
+        checkpoints: PathBuf::from(checkpoints?),
+    })
+}
+
+/// The public key of the log whose private keys are set, the first of them, for commands that need
+/// no more; `None` if none is set.
+///
+/// # Errors
+/// All [`Mistakes`] together.
+pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<VerifyingKey>, Mistakes> {
+    let mut read = parse::Reader::new(matches);
+    let keys = read.optional("audit-key", parse::audit_keys);
+    read.finish()?;
+    Ok(keys.and_then(|keys| keys.public().into_iter().next()))
 }
 
 /// Reads where events are published, for commands that need no more.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_projections::audit::SigningKey;
+use keyledger_projections::audit::{LogKeys, SigningKey};
 use reqwest::Url;
 use zeroize::Zeroizing;
 
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
 use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
 use crate::journal;
+use crate::relay::NatsSettings;
 
 /// Reads settings and gathers mistakes.
 pub(super) struct Reader<'a> {
@@ -129,10 +130,12 @@ pub(super) fn nats_url(value: &str) -> Result<String, String> {
 /// A name as JetStream takes it in subjects of its own (ADR-6 of NATS).
 pub(super) fn stream_name(value: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if value.len() <= 255 && value.chars().all(fits) {
+    // A server takes 255, and the stream of checkpoints has a longer name.
+    let most = 255 - NatsSettings::CHECKPOINTS.len();
+    if value.len() <= most && value.chars().all(fits) {
         return Ok(value.to_owned());
     }
-    Err("a stream's name has up to 255 of A-Z, a-z, 0-9, _ and -".to_owned())
+    Err(format!("a stream's name has up to {most} of A-Z, a-z, 0-9, _ and -"))
 }
 
 pub(super) fn replicas(value: &str) -> Result<usize, String> {
@@ -183,10 +186,14 @@ pub(super) fn public_key(value: &str) -> Result<KeySource, String> {
     VerifyingKey::from_pem(&pem).map(KeySource::PublicKey).map_err(|error| error.to_string())
 }
 
-pub(super) fn audit_key(value: &str) -> Result<SigningKey, String> {
-    let text = std::fs::read_to_string(value).map(Zeroizing::new);
-    let text = text.map_err(|error| format!("the file {value:?} cannot be read: {error}"))?;
-    SigningKey::parse(text.trim()).map_err(|error| error.to_string())
+pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
+    let read = |path: String| {
+        let text = std::fs::read_to_string(&path).map(Zeroizing::new);
+        let text = text.map_err(|error| format!("the file {path:?} cannot be read: {error}"))?;
+        SigningKey::parse(text.trim()).map_err(|error| format!("{path:?}: {error}"))
+    };
+    let keys = list(value)?.into_iter().map(read).collect::<Result<_, _>>()?;
+    LogKeys::new(keys).map_err(|error| error.to_string())
 }
 
 pub(super) fn jwks_url(value: &str) -> Result<KeySource, String> {

@@ -26,6 +26,8 @@ pub enum Group {
     Stores,
     /// All that use NATS.
     Nats,
+    /// All that ask for the log's key.
+    LogKey,
     /// All.
     Logging,
 }
@@ -57,13 +59,13 @@ pub const SETTINGS: &[Setting] = &[
     setting!(Serve, "last-used-flush", "KEYLEDGER_LAST_USED_FLUSH", "5s",
         "How often it is recorded when keys were last used: 10ms to 10m"),
     setting!(Nats, "nats-url", "KEYLEDGER_NATS_URL", "",
-        "NATS servers that events are published to, separated by commas; none: they are not"),
+        "NATS servers that events and checkpoints are published to, separated by commas; none: they are not"),
     setting!(Nats, "nats-credentials", "KEYLEDGER_NATS_CREDENTIALS", "",
         "File of NATS credentials (JWT and key)"),
     setting!(Nats, "nats-stream", "KEYLEDGER_NATS_STREAM", "KEYS",
-        "JetStream stream of the events; created if it is missing"),
+        "JetStream stream of the events; with _CHECKPOINTS, that of the checkpoints; created if missing"),
     setting!(Nats, "nats-replicas", "KEYLEDGER_NATS_REPLICAS", "1",
-        "How many NATS servers keep each event: 1 to 5"),
+        "How many NATS servers keep each message: 1 to 5"),
     setting!(Nats, "event-source", "KEYLEDGER_EVENT_SOURCE", "urn:keyledger",
         "URI that published events name as their source"),
     setting!(Serve, "key-prefix", "KEYLEDGER_KEY_PREFIX", "orag",
@@ -80,8 +82,8 @@ pub const SETTINGS: &[Setting] = &[
         "Issuer that a token must name"),
     setting!(Serve, "audit-role", "KEYLEDGER_AUDIT_ROLE", "keyledger:audit",
         "Role or scope that makes an auditor"),
-    setting!(Serve, "audit-key", "KEYLEDGER_AUDIT_KEY", "",
-        "File of the private key that checkpoints are signed with; none: there is no tree"),
+    setting!(LogKey, "audit-key", "KEYLEDGER_AUDIT_KEY", "",
+        "Files of the private keys that checkpoints are signed with, separated by commas; none: there is no tree"),
     setting!(Serve, "audit-interval", "KEYLEDGER_AUDIT_INTERVAL", "60s",
         "How often a checkpoint is signed when there is something new: 1s to 10m"),
     setting!(Serve, "audit-checkpoints", "KEYLEDGER_AUDIT_CHECKPOINTS", "data/checkpoints",

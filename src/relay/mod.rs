@@ -1,4 +1,5 @@
 //! The relay: publishes the journal's events to a NATS JetStream stream, each once and in order.
+//! Checkpoints of the tree go to a stream of their own, by the same rules.
 //!
 //! It is a second reader of the journal and no part of any request: when NATS is down, events wait in
 //! the journal. The stream's own last message tells how far it has come. Each message is published
@@ -6,7 +7,9 @@
 //! that arrives late or again is refused. After any failure the last message is read again before
 //! anything is published.
 
+mod checkpoints;
 mod cloud_event;
+mod outlet;
 mod publish;
 mod stream;
 mod tail;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyledger_domain::Position;
+use keyledger_projections::tree::TreeReadError;
 use keyledger_projections::{Lease, ReadTables};
 use tokio::sync::watch;
 
@@ -23,13 +27,18 @@ use crate::lease::hold;
 use crate::pause::Pause;
 use crate::readiness::{Part, Readiness, State};
 use crate::telemetry::chain;
-pub use stream::{NatsSettings, StreamDiffers};
+pub use checkpoints::Checkpoints;
+pub use stream::{NatsSettings, StreamDiffers, Topic, check};
 pub use tail::{TailError, TailFrom, tail};
 
 /// How long NATS may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Why the relay was interrupted.
+/// How often to look after the connection, and to remember in the read database how far the relay has
+/// come.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Why publishing was interrupted.
 #[derive(Debug, thiserror::Error)]
 enum Interruption {
     #[error("NATS does not answer")]
@@ -50,6 +59,12 @@ enum Interruption {
     Tables(#[source] Cause),
     #[error("an event has no JSON form")]
     Form(#[from] serde_json::Error),
+    #[error(transparent)]
+    Tree(#[from] TreeReadError),
+    #[error("the tree has not come to the checkpoint of {0} events that was published last")]
+    TreeBehind(u64),
+    #[error("the tree does not continue the checkpoint of {0} events that was published last")]
+    OtherTree(u64),
 }
 
 impl Interruption {
@@ -64,9 +79,18 @@ impl Interruption {
     /// Whether another try makes sense before someone has looked at it.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Nats(_) | Self::OutOfStep | Self::Ended | Self::Tables(_) => true,
+            Self::Nats(_)
+            | Self::OutOfStep
+            | Self::Ended
+            | Self::Tables(_)
+            | Self::TreeBehind(_) => true,
             Self::Journal(error) => matches!(error, ReadError::Unavailable(_)),
-            Self::Differs(_) | Self::Foreign | Self::OtherJournal { .. } | Self::Form(_) => false,
+            Self::Tree(error) => error.is_unavailable(),
+            Self::Differs(_)
+            | Self::Foreign
+            | Self::OtherJournal { .. }
+            | Self::OtherTree(_)
+            | Self::Form(_) => false,
         }
     }
 }
@@ -89,27 +113,6 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Creates the stream if it is missing, and checks that it is what it must be. That NATS does
-    /// not answer is no error: [`Relay::run`] will try again.
-    ///
-    /// # Errors
-    /// [`StreamDiffers`].
-    pub async fn check(nats: &NatsSettings) -> Result<(), StreamDiffers> {
-        let opening = async { stream::open(&nats.connect().await?, nats).await.map(drop) };
-        match tokio::time::timeout(ANSWER, opening).await {
-            Ok(Err(Interruption::Differs(differs))) => Err(differs),
-            Ok(Err(error)) => {
-                tracing::warn!(cause = %chain(&error), "NATS cannot be used yet");
-                Ok(())
-            }
-            Err(_) => {
-                tracing::warn!("NATS does not answer yet");
-                Ok(())
-            }
-            Ok(Ok(())) => Ok(()),
-        }
-    }
-
     /// Publishes for as long as the process lives, whenever this node holds the lease.
     pub async fn run(self) {
         self.tell(State::Starting);

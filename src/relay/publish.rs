@@ -1,30 +1,26 @@
 //! Publishes: many messages on their way at once, each fenced by the sequence before it.
 
 use std::str::FromStr;
-use std::time::Duration;
 
-use async_nats::connection::State as ConnectionState;
-use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::Stream;
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
+use futures::{StreamExt, TryFutureExt};
 use keyledger_domain::{EventId, KeyId, Position, RecordedEvent};
 use keyledger_projections::Delivery;
 use uuid::Uuid;
 
-use super::cloud_event::message;
-use super::{ANSWER, Interruption, Relay, stream};
+use super::cloud_event::{Message, message};
+use super::outlet::{Outgoing, Outlet};
+use super::stream::{Topic, check_connected, open};
+use super::{Interruption, Relay, TICK};
 use crate::journal::JournalReader;
 use crate::pause::Pause;
 use crate::readiness::State;
 
 /// How many messages may be on their way.
 const IN_FLIGHT: usize = 256;
-/// How often to look after the connection, and to remember in the read database how far the relay has
-/// come.
-const TICK: Duration = Duration::from_millis(500);
 /// The header that tells an event's position.
 pub(super) const POSITION: &str = "Keyledger-Position";
 
@@ -46,7 +42,7 @@ async fn follow(
     pause: &mut Pause,
 ) -> Result<(), Interruption> {
     let client = relay.nats.connect().await?;
-    let (context, stream) = stream::open(&client, &relay.nats).await?;
+    let (context, stream) = open(&client, &relay.nats, Topic::Events).await?;
     let (sequence, from) = resume(relay, &stream, *stored).await?;
     let head = relay.journal.barrier().await?;
     if from > head {
@@ -54,7 +50,8 @@ async fn follow(
     }
     relay.tell(State::Ready);
     let mut events = relay.journal.subscribe(from);
-    let mut window = Window { context, relay, sequence, acks: FuturesOrdered::new() };
+    let outlet = Outlet::new(context, relay.nats.stream_of(Topic::Events), sequence);
+    let mut window = Window { outlet, relay, acks: FuturesOrdered::new() };
     let mut remembered = *stored;
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -71,9 +68,7 @@ async fn follow(
                 }
             }
             _ = tick.tick() => {
-                if client.connection_state() != ConnectionState::Connected {
-                    return Err(Interruption::nats("the connection is lost"));
-                }
+                check_connected(&client)?;
                 if *stored > remembered {
                     remembered = *stored;
                     let remembering = relay.tables.set_relayed(&relay.nats.stream, remembered);
@@ -147,29 +142,25 @@ impl Last {
 
 /// The messages that are on their way.
 struct Window<'a> {
-    context: Context,
+    outlet: Outlet,
     relay: &'a Relay,
-    /// The sequence of the last one.
-    sequence: u64,
-    acks: FuturesOrdered<futures::future::BoxFuture<'static, Result<Stored, Interruption>>>,
+    acks: FuturesOrdered<BoxFuture<'static, Result<Stored, Interruption>>>,
 }
 
 impl Window<'_> {
     /// Sends a message, fenced by the one before it.
     async fn send(&mut self, event: &RecordedEvent) -> Result<(), Interruption> {
-        let message = message(&self.relay.nats.source, event)?;
-        let publish = PublishMessage::build()
-            .payload(message.payload.into())
-            .header("Content-Type", "application/cloudevents+json")
-            .header(POSITION, event.position.to_string())
-            .message_id(event.id.to_string())
-            .expected_stream(&self.relay.nats.stream)
-            .expected_last_sequence(self.sequence);
-        let sending = self.context.send_publish(message.subject, publish);
-        let sent = tokio::time::timeout(ANSWER, sending).await.map_err(Interruption::nats)?;
-        let ack = sent.map_err(Interruption::nats)?;
-        self.sequence += 1;
-        self.acks.push_back(Box::pin(stored(ack, self.sequence, event.position)));
+        let Message { subject, payload } = message(&self.relay.nats.source, event)?;
+        let position = event.position;
+        let outgoing = Outgoing {
+            subject,
+            payload,
+            content_type: "application/cloudevents+json",
+            id: event.id.to_string(),
+            place: (POSITION, position.to_string()),
+        };
+        let ack = self.outlet.send(outgoing).await?;
+        self.acks.push_back(Box::pin(ack.map_ok(move |is_new| Stored { position, is_new })));
         Ok(())
     }
 }
@@ -179,17 +170,4 @@ struct Stored {
     position: Position,
     /// Whether it was stored just now, rather than when it was sent before.
     is_new: bool,
-}
-
-/// Waits until a message is stored as the one that it was to be.
-async fn stored(
-    ack: PublishAckFuture,
-    sequence: u64,
-    position: Position,
-) -> Result<Stored, Interruption> {
-    let ack = ack.await.map_err(Interruption::nats)?;
-    if ack.sequence == sequence || ack.duplicate {
-        return Ok(Stored { position, is_new: !ack.duplicate });
-    }
-    Err(Interruption::OutOfStep)
 }

@@ -1,15 +1,17 @@
-//! The stream that events are published to.
+//! The streams that events and checkpoints are published to.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State as ConnectionState;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions};
 
 use super::{ANSWER, Interruption};
+use crate::telemetry::chain;
 
 /// How long a server remembers ids of messages, to pass over those that come again.
 const DUPLICATES: Duration = Duration::from_secs(120);
@@ -21,7 +23,7 @@ pub struct NatsSettings {
     pub url: String,
     /// A file of credentials (a JWT and its key), for servers that want one.
     pub credentials: Option<PathBuf>,
-    /// The stream's name.
+    /// The name of the stream of events.
     pub stream: String,
     /// How many servers keep each message.
     pub replicas: usize,
@@ -33,6 +35,26 @@ pub struct NatsSettings {
 impl std::fmt::Debug for NatsSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NatsSettings").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// What a stream is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// What happened to keys.
+    Events,
+    /// What was signed of the tree over all events. A stream of its own: how far each has come is told
+    /// by its last message.
+    Checkpoints,
+}
+
+impl Topic {
+    /// Apart from each other: no message is in both streams.
+    fn subjects(self) -> &'static str {
+        match self {
+            Self::Events => "keys.v1.>",
+            Self::Checkpoints => "keys.checkpoints.v1.>",
+        }
     }
 }
 
@@ -48,8 +70,15 @@ pub struct StreamDiffers {
 }
 
 impl NatsSettings {
-    /// The subjects of the stream.
-    pub(super) const SUBJECTS: &str = "keys.v1.>";
+    /// What the name of the stream of checkpoints ends with.
+    pub(crate) const CHECKPOINTS: &str = "_CHECKPOINTS";
+
+    pub(super) fn stream_of(&self, topic: Topic) -> String {
+        match topic {
+            Topic::Events => self.stream.clone(),
+            Topic::Checkpoints => format!("{}{}", self.stream, Self::CHECKPOINTS),
+        }
+    }
 
     pub(super) async fn connect(&self) -> Result<Client, Interruption> {
         let mut options = ConnectOptions::new()
@@ -66,10 +95,10 @@ impl NatsSettings {
     }
 
     /// What the stream must be.
-    fn config(&self) -> Config {
+    fn config(&self, topic: Topic) -> Config {
         Config {
-            name: self.stream.clone(),
-            subjects: vec![Self::SUBJECTS.to_owned()],
+            name: self.stream_of(topic),
+            subjects: vec![topic.subjects().to_owned()],
             storage: StorageType::File,
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::Old,
@@ -111,15 +140,16 @@ pub(super) fn context(client: &Client) -> Context {
 pub(super) async fn open(
     client: &Client,
     settings: &NatsSettings,
+    topic: Topic,
 ) -> Result<(Context, Stream), Interruption> {
     let context = context(client);
-    let wanted = settings.config();
-    let stream = match context.get_stream(&settings.stream).await {
+    let wanted = settings.config(topic);
+    let stream = match context.get_stream(&wanted.name).await {
         Ok(stream) => stream,
         Err(error) if is_missing(&error) => {
             let created = context.create_stream(wanted.clone()).await;
             created.map_err(Interruption::nats)?;
-            context.get_stream(&settings.stream).await.map_err(Interruption::nats)?
+            context.get_stream(&wanted.name).await.map_err(Interruption::nats)?
         }
         Err(error) => return Err(Interruption::nats(error)),
     };
@@ -128,7 +158,39 @@ pub(super) async fn open(
     if differences.is_empty() {
         return Ok((context, stream));
     }
-    Err(StreamDiffers { stream: settings.stream.clone(), differences }.into())
+    Err(StreamDiffers { stream: wanted.name, differences }.into())
+}
+
+/// Creates streams that are missing, and checks that they are what they must be. That NATS does not
+/// answer is no error: whoever publishes will try again.
+///
+/// # Errors
+/// [`StreamDiffers`].
+pub async fn check(settings: &NatsSettings, topics: &[Topic]) -> Result<(), StreamDiffers> {
+    let opening = async {
+        let client = settings.connect().await?;
+        for topic in topics {
+            open(&client, settings, *topic).await?;
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(ANSWER, opening).await {
+        Ok(Err(Interruption::Differs(differs))) => return Err(differs),
+        Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "NATS cannot be used yet"),
+        Err(_) => tracing::warn!("NATS does not answer yet"),
+        Ok(Ok(())) => {}
+    }
+    Ok(())
+}
+
+/// Whether the connection stands: a client goes on trying without a word.
+pub(super) fn check_connected(client: &Client) -> Result<(), Interruption> {
+    match client.connection_state() {
+        ConnectionState::Connected => Ok(()),
+        ConnectionState::Pending | ConnectionState::Disconnected => {
+            Err(Interruption::nats("the connection is lost"))
+        }
+    }
 }
 
 fn is_missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {

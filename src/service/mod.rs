@@ -1,19 +1,19 @@
 //! Puts the parts together and runs them: the journal, the read side, the public API.
 
+mod end;
 mod open;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use keyledger_projections::tree::EventTree;
-use keyledger_projections::verification::Verification;
-use keyledger_projections::{Duty, Lease, OpenTablesError, Progress, ReadTables};
+use keyledger_projections::{Duty, Lease, OpenTablesError, Progress};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
@@ -24,18 +24,11 @@ use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::OpenError;
 use crate::metrics::{Counters, Metrics};
 use crate::readiness::{Part, Readiness, State};
-use crate::relay::{Relay, StreamDiffers};
+use crate::relay::{self, Checkpoints, Relay, StreamDiffers, Topic};
 use crate::shutdown::StopSignals;
-use crate::telemetry::chain;
 use crate::upkeep::{IndexUpkeep, ReadSide, TreeUpkeep};
 use crate::{development, http, upkeep};
 use open::{Journals, Places};
-
-/// How long it may take to give a lease back, and to record last uses.
-const GIVE_BACK: Duration = Duration::from_secs(1);
-const LAST_FLUSH: Duration = Duration::from_millis(1_500);
-/// How long the last checkpoint may take.
-const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -168,9 +161,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let (verification, tables) = (verification.clone(), tables.clone());
         tasks.spawn(upkeep::record_uses(verification, tables, config.last_used_flush));
     }
+    let audit = config.audit.filter(|_| config.roles.projector);
+    if let Some(nats) = &config.nats {
+        let events = config.roles.relay.then_some(Topic::Events);
+        let checkpoints = audit.as_ref().map(|_| Topic::Checkpoints);
+        let topics: Vec<_> = events.into_iter().chain(checkpoints).collect();
+        relay::check(nats, &topics).await?;
+    }
     let mut relaying = None;
-    if let Some(nats) = config.nats.filter(|_| config.roles.relay) {
-        Relay::check(&nats).await?;
+    if let Some(nats) = config.nats.clone().filter(|_| config.roles.relay) {
         let lease = lease(Duty::Relay);
         relaying = Some(lease.clone());
         let (journal, tables, readiness) = (journal.clone(), tables.clone(), readiness.clone());
@@ -178,12 +177,21 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tasks.spawn(Relay { journal, tables, lease, nats, readiness, relayed }.run());
     }
     let mut treeing = None;
-    if let Some(audit) = config.audit.filter(|_| config.roles.projector) {
+    if let Some(audit) = audit {
+        let published = config.nats.map(|nats| Checkpoints {
+            nats,
+            tree: EventTree::new(&tables),
+            origin: audit.keys.origin().to_owned(),
+            keys: audit.keys.public(),
+            readiness: readiness.clone(),
+            signed: Notify::new(),
+        });
         let upkeep = Arc::new(TreeUpkeep {
             journal: journal.clone(),
             tables: tables.clone(),
             lease: lease(Duty::Tree),
             audit,
+            published,
             clock: clock.clone(),
             readiness: readiness.clone(),
         });
@@ -245,29 +253,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tasks.shutdown().await;
     let signing = async {
         if let Some(tree) = &treeing {
-            sign_last(tree).await;
+            end::sign_last(tree).await;
         }
     };
-    tokio::join!(record_last_uses(&verification, &tables), signing);
+    tokio::join!(end::record_last_uses(&verification, &tables), signing);
     let tree = treeing.map(|tree| tree.lease.clone());
-    give_back(projecting.into_iter().chain(relaying).chain(tree)).await;
+    end::give_back(projecting.into_iter().chain(relaying).chain(tree)).await;
     Ok(())
-}
-
-/// Records the uses that are not recorded yet.
-async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTables) {
-    match tokio::time::timeout(LAST_FLUSH, upkeep::record_now(verification, tables)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "last uses are not recorded"),
-        Err(_) => tracing::warn!("last uses are not recorded: that took too long"),
-    }
-}
-
-/// Signs what has happened since the last checkpoint.
-async fn sign_last(tree: &TreeUpkeep) {
-    if tokio::time::timeout(LAST_CHECKPOINT, tree.sign_last()).await.is_err() {
-        tracing::warn!("no last checkpoint is signed: that took too long");
-    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
@@ -275,17 +267,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-/// Gives leases back, so that other nodes need not wait for their end.
-async fn give_back(leases: impl IntoIterator<Item = Lease>) {
-    for lease in leases {
-        match tokio::time::timeout(GIVE_BACK, lease.release()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a lease could not be given back"),
-            Err(_) => tracing::debug!("a lease could not be given back in time"),
-        }
-    }
 }
 
 /// Waits for a task to panic; tasks may end otherwise.

@@ -3,6 +3,7 @@
 //! It is a reader of the journal of its own, and no part of any request. It gathers what comes for a
 //! moment, so that appending to the tree takes little from those who write the read tables.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::journal::{JournalReader, ReadError};
 use crate::lease::hold;
 use crate::pause::Pause;
 use crate::readiness::{Part, Readiness, State};
+use crate::relay::Checkpoints;
 use crate::telemetry::chain;
 
 /// How long events are gathered.
@@ -71,6 +73,8 @@ pub struct TreeUpkeep {
     pub lease: Lease,
     /// How it is signed.
     pub audit: AuditSettings,
+    /// Where checkpoints are published, if anywhere.
+    pub published: Option<Checkpoints>,
     /// The clock that checkpoints are dated by.
     pub clock: Arc<dyn Clock>,
     /// Where it is told whether that works.
@@ -82,12 +86,17 @@ impl TreeUpkeep {
     /// does not continue what was signed ends it, with an alarm.
     pub async fn keep(&self) {
         self.tell(State::Starting);
-        let mut pause = Pause::new();
+        self.tell_published(State::Starting);
+        let (mut pause, mut is_ours) = (Pause::new(), false);
         loop {
             match self.lease.claim().await {
                 Ok(Some(term)) => {
+                    if !std::mem::replace(&mut is_ours, true) {
+                        tracing::info!("this node keeps the tree");
+                    }
                     let interruption = tokio::select! {
                         interruption = self.lead(term, &mut pause) => interruption,
+                        never = self.publish() => match never {},
                         () = hold(&self.lease, term) => continue,
                     };
                     if !interruption.is_passing() {
@@ -102,7 +111,9 @@ impl TreeUpkeep {
                     pause.wait().await;
                 }
                 Ok(None) => {
+                    is_ours = false;
                     self.tell(State::Ready);
+                    self.tell_published(State::Ready);
                     tokio::time::sleep(self.lease.period() / 3).await;
                 }
                 Err(error) => {
@@ -111,6 +122,14 @@ impl TreeUpkeep {
                     pause.wait().await;
                 }
             }
+        }
+    }
+
+    /// Publishes what is signed, beside the signing.
+    async fn publish(&self) -> Infallible {
+        match &self.published {
+            Some(published) => published.run().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -162,33 +181,47 @@ impl TreeUpkeep {
 
     /// Signs a checkpoint, if there is something new.
     async fn sign(&self, writer: &mut TreeWriter) -> Result<(), Interruption> {
-        let AuditSettings { key, checkpoints, .. } = &self.audit;
-        let origin = key.verifying_key().name();
-        let Some(checkpoint) = writer.checkpoint(origin, self.clock.now()).await? else {
+        let AuditSettings { keys, checkpoints, .. } = &self.audit;
+        let Some(checkpoint) = writer.checkpoint(keys.origin(), self.clock.now()).await? else {
             return Ok(());
         };
-        let note = checkpoint.sign([key])?.to_string();
+        let note = checkpoint.sign(keys.all())?.to_string();
         let (file, text) = (checkpoints.clone(), note.clone());
         let written = tokio::task::spawn_blocking(move || append_note(&file, &text)).await;
         written.unwrap_or_else(|panic| Err(panic.into())).map_err(Interruption::File)?;
         writer.keep(&checkpoint, &note).await.map_err(TreeError::from)?;
+        if let Some(published) = &self.published {
+            published.signed.notify_one();
+        }
         tracing::info!(size = checkpoint.size, root = %checkpoint.root, "checkpoint signed");
         Ok(())
     }
 
-    /// Appends what the journal still holds, and signs it, before the process ends.
-    pub async fn sign_last(&self) {
+    /// Appends what the journal still holds, and signs it, before the process ends. Tells whether
+    /// this node is the one that does so.
+    pub async fn sign_last(&self) -> bool {
         if self.readiness.is(Part::Tree, State::Stopped) {
-            return;
+            return false;
         }
         match self.lease.claim().await {
             Ok(Some(term)) => {
                 if let Err(interruption) = self.catch_up(term).await {
                     tracing::warn!(cause = %chain(&interruption), "no last checkpoint is signed");
                 }
+                true
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(cause = %chain(&error), "no last checkpoint is signed"),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(cause = %chain(&error), "no last checkpoint is signed");
+                false
+            }
+        }
+    }
+
+    /// Publishes what was signed, before the process ends.
+    pub async fn publish_rest(&self) {
+        if let Some(published) = &self.published {
+            published.publish_rest().await;
         }
     }
 
@@ -206,6 +239,12 @@ impl TreeUpkeep {
 
     fn tell(&self, state: State) {
         self.readiness.set(Part::Tree, state);
+    }
+
+    fn tell_published(&self, state: State) {
+        if let Some(published) = &self.published {
+            published.tell(state);
+        }
     }
 }
 

@@ -1,11 +1,22 @@
 //! History that proves itself: the tree, its checkpoints, exports and their check.
 
+mod agreement;
+mod files;
+mod journals;
+mod meddling;
+mod nodes;
+mod publishing;
+mod rotation;
+mod sheets;
+mod stopping;
 mod tampering;
+mod walkthrough;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
+use keyledger_test_servers::kurrentdb::{Database, Server};
 use keyledger_test_servers::postgres::Postgres;
 
 use crate::support::stores::new_database;
@@ -14,11 +25,14 @@ use crate::support::{Service, Setup, keyledger};
 const NAME: &str = "keys.example.com/tests";
 
 /// A log: where its service runs, with which stores and which key.
+#[derive(Clone)]
 pub(crate) struct Log {
     folder: std::sync::Arc<tempfile::TempDir>,
     pub(crate) journal: String,
     pub(crate) read: String,
     pub(crate) key: String,
+    /// The stand-in that has the journal, if it has.
+    server: Option<std::sync::Arc<Server>>,
 }
 
 impl Log {
@@ -30,24 +44,43 @@ impl Log {
         Self::new(|_, _| new_database(Postgres::shared()))
     }
 
+    /// The journal on KurrentDB, the tree in a file.
+    pub(crate) fn on_kurrentdb() -> Self {
+        let server = std::sync::Arc::new(Server::start());
+        Self { journal: server.url(), server: Some(server), ..Self::on_sqlite() }
+    }
+
+    pub(crate) fn database(&self) -> Option<&Database> {
+        self.server.as_ref().map(|server| server.database())
+    }
+
     fn new(url: impl Fn(&Path, &str) -> String) -> Self {
         let folder = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
-        let made = keyledger(folder.path())
-            .args(["audit", "keygen", "--name", NAME, "--out", "audit.key"])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let key = new_key(folder.path(), NAME, "audit.key");
         let (journal, read) = (url(folder.path(), "journal"), url(folder.path(), "read"));
-        Self { folder, journal, read, key }
+        Self { folder, journal, read, key, server: None }
     }
 
     pub(crate) fn setup(&self) -> Setup {
-        Setup::in_folder(self.folder.clone())
+        self.configured(Setup::in_folder(self.folder.clone()))
+    }
+
+    /// One of several nodes, with a folder of its own.
+    pub(crate) fn node(&self) -> Setup {
+        self.configured(Setup::new())
+    }
+
+    fn configured(&self, setup: Setup) -> Setup {
+        setup
             .set("KEYLEDGER_JOURNAL_URL", &self.journal)
             .set("KEYLEDGER_READ_URL", &self.read)
-            .set("KEYLEDGER_AUDIT_KEY", "audit.key")
+            .set("KEYLEDGER_AUDIT_KEY", self.path("audit.key").to_str().unwrap())
             .set("KEYLEDGER_AUDIT_INTERVAL", "1s")
+    }
+
+    /// The same, for someone who trusts this public key.
+    pub(crate) fn trusting(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -56,13 +89,7 @@ impl Log {
 
     /// The checkpoints in the file, the oldest first.
     pub(crate) fn checkpoints(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path("data/checkpoints")).unwrap();
-        let mut notes: Vec<String> = Vec::new();
-        // A note has an empty line within it, and another stands between two.
-        for part in text.split("\n\n").collect::<Vec<_>>().chunks(2) {
-            notes.push(format!("{}\n\n{}\n", part[0], part[1].trim_end()));
-        }
-        notes
+        checkpoints_in(self.folder.path())
     }
 
     pub(crate) fn export(&self, out: &str, more: &[&str]) -> Output {
@@ -74,6 +101,16 @@ impl Log {
             .env("KEYLEDGER_READ_URL", &self.read)
             .output()
             .unwrap()
+    }
+
+    /// The read tables will be made anew, as if nothing had been signed.
+    pub(crate) fn forget_the_tree(&mut self) {
+        if self.read.starts_with("postgres") {
+            self.read = new_database(Postgres::shared());
+        }
+        for file in ["read.db", "read.db-wal", "read.db-shm"] {
+            let _ = std::fs::remove_file(self.path("data").join(file));
+        }
     }
 
     /// Whether one of these continues the other.
@@ -99,14 +136,54 @@ impl Log {
     }
 }
 
+/// Makes a private key in a folder; tells its public key.
+pub(crate) fn new_key(folder: &Path, name: &str, file: &str) -> String {
+    let made = keyledger(folder)
+        .args(["audit", "keygen", "--name", name, "--out", file])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+/// The checkpoints in the file of the service of a folder, the oldest first.
+pub(crate) fn checkpoints_in(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("data/checkpoints")).unwrap_or_default();
+    // A note has an empty line within it, and another stands between two.
+    let parts: Vec<_> = text.split("\n\n").filter(|part| !part.is_empty()).collect();
+    let note = |part: &[&str]| format!("{}\n\n{}\n", part[0], part[1].trim_end());
+    parts.chunks(2).map(note).collect()
+}
+
+/// How many events the tree held that a note tells of.
+pub(crate) fn size_of(note: &str) -> u64 {
+    note.lines().nth(1).unwrap().parse().unwrap()
+}
+
+/// Waits until a checkpoint of this size, or a larger one, was signed.
+pub(crate) async fn signed(service: &Service, size: u64) {
+    loop {
+        let answer = service.stranger().get("/audit/checkpoint").await;
+        if answer.status == 200 && size_of(&answer.text) >= size {
+            return;
+        }
+    }
+}
+
 /// What the example checker, which shares no code with the program, says of a file.
 pub(crate) fn example_says(log: &Log, file: &str) -> (i32, String) {
+    example(log, file, &[])
+}
+
+/// The same, given these arguments too.
+fn example(log: &Log, file: &str, more: &[&str]) -> (i32, String) {
     const ROOT: &str = env!("CARGO_MANIFEST_DIR");
     let python = format!("{ROOT}/target/tools/audit/bin/python");
     assert!(Path::new(&python).exists(), "run `make tools` first");
     let checked = std::process::Command::new(python)
         .arg(format!("{ROOT}/examples/audit/verify.py"))
         .args(["--key", &log.key, file])
+        .args(more)
         .current_dir(log.folder.path())
         .output()
         .unwrap();

@@ -20,11 +20,12 @@ CREATE TABLE tree_tile (
     PRIMARY KEY (level, number)
 );
 
--- The place of each event among the leaves.
+-- The ids of the events, 16 bytes each, in the order of the leaves: 256 in a row, as in a tile. There is
+-- no index on them: ids are random, so it would cost each append more than all the rest.
 CREATE TABLE tree_event (
-    event_id uuid   PRIMARY KEY,
-    leaf     bigint NOT NULL
-);
+    number bigint PRIMARY KEY,
+    ids    bytea  NOT NULL
+) WITH (toast_tuple_target = 8160);
 
 -- What was signed, or was about to be: no size ever has two roots. Times are microseconds since 1970.
 CREATE TABLE tree_checkpoint (

@@ -8,10 +8,12 @@
 mod checkpoint;
 pub mod export;
 mod leaf;
+mod log_keys;
 pub mod merkle;
 mod note;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use leaf::{Entry, EntryError};
+pub use log_keys::{LogKeys, LogKeysError};
 pub use merkle::TreeHash;
 pub use note::{Note, NoteError, NoteKeyError, SigningKey, VerifyingKey};

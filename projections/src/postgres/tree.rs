@@ -12,12 +12,12 @@ use crate::WriteError;
 use crate::audit::merkle::{Tile, TreeHash};
 use crate::lease::{Duty, Term};
 use crate::tree::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
     TreeRow, TreeStore, place_of,
 };
 
 /// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and
-/// `$7` (the frontier) after; then the tiles, column by column, and the events. What a crash of the
+/// `$7` (the frontier) after; then the tiles, and those of the events, column by column. What a crash of the
 /// server takes back of it is appended again from the journal, so it does not wait for the disk.
 const GROW: &str = "
     WITH term AS (
@@ -33,13 +33,18 @@ const GROW: &str = "
              AS tile (level, number, hashes)
         ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes
     ), events AS (
-        INSERT INTO tree_event (event_id, leaf)
-        SELECT come.event_id, $4 + come.place - 1
-        FROM moved CROSS JOIN unnest($11::uuid[]) WITH ORDINALITY AS come (event_id, place)
-        ON CONFLICT (event_id) DO NOTHING
+        INSERT INTO tree_event (number, ids)
+        SELECT come.number, come.ids
+        FROM moved CROSS JOIN unnest($11::bigint[], $12::bytea[]) AS come (number, ids)
+        ON CONFLICT (number) DO UPDATE SET ids = excluded.ids
     )
     SELECT (SELECT count(*) FROM moved),
            (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)";
+
+/// The place of event `$1`. An id that is not in the row, or not where one begins, is not it.
+const LEAF_OF: &str = "
+    SELECT number * 256 + (position($1::bytea IN ids) - 1) / 16 FROM tree_event
+    WHERE position($1::bytea IN ids) % 16 = 1 LIMIT 1";
 
 /// `$1` size, `$2` root, `$3` the duty and `$4` the epoch of its lease.
 const REMEMBER: &str = "
@@ -71,6 +76,13 @@ impl TreeStore for PostgresStore {
         hashes.await
     }
 
+    async fn ids(&self, number: i64) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let ids = self.reads.ask(|connection| {
+            sqlx::query_scalar(IDS).bind(number).fetch_optional(connection).boxed()
+        });
+        ids.await
+    }
+
     async fn grow(&self, growth: &Growth, Term(epoch): Term) -> Result<(), WriteError> {
         let (mut levels, mut numbers, mut tiles) = (Vec::new(), Vec::new(), Vec::new());
         for (tile, hashes) in &growth.tiles {
@@ -80,7 +92,8 @@ impl TreeStore for PostgresStore {
             tiles.push(hashes.clone());
         }
         let (from, to) = (growth.from, growth.to);
-        let (frontier, events) = (growth.frontier.clone(), growth.events.clone());
+        let frontier = growth.frontier.clone();
+        let (events, ids): (Vec<_>, Vec<_>) = growth.events.iter().cloned().unzip();
         let moved = self.writer().await?.change(|connection| {
             sqlx::query_as::<_, (i64, bool)>(GROW)
                 .bind(Duty::Tree.name())
@@ -94,6 +107,7 @@ impl TreeStore for PostgresStore {
                 .bind(numbers)
                 .bind(tiles)
                 .bind(events)
+                .bind(ids)
                 .fetch_one(connection)
                 .boxed()
         });
@@ -105,8 +119,8 @@ impl TreeStore for PostgresStore {
 
     async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error> {
         let leaf = self.reads.ask(|connection| {
-            let leaf = sqlx::query_scalar(LEAF_OF).bind(event_id.as_uuid());
-            leaf.fetch_optional(connection).boxed()
+            let id = event_id.as_uuid().into_bytes().to_vec();
+            sqlx::query_scalar(LEAF_OF).bind(id).fetch_optional(connection).boxed()
         });
         leaf.await
     }

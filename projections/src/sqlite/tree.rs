@@ -13,20 +13,36 @@ use crate::WriteError;
 use crate::audit::merkle::{Tile, TreeHash};
 use crate::lease::Term;
 use crate::tree::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
     TreeRow, TreeStore, place_of,
 };
+
+static TILES: LazyLock<ManyRows> = LazyLock::new(|| {
+    ManyRows::new(3, |rows| {
+        format!(
+            "WITH come (level, number, hashes) AS (VALUES {rows})
+             INSERT INTO tree_tile (level, number, hashes)
+             SELECT level, number, hashes FROM come WHERE level IS NOT NULL
+             ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
+        )
+    })
+});
 
 static EVENTS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(2, |rows| {
         format!(
-            "WITH come (event_id, leaf) AS (VALUES {rows})
-             INSERT INTO tree_event (event_id, leaf)
-             SELECT event_id, leaf FROM come WHERE event_id IS NOT NULL
-             ON CONFLICT (event_id) DO NOTHING"
+            "WITH come (number, ids) AS (VALUES {rows})
+             INSERT INTO tree_event (number, ids)
+             SELECT number, ids FROM come WHERE number IS NOT NULL
+             ON CONFLICT (number) DO UPDATE SET ids = excluded.ids"
         )
     })
 });
+
+/// The place of event `$1`. An id that is not in the row, or not where one begins, is not it.
+const LEAF_OF: &str = "
+    SELECT number * 256 + (instr(ids, $1) - 1) / 16 FROM tree_event
+    WHERE instr(ids, $1) % 16 = 1 LIMIT 1";
 
 #[async_trait]
 impl TreeStore for SqliteStore {
@@ -38,6 +54,10 @@ impl TreeStore for SqliteStore {
         let (level, number) = place_of(tile);
         let hashes = sqlx::query_scalar(TILE).bind(level).bind(number);
         hashes.fetch_optional(&self.reads).await
+    }
+
+    async fn ids(&self, number: i64) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        sqlx::query_scalar(IDS).bind(number).fetch_optional(&self.reads).await
     }
 
     async fn grow(&self, growth: &Growth, _: Term) -> Result<(), WriteError> {
@@ -57,20 +77,18 @@ impl TreeStore for SqliteStore {
         if moved.rows_affected() != 1 {
             return Err(WriteError::Superseded);
         }
-        for (tile, hashes) in &growth.tiles {
-            let (level, number) = place_of(*tile);
-            let written = sqlx::query(
-                "INSERT INTO tree_tile (level, number, hashes) VALUES ($1, $2, $3)
-                 ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes",
-            );
-            let written = written.bind(level).bind(number).bind(&**hashes);
-            written.execute(&mut *transaction).await?;
+        for run in growth.tiles.chunks(MOST_ROWS) {
+            let mut query = sqlx::query(TILES.text(run.len()));
+            for (tile, hashes) in run {
+                let (level, number) = place_of(*tile);
+                query = query.bind(level).bind(number).bind(&**hashes);
+            }
+            query.execute(&mut *transaction).await?;
         }
-        let mut leaves = growth.from.1..;
         for run in growth.events.chunks(MOST_ROWS) {
             let mut query = sqlx::query(EVENTS.text(run.len()));
-            for (event_id, leaf) in run.iter().zip(&mut leaves) {
-                query = query.bind(event_id).bind(leaf);
+            for (number, ids) in run {
+                query = query.bind(number).bind(&**ids);
             }
             query.execute(&mut *transaction).await?;
         }
@@ -78,7 +96,8 @@ impl TreeStore for SqliteStore {
     }
 
     async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error> {
-        sqlx::query_scalar(LEAF_OF).bind(event_id.as_uuid()).fetch_optional(&self.reads).await
+        let id = event_id.as_uuid().into_bytes();
+        sqlx::query_scalar(LEAF_OF).bind(id.as_slice()).fetch_optional(&self.reads).await
     }
 
     /// Other commits of the read tables may be lost with a power cut; this one waits for the disk.

@@ -7,6 +7,7 @@
 
 mod reader;
 mod store;
+mod walk;
 mod writer;
 
 use keyledger_domain::{EventId, Position};
@@ -16,9 +17,10 @@ use crate::audit::EntryError;
 use crate::audit::merkle::{PlanError, Tile, TreeFull, TreeHash};
 pub use reader::EventTree;
 pub(crate) use store::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, LAST_CHECKPOINT, LAST_SIGNED, LEAF_OF, TILE, TREE,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
     TreeRow, TreeStore, place_of,
 };
+pub use walk::Walk;
 pub use writer::{TREE_BATCH, TreeWriter};
 
 /// What the tree is.

@@ -1,10 +1,9 @@
 //! Reads the tree: its hashes, proofs from them, and what was signed of it.
 
-use std::collections::BTreeMap;
-
 use keyledger_domain::{EventId, Position};
 
 use super::store::CheckpointRow;
+use super::walk::{Tiles, Walk};
 use super::{SignedCheckpoint, TreeReadError, TreeState};
 use crate::ReadTables;
 use crate::audit::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash};
@@ -52,28 +51,10 @@ impl EventTree {
         hashes_in(&stored).ok_or_else(|| TreeReadError::short(tile))
     }
 
-    /// Up to 256 leaf hashes: those of a range of a tree of this size.
-    ///
-    /// # Errors
-    /// [`TreeReadError::Unavailable`] and [`TreeReadError::Damaged`].
-    pub async fn leaves(&self, range: u64, size: u64) -> Result<Vec<TreeHash>, TreeReadError> {
-        let tile = Tile { level: 0, index: range };
-        let width = usize::from(tile.width_at(size));
-        let mut hashes = self.tile(tile).await?;
-        if hashes.len() < width {
-            return Err(TreeReadError::short(tile));
-        }
-        hashes.truncate(width);
-        Ok(hashes)
-    }
-
-    /// The hashes over whole ranges of 256 leaves that the tree keeps: those from number
-    /// `tile * 256`, 256 at most.
-    ///
-    /// # Errors
-    /// [`TreeReadError::Unavailable`] and [`TreeReadError::Damaged`].
-    pub async fn ranges(&self, tile: u64) -> Result<Vec<TreeHash>, TreeReadError> {
-        self.tile(Tile { level: 1, index: tile }).await
+    /// The tree as it was when it had this size, to be gone through in order.
+    #[must_use]
+    pub fn walk(&self, size: u64) -> Walk {
+        Walk::new(self.clone(), size)
     }
 
     /// The root of the tree when it had this size.
@@ -144,18 +125,7 @@ impl EventTree {
 
     /// The hashes of a plan, each tile read once.
     async fn gather(&self, plan: &Plan) -> Result<Vec<TreeHash>, TreeReadError> {
-        let mut tiles = BTreeMap::new();
-        for node in plan.nodes() {
-            let tile = Tile::of(node);
-            if let std::collections::btree_map::Entry::Vacant(place) = tiles.entry(tile) {
-                place.insert(self.tile(tile).await?);
-            }
-        }
-        plan.gather(|node| {
-            let tile = Tile::of(node);
-            let hashes = tiles.get(&tile).map(Vec::as_slice).unwrap_or_default();
-            tile.hash_of(node, hashes).map_err(|_| TreeReadError::short(tile))
-        })
+        Tiles::new(self.clone()).gather(plan).await
     }
 }
 

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use keyledger_domain::{EventId, Position, Timestamp};
-use uuid::Uuid;
 
 use crate::WriteError;
 use crate::audit::merkle::{Tile, TreeHash};
@@ -14,8 +13,8 @@ pub(crate) const TREE: &str = "SELECT position, size, frontier FROM tree WHERE n
 /// The hashes of the tile `$2` of level `$1`.
 pub(crate) const TILE: &str = "SELECT hashes FROM tree_tile WHERE level = $1 AND number = $2";
 
-/// The place of event `$1`.
-pub(crate) const LEAF_OF: &str = "SELECT leaf FROM tree_event WHERE event_id = $1";
+/// The ids of the events of the tile `$1`.
+pub(crate) const IDS: &str = "SELECT ids FROM tree_event WHERE number = $1";
 
 /// The largest checkpoint, signed or not.
 pub(crate) const LAST_CHECKPOINT: &str =
@@ -57,8 +56,8 @@ pub(crate) struct Growth {
     pub(crate) frontier: Vec<u8>,
     /// All hashes of the tiles that have changed.
     pub(crate) tiles: Vec<(Tile, Vec<u8>)>,
-    /// The events that have become leaves, in their order.
-    pub(crate) events: Vec<Uuid>,
+    /// All ids of the tiles of events that have changed, by the tiles' numbers.
+    pub(crate) events: Vec<(i64, Vec<u8>)>,
 }
 
 /// A tile's level and number as the tables have them.
@@ -76,10 +75,13 @@ pub(crate) trait TreeStore: Send + Sync {
     /// The hashes of a tile, one after another.
     async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, sqlx::Error>;
 
+    /// The ids of the events of a tile, one after another.
+    async fn ids(&self, number: i64) -> Result<Option<Vec<u8>>, sqlx::Error>;
+
     /// Lets the tree grow, wholly or not at all.
     async fn grow(&self, growth: &Growth, term: Term) -> Result<(), WriteError>;
 
-    /// The place of an event among the leaves.
+    /// The place of an event among the leaves; all ids are gone through for it.
     async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error>;
 
     /// Remembers, on the disk, what is about to be signed; tells which root is remembered for the

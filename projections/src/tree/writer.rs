@@ -1,7 +1,6 @@
 //! Lets the tree grow by the events that come, and remembers what is to be signed of it.
 
 use keyledger_domain::{Position, RecordedEvent, Timestamp};
-use uuid::Uuid;
 
 use super::reader::remembered;
 use super::store::Growth;
@@ -11,8 +10,12 @@ use crate::audit::{Checkpoint, Entry};
 use crate::lease::Term;
 use crate::{ReadTables, WriteError};
 
-/// The most events that share a transaction.
-pub const TREE_BATCH: usize = 500;
+/// The most events that share a transaction: each writes the last tile of every level anew, and keeps
+/// others from writing the read tables meanwhile.
+pub const TREE_BATCH: usize = 4_096;
+
+/// How many bytes the id of an event has.
+const ID: usize = 16;
 
 /// Writes the tree, for as long as the term lasts. After an error it is of no more use.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct TreeWriter {
     frontier: Frontier,
     /// The last tile of each level, whether it is begun or not.
     tiles: Vec<Open>,
+    /// The ids of the last tile's events.
+    ids: Open,
     /// What was last remembered, and whether it was signed.
     signed: Option<u64>,
 }
@@ -31,7 +36,20 @@ pub struct TreeWriter {
 #[derive(Debug, Default)]
 struct Open {
     index: u64,
-    hashes: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Open {
+    /// Adds a hash or an id; tells the tile if it is full now.
+    fn add(&mut self, bytes: &[u8]) -> Option<(u64, Vec<u8>)> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() < usize::from(TILE_WIDTH) * bytes.len() {
+            return None;
+        }
+        let full = (self.index, std::mem::take(&mut self.bytes));
+        self.index = self.index.saturating_add(1);
+        Some(full)
+    }
 }
 
 impl TreeWriter {
@@ -60,14 +78,15 @@ impl TreeWriter {
             if stored.len() < width {
                 return Err(TreeReadError::short(tile).into());
             }
-            let hashes = stored.iter().flat_map(|hash| *hash.as_bytes()).collect();
-            tiles.push(Open { index: tile.index, hashes });
+            let bytes = stored.iter().flat_map(|hash| *hash.as_bytes()).collect();
+            tiles.push(Open { index: tile.index, bytes });
         }
+        let ids = open_ids(tables, size).await?;
         let last = tables.store.last_checkpoint().await?;
         let signed = last.as_ref().filter(|last| last.note.is_some());
         let signed = signed.map(|last| remembered(last).map(|(size, _)| size)).transpose()?;
         let (tables, frontier) = (tables.clone(), frontier);
-        let writer = Self { tables, term, position, frontier, tiles, signed };
+        let writer = Self { tables, term, position, frontier, tiles, ids, signed };
         writer.check_continues().await?;
         Ok(writer)
     }
@@ -90,7 +109,7 @@ impl TreeWriter {
     ) -> Result<(), TreeError> {
         let from = (self.position, number(self.frontier.size()));
         let mut changed = Vec::new();
-        let mut ids: Vec<Uuid> = Vec::with_capacity(events.len());
+        let mut ids = Vec::new();
         for event in events {
             let entry = Entry::of(event).map_err(|source| TreeError::Entry {
                 id: event.id,
@@ -101,19 +120,22 @@ impl TreeWriter {
             self.frontier.append_with(entry.hash(), |node, hash| {
                 changed.extend(add(tiles, node, hash));
             })?;
-            ids.push(event.id.as_uuid());
+            ids.extend(self.ids.add(event.id.as_uuid().as_bytes()));
         }
         if !events.is_empty() {
             changed.extend(
                 (0_u8..)
                     .zip(&self.tiles)
-                    .filter(|(_, open)| !open.hashes.is_empty())
-                    .map(|(level, open)| (Tile { level, index: open.index }, open.hashes.clone())),
+                    .filter(|(_, open)| !open.bytes.is_empty())
+                    .map(|(level, open)| (Tile { level, index: open.index }, open.bytes.clone())),
             );
+            let open = Some(&self.ids).filter(|open| !open.bytes.is_empty());
+            ids.extend(open.map(|open| (open.index, open.bytes.clone())));
         }
         let frontier = self.frontier.roots().iter().flat_map(|root| *root.as_bytes()).collect();
         let to = (to, number(self.frontier.size()));
-        let growth = Growth { from, to, frontier, tiles: changed, events: ids };
+        let events = ids.into_iter().map(|(index, ids)| (number(index), ids)).collect();
+        let growth = Growth { from, to, frontier, tiles: changed, events };
         self.tables.store.grow(&growth, self.term).await?;
         self.position = to.0;
         Ok(())
@@ -174,14 +196,24 @@ fn add(tiles: &mut Vec<Open>, node: Node, hash: TreeHash) -> Option<(Tile, Vec<u
     if tiles.len() <= usize::from(level) {
         tiles.push(Open::default());
     }
-    let open = tiles.get_mut(usize::from(level))?;
-    open.hashes.extend_from_slice(hash.as_bytes());
-    if open.hashes.len() < usize::from(TILE_WIDTH) * hash.as_bytes().len() {
-        return None;
+    let (index, hashes) = tiles.get_mut(usize::from(level))?.add(hash.as_bytes())?;
+    Some((Tile { level, index }, hashes))
+}
+
+/// The ids of the last tile's events in a tree of this size.
+async fn open_ids(tables: &ReadTables, size: u64) -> Result<Open, TreeReadError> {
+    let tile = Tile { level: 0, index: size / u64::from(TILE_WIDTH) };
+    let length = usize::from(tile.width_at(size)) * ID;
+    if length == 0 {
+        return Ok(Open { index: tile.index, bytes: Vec::new() });
     }
-    let tile = Tile { level, index: open.index };
-    open.index = open.index.saturating_add(1);
-    Some((tile, std::mem::take(&mut open.hashes)))
+    let mut bytes = tables.store.ids(number(tile.index)).await?.unwrap_or_default();
+    if bytes.len() < length {
+        let damaged = format!("the ids of tile {} are too few", tile.index);
+        return Err(TreeReadError::Damaged(damaged));
+    }
+    bytes.truncate(length);
+    Ok(Open { index: tile.index, bytes })
 }
 
 /// A size as the tables have it.

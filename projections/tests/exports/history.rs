@@ -8,8 +8,8 @@ use keyledger_domain::{
     CommandId, DisplayPrefix, KeyHash, KeyId, KeyName, Metadata, Position, Reason, RecordedEvent,
     Revision, Timestamp, UserId,
 };
-use keyledger_projections::audit::export::{Header, Subset, Writer};
-use keyledger_projections::audit::merkle::{Frontier, Node, Plan};
+use keyledger_projections::audit::export::{Header, RANGE, Subset, Writer};
+use keyledger_projections::audit::merkle::{Frontier, Node, Plan, root_of};
 use keyledger_projections::audit::{Checkpoint, Entry, SigningKey, TreeHash, VerifyingKey};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -109,8 +109,13 @@ impl History {
         let mut out = Vec::new();
         let header = self.header(None, self.entries.len());
         let mut writer = Writer::begin(&header, &mut out).unwrap();
-        for (entry, leaf) in self.entries.iter().zip(&self.leaves) {
-            writer.event(entry, *leaf, None, &mut out).unwrap();
+        let range = usize::try_from(RANGE).unwrap();
+        let mut events = (0..).zip(self.entries.iter().zip(&self.leaves));
+        for (number, leaves) in (0..).zip(self.leaves.chunks(range)) {
+            for (index, (entry, leaf)) in events.by_ref().take(range) {
+                writer.event(index, entry, *leaf, &mut out).unwrap();
+            }
+            writer.range(number, root_of(leaves.iter().copied()), &mut out);
         }
         writer.finish(&mut out).unwrap();
         out
@@ -121,8 +126,8 @@ impl History {
         let mut out = Vec::new();
         let chosen: Vec<usize> =
             (0..self.events.len()).filter(|at| fits(&self.events[*at])).collect();
-        let header = self.header(Some(subset), chosen.len());
-        let mut writer = Writer::begin(&header, &mut out).unwrap();
+        let header = self.header(Some(subset), 0);
+        let mut writer = Writer::begin_uncounted(header, &mut out).unwrap();
         for at in chosen {
             let (index, size) =
                 (u64::try_from(at).unwrap(), u64::try_from(self.leaves.len()).unwrap());
@@ -130,7 +135,8 @@ impl History {
             let (entry, leaf) = (&self.entries[at], self.leaves[at]);
             writer.proven_event(index, entry, leaf, &proof, &mut out).unwrap();
         }
-        writer.finish(&mut out).unwrap();
+        let first = writer.finish(&mut out).unwrap().unwrap();
+        out[..first.len()].copy_from_slice(&first);
         out
     }
 

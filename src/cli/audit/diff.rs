@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use keyledger_projections::ReadTables;
+use keyledger_projections::audit::Checkpoint;
+use keyledger_projections::audit::export::Finding;
 use keyledger_projections::audit::merkle::verify_consistency;
-use keyledger_projections::audit::{Checkpoint, VerifyingKey};
 use keyledger_projections::tree::EventTree;
 
-use super::notes;
+use super::{log_key, notes};
 use crate::cli::say;
 use crate::config::{Group, Stores, args};
 
@@ -17,39 +18,50 @@ pub(super) fn command() -> Command {
     let file = |name: &'static str, help: &'static str| {
         Arg::new(name).value_name("FILE").help(help).required(true)
     };
-    let key = Arg::new("public-key").long("public-key").value_name("VKEY");
     Command::new("diff")
-        .about("Tell whether one checkpoint continues another, by the stored tree: 0 yes, 1 no")
+        .about(
+            "Tell whether one checkpoint continues another, by the stored tree: \
+             0 yes, 1 no, 2 it cannot be told",
+        )
         .arg(file("one", "A checkpoint; of a file of several, the last"))
         .arg(file("other", "Another"))
-        .arg(key.help("The public key of the log").action(ArgAction::Set).required(true))
-        .args(args(&[Group::Stores, Group::Logging]))
+        .arg(log_key::arg())
+        .args(args(&[Group::Stores, Group::LogKey, Group::Logging]))
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-    let public: VerifyingKey = text("public-key").parse()?;
-    let last = |name: &str| {
-        let checkpoints = notes::read(&text(name), std::slice::from_ref(&public))?;
-        checkpoints.into_iter().next_back().context("there is no checkpoint")
+    let public = log_key::from_matches(matches)?;
+    let last = |name: &str| -> anyhow::Result<Result<Checkpoint, Finding>> {
+        let path = matches.get_one::<String>(name).cloned().unwrap_or_default();
+        let kept = notes::read(&path)?.pop().context("there is no checkpoint")?;
+        let opened = Checkpoint::open(&kept.text, std::slice::from_ref(&public));
+        Ok(opened.map_err(|error| Finding::unbelieved(kept.place, error)))
     };
-    let (one, other) = (last("one")?, last("other")?);
+    let (one, other) = match (last("one")?, last("other")?) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(finding), _) | (_, Err(finding)) => return no(&finding.to_string()),
+    };
     let (earlier, later) = if one.size <= other.size { (one, other) } else { (other, one) };
     let stores = Stores::from_matches(matches)?;
     let tree = EventTree::new(&ReadTables::open(&stores.read_url).await?);
     let held = tree.state().await?.size;
     if later.size > held {
-        say(&format!("The tree holds {held} events, fewer than the {} signed.", later.size))?;
-        return Ok(ExitCode::FAILURE);
+        return no(&format!("The tree holds {held} events, fewer than the {} signed.", later.size));
     }
     let proof = tree.consistency(earlier.size, later.size).await?;
     let of = |checkpoint: &Checkpoint| (checkpoint.size, checkpoint.root);
     if verify_consistency(of(&earlier), of(&later), &proof).is_err() {
         let (from, to) = (earlier.size, later.size);
-        say(&format!("rewritten-history: by this tree, {to} events do not continue {from}."))?;
-        return Ok(ExitCode::FAILURE);
+        return no(&format!(
+            "rewritten-history: by this tree, {to} events do not continue {from}."
+        ));
     }
     let between = later.size.saturating_sub(earlier.size);
     say(&format!("{} events continue {}: {between} were added.", later.size, earlier.size))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn no(why: &str) -> anyhow::Result<ExitCode> {
+    say(why)?;
+    Ok(ExitCode::FAILURE)
 }

@@ -4,9 +4,11 @@ mod at;
 mod diff;
 mod export;
 mod keygen;
+mod log_key;
 mod notes;
 mod verify;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
@@ -27,6 +29,9 @@ pub(super) fn command() -> Command {
         .subcommand(verify::command())
 }
 
+/// The exit code when what is to be judged cannot be read.
+const UNREADABLE: u8 = 2;
+
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     match matches.subcommand() {
         Some(("at", matches)) => {
@@ -35,15 +40,24 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         }
         Some(("diff", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
-            return block_on(diff::run(matches));
+            return Ok(told(block_on(diff::run(matches))));
         }
         Some(("export", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(export::run(matches))?;
         }
         Some(("keygen", matches)) => keygen::run(matches)?,
-        Some(("verify", matches)) => return verify::run(matches),
+        Some(("verify", matches)) => return Ok(told(verify::run(matches))),
         _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The code of a judgement; scripts tell "no" from "it cannot be read" by it.
+fn told(judged: anyhow::Result<ExitCode>) -> ExitCode {
+    judged.unwrap_or_else(|error| {
+        // Nothing is left to do when even this cannot be said.
+        let _ = writeln!(std::io::stderr(), "keyledger: {error:#}");
+        ExitCode::from(UNREADABLE)
+    })
 }

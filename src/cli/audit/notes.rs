@@ -1,20 +1,25 @@
 //! Files of checkpoints: one signed note after another, an empty line between two.
 
 use anyhow::Context;
-use keyledger_projections::audit::{Checkpoint, VerifyingKey};
 
 /// How the line of a signature begins.
 const SIGNATURE: &str = "\u{2014} ";
 
-/// The checkpoints in a file, if all of them are signed by a key that is trusted.
-pub(super) fn read(path: &str, trusted: &[VerifyingKey]) -> anyhow::Result<Vec<Checkpoint>> {
-    let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("the checkpoint {path:?} cannot be read"))?;
-    let believe = |note: String| {
-        let checkpoint = Checkpoint::open(&note, trusted);
-        checkpoint.with_context(|| format!("the checkpoint {path:?} is not believed"))
-    };
-    split(&text).into_iter().map(believe).collect()
+/// A signed note of a file.
+pub(super) struct Kept {
+    /// Where it stands, for people.
+    pub(super) place: String,
+    pub(super) text: String,
+}
+
+/// The notes in a file, believed or not: at least one, which may be empty.
+pub(super) fn read(path: &str) -> anyhow::Result<Vec<Kept>> {
+    let bytes = std::fs::read(path);
+    let bytes = bytes.with_context(|| format!("the checkpoint {path:?} cannot be read"))?;
+    // Bytes that are no text are no reason to stop: they make a note that nobody has signed.
+    let notes = split(&String::from_utf8_lossy(&bytes));
+    let kept = |(number, text)| Kept { place: format!("{path}, note {number}"), text };
+    Ok((1..).zip(notes).map(kept).collect())
 }
 
 fn split(text: &str) -> Vec<String> {

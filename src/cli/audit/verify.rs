@@ -1,20 +1,16 @@
 //! `keyledger audit verify`: checks an export, without the service.
 
 use std::fs::File;
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_projections::audit::VerifyingKey;
-use keyledger_projections::audit::export::{Report, Verifier};
+use keyledger_projections::audit::export::{Finding, Report, Verifier};
 
-use super::notes;
+use super::{UNREADABLE, notes};
 use crate::cli::say;
-
-/// The exit code when the file, or what it is checked against, cannot be read.
-const UNREADABLE: u8 = 2;
 
 pub(super) fn command() -> Command {
     let several = |name: &'static str, help: &'static str, of: &'static str| {
@@ -34,14 +30,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    match check(matches) {
-        Ok(report) => tell(&report),
-        Err(error) => {
-            // Nothing is left to do when even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "keyledger: {error:#}");
-            Ok(ExitCode::from(UNREADABLE))
-        }
-    }
+    tell(&check(matches)?)
 }
 
 fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
@@ -53,7 +42,7 @@ fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
     let mut earlier = Vec::new();
     for path in all("checkpoint") {
         anyhow::ensure!(!keys.is_empty(), "give --key with --checkpoint: whom to believe");
-        earlier.extend(notes::read(path, &keys)?);
+        earlier.extend(notes::read(path)?);
     }
     let path = matches.get_one::<String>("file").cloned().unwrap_or_default();
     let unreadable = || format!("the export {path:?} cannot be read");
@@ -62,7 +51,9 @@ fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
     let bar = ProgressBar::new(length).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}",
     )?);
-    let verifier = Verifier::new(keys).continues(earlier);
+    let continues =
+        |verifier: Verifier, kept: notes::Kept| verifier.continues_note(&kept.text, kept.place);
+    let verifier = earlier.into_iter().fold(Verifier::new(keys), continues);
     let report = verifier.check(file, |more| bar.inc(u64::try_from(more).unwrap_or(0)));
     bar.finish_and_clear();
     report.with_context(unreadable)
@@ -74,6 +65,9 @@ fn tell(report: &Report) -> anyhow::Result<ExitCode> {
     }
     if report.more > 0 {
         say(&format!("and {} more", report.more))?;
+    }
+    if report.findings.contains(&Finding::NotAnExport) {
+        return Ok(ExitCode::from(UNREADABLE));
     }
     if !report.is_good() {
         return Ok(ExitCode::FAILURE);

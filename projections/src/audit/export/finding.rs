@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::LIMIT;
 use super::event::Event;
+use crate::audit::{CheckpointError, NoteError};
 
 /// Something in an export that is not as it was written, or not as it was signed.
 ///
@@ -69,9 +70,30 @@ pub enum Finding {
     ShortenedHistory { size: u64 },
     /// The events cannot be compared with an earlier checkpoint.
     UncomparedCheckpoint { size: u64 },
+    /// An earlier checkpoint is not as a key that is trusted has signed it.
+    UnbelievedCheckpoint { place: String, reason: String },
+}
+
+impl From<CheckpointError> for Finding {
+    fn from(error: CheckpointError) -> Self {
+        let altered = |reason: &str| Self::AlteredCheckpoint { reason: reason.to_owned() };
+        match error {
+            CheckpointError::Note(NoteError::BadSignature(key)) => Self::BadSignature { key },
+            CheckpointError::Note(NoteError::UnknownKey(keys)) => Self::UnknownKey { keys },
+            CheckpointError::OtherLog { .. } => altered("signed by the key of another log"),
+            CheckpointError::Note(_) => altered("not a signed note"),
+            CheckpointError::Form(_) => altered("not of the form of one"),
+        }
+    }
 }
 
 impl Finding {
+    /// An earlier checkpoint, which stands at this place, is not believed.
+    #[must_use]
+    pub fn unbelieved(place: String, error: CheckpointError) -> Self {
+        Self::UnbelievedCheckpoint { place, reason: Self::from(error).to_string() }
+    }
+
     pub(super) fn altered(event: &Event) -> Self {
         let (index, revision) = (event.index, event.revision);
         Self::AlteredEvent { index, stream: event.stream.name(), revision }
@@ -124,6 +146,7 @@ impl Finding {
             Self::RewrittenHistory { .. } => "rewritten-history",
             Self::ShortenedHistory { .. } => "shortened-history",
             Self::UncomparedCheckpoint { .. } => "uncompared-checkpoint",
+            Self::UnbelievedCheckpoint { .. } => "unbelieved-checkpoint",
         }
     }
 }
@@ -200,6 +223,7 @@ impl fmt::Display for Finding {
             Self::UncomparedCheckpoint { size } => {
                 write!(f, "the earlier checkpoint of {size} events cannot be compared")
             }
+            Self::UnbelievedCheckpoint { place, reason } => write!(f, "{place}: {reason}"),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::VERSION;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    keyledger_export: u32,
+    pub(super) keyledger_export: u32,
     /// The log: that of the checkpoint.
     pub origin: String,
     /// Which events the file holds; all of the tree's without one.

@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod header;
 mod pipeline;
+mod placing;
 mod proven;
 mod range;
 mod sequence;
@@ -20,13 +21,14 @@ mod writer;
 
 pub use finding::Finding;
 pub use header::{Header, Subset};
+pub use placing::Placing;
 pub use verifier::{Report, Verifier};
 pub use writer::{ExportError, Writer};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
 /// How many events share a line with the hash over them.
-const RANGE: u64 = 256;
+pub const RANGE: u64 = 256;
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
 /// How many findings, gaps and misplaced lines are remembered; of more, only the number is.

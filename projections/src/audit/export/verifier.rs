@@ -87,6 +87,17 @@ impl Verifier {
         self
     }
 
+    /// The same with a signed note. One that no trusted key has signed as it is, is a finding, in
+    /// which `place` tells where the note stands.
+    #[must_use]
+    pub fn continues_note(mut self, note: &str, place: String) -> Self {
+        match Checkpoint::open(note, &self.trusted) {
+            Ok(checkpoint) => self.earlier.push(checkpoint),
+            Err(error) => self.findings.add(Finding::unbelieved(place, error)),
+        }
+        self
+    }
+
     /// How many events were read so far.
     #[must_use]
     pub fn events(&self) -> u64 {
@@ -166,21 +177,7 @@ impl Verifier {
         }
         // What was signed by nobody is still worth comparing with the events.
         if let Err(error) = Checkpoint::open(&header.checkpoint, &self.trusted) {
-            self.findings.add(match error {
-                CheckpointError::Note(NoteError::BadSignature(key)) => {
-                    Finding::BadSignature { key }
-                }
-                CheckpointError::Note(NoteError::UnknownKey(keys)) => Finding::UnknownKey { keys },
-                CheckpointError::OtherLog { .. } => {
-                    Finding::AlteredCheckpoint { reason: "signed by the key of another log".into() }
-                }
-                CheckpointError::Note(_) => {
-                    Finding::AlteredCheckpoint { reason: "not a signed note".into() }
-                }
-                CheckpointError::Form(_) => {
-                    Finding::AlteredCheckpoint { reason: "not of the form of one".into() }
-                }
-            });
+            self.findings.add(error.into());
         }
         let note = Note::parse(&header.checkpoint).ok();
         let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text()).ok()) else {

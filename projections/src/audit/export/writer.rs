@@ -2,23 +2,21 @@
 
 use crc32fast::Hasher;
 
-use super::super::merkle::TreeFull;
 use super::super::{Entry, TreeHash};
 use super::event;
 use super::header::Header;
-use super::{RANGE, trailer};
-use crate::audit::merkle::Frontier;
+use super::trailer;
 
 /// Writes an export to buffers, which whoever calls it empties into a file.
 #[derive(Debug)]
 pub struct Writer {
     crc32: Hasher,
     whole: bool,
-    announced: u64,
+    /// How many events the first line announces; `None` while that line is left blank.
+    announced: Option<u64>,
+    /// The first line that comes in the end, where it was left blank.
+    first: Option<Header>,
     written: u64,
-    /// The least index that the next event of a subset can have.
-    least: u64,
-    range: Frontier,
 }
 
 /// Why an export cannot be written.
@@ -35,15 +33,12 @@ pub enum ExportError {
         /// How many came.
         written: u64,
     },
-    /// The event has no place here.
-    #[error("event {0} does not follow, or has a proof in a whole export or none in a subset")]
-    Order(u64),
+    /// It is of the other kind of export.
+    #[error("event {0} has a proof in a whole export or none in a subset")]
+    Kind(u64),
     /// The event's entry is not of the form that every entry of ours has.
     #[error("event {0} cannot be written so that it can be read again")]
     Form(u64),
-    /// The range is full.
-    #[error(transparent)]
-    Full(#[from] TreeFull),
 }
 
 impl Writer {
@@ -52,51 +47,67 @@ impl Writer {
     /// # Errors
     /// [`ExportError::Json`].
     pub fn begin(header: &Header, out: &mut Vec<u8>) -> Result<Self, ExportError> {
-        let mut writer = Self {
-            crc32: Hasher::new(),
-            whole: header.subset.is_none(),
-            announced: header.events,
-            written: 0,
-            least: 0,
-            range: Frontier::default(),
-        };
+        let mut writer = Self::new(header, Some(header.events));
         let from = out.len();
-        serde_json::to_writer(&mut *out, header)?;
-        out.push(b'\n');
+        out.extend(first_line(header, 0)?);
         writer.sum(from, out);
         Ok(writer)
     }
 
-    /// Writes the next event of a whole export. `leaf` is the hash that the tree holds: where the
-    /// journal was altered since, the two do not fit, and that names the event. `range` is the
-    /// hash that the tree holds over the 256 events of which this is the last; where it is not
-    /// given it follows from the leaves.
+    /// Begins an export of events that nobody has counted: its first line is left blank, and
+    /// [`Writer::finish`] tells what belongs there.
     ///
     /// # Errors
-    /// [`ExportError::Form`] and [`ExportError::Order`].
+    /// [`ExportError::Json`].
+    pub fn begin_uncounted(header: Header, out: &mut Vec<u8>) -> Result<Self, ExportError> {
+        let most = Header { events: u64::MAX, ..header };
+        let length = first_line(&most, 0)?.len();
+        out.resize(out.len().saturating_add(length), b' ');
+        let writer = Self::new(&most, None);
+        Ok(Self { first: Some(most), ..writer })
+    }
+
+    fn new(header: &Header, announced: Option<u64>) -> Self {
+        Self {
+            crc32: Hasher::new(),
+            whole: header.subset.is_none(),
+            announced,
+            first: None,
+            written: 0,
+        }
+    }
+
+    /// Writes the next event of a whole export. `index` is its place in the tree and `leaf` the hash
+    /// that the tree holds there: where the journal was altered since, they do not fit, and that names
+    /// the event.
+    ///
+    /// # Errors
+    /// [`ExportError::Form`] and [`ExportError::Kind`].
     pub fn event(
         &mut self,
+        index: u64,
         entry: &Entry,
         leaf: TreeHash,
-        range: Option<TreeHash>,
         out: &mut Vec<u8>,
     ) -> Result<(), ExportError> {
-        let index = self.written;
         if !self.whole {
-            return Err(ExportError::Order(index));
+            return Err(ExportError::Kind(index));
         }
-        self.line(index, entry, leaf, None, out)?;
-        self.range.append(leaf)?;
-        if self.range.size() == RANGE {
-            self.end_range(range, out);
-        }
-        Ok(())
+        self.line(index, entry, leaf, None, out)
+    }
+
+    /// Writes the hash that the tree holds over a range of 256 events, or over the last ones, once
+    /// they are written.
+    pub fn range(&mut self, range: u64, hash: TreeHash, out: &mut Vec<u8>) {
+        let from = out.len();
+        out.extend_from_slice(format!("{{\"range\":{range},\"hash\":\"{hash}\"}}\n").as_bytes());
+        self.sum(from, out);
     }
 
     /// Writes the next event of a subset, with the proof that it is in the checkpoint's tree.
     ///
     /// # Errors
-    /// [`ExportError::Form`] and [`ExportError::Order`].
+    /// [`ExportError::Form`] and [`ExportError::Kind`].
     pub fn proven_event(
         &mut self,
         index: u64,
@@ -105,37 +116,35 @@ impl Writer {
         proof: &[TreeHash],
         out: &mut Vec<u8>,
     ) -> Result<(), ExportError> {
-        if self.whole || index < self.least {
-            return Err(ExportError::Order(index));
+        if self.whole {
+            return Err(ExportError::Kind(index));
         }
-        self.line(index, entry, leaf, Some(proof), out)?;
-        self.least = index.saturating_add(1);
-        Ok(())
+        self.line(index, entry, leaf, Some(proof), out)
     }
 
-    /// Ends the export with its last line.
+    /// Ends the export with its last line. A whole export announces as many events as the tree has:
+    /// where the journal has others, that is for the reader to find. Where the first line was left
+    /// blank, this is what takes its place.
     ///
     /// # Errors
-    /// [`ExportError::Count`].
-    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        if self.written != self.announced {
-            let (announced, written) = (self.announced, self.written);
+    /// [`ExportError::Count`] and [`ExportError::Json`].
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Option<Vec<u8>>, ExportError> {
+        let written = self.written;
+        let announced = self.announced.filter(|announced| !self.whole && *announced != written);
+        if let Some(announced) = announced {
             return Err(ExportError::Count { announced, written });
         }
-        if self.range.size() > 0 {
-            self.end_range(None, out);
+        let mut first = None;
+        if let Some(most) = self.first.take() {
+            let length = first_line(&most, 0)?.len();
+            let line = first_line(&Header { events: written, ..most }, length)?;
+            let mut crc32 = Hasher::new();
+            crc32.update(&line);
+            crc32.combine(&self.crc32);
+            (self.crc32, first) = (crc32, Some(line));
         }
-        out.extend_from_slice(trailer(self.written, self.crc32.finalize()).as_bytes());
-        Ok(())
-    }
-
-    fn end_range(&mut self, hash: Option<TreeHash>, out: &mut Vec<u8>) {
-        let range = self.written.saturating_sub(1) / RANGE;
-        let hash = hash.unwrap_or_else(|| self.range.root());
-        self.range = Frontier::default();
-        let from = out.len();
-        out.extend_from_slice(format!("{{\"range\":{range},\"hash\":\"{hash}\"}}\n").as_bytes());
-        self.sum(from, out);
+        out.extend_from_slice(trailer(written, self.crc32.finalize()).as_bytes());
+        Ok(first)
     }
 
     fn line(
@@ -160,4 +169,12 @@ impl Writer {
     fn sum(&mut self, from: usize, out: &[u8]) {
         self.crc32.update(out.get(from..).unwrap_or_default());
     }
+}
+
+/// The first line, with spaces before its end where it would be shorter than this.
+fn first_line(header: &Header, length: usize) -> Result<Vec<u8>, ExportError> {
+    let mut line = serde_json::to_vec(header)?;
+    line.resize(line.len().max(length.saturating_sub(1)), b' ');
+    line.push(b'\n');
+    Ok(line)
 }

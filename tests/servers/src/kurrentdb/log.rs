@@ -1,7 +1,7 @@
 //! The log of a database, and the rules by which it grows.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -21,15 +21,15 @@ struct Inner {
 
 /// All events in order, and where each stream's are.
 #[derive(Debug, Default)]
-struct Log {
-    all: Vec<Arc<Record>>,
-    streams: HashMap<String, Stream>,
+pub(super) struct Log {
+    pub(super) all: Vec<Arc<Record>>,
+    pub(super) streams: HashMap<String, Stream>,
 }
 
 #[derive(Debug, Default)]
-struct Stream {
+pub(super) struct Stream {
     /// Where in the log its events are, from the first that was ever written.
-    events: Vec<usize>,
+    pub(super) events: Vec<usize>,
     /// How many of them are gone, by a soft delete.
     truncated: usize,
     is_tombstoned: bool,
@@ -84,6 +84,10 @@ pub(super) enum Found {
 impl Database {
     pub(super) fn cluster(&self) -> Arc<Cluster> {
         self.0.cluster.clone()
+    }
+
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.log.lock().unwrap()
     }
 
     /// Changes each time that the log grows.

@@ -6,6 +6,7 @@
 //! and any number of them serve it.
 
 mod log;
+mod meddling;
 mod service;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tonic::transport::Identity;
 
 pub use log::Database;
+pub use meddling::Stored;
 use service::Node;
 
 /// What the protocol says, made at build time.
@@ -168,6 +170,12 @@ impl Server {
     #[must_use]
     pub fn authorization(&self) -> Option<String> {
         self.faults.authorization.lock().unwrap().clone()
+    }
+
+    /// Its database.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// All data and metadata of its database.

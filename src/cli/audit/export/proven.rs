@@ -1,0 +1,123 @@
+//! Events with what it takes to check them offline.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use keyledger_domain::EventFilter;
+use keyledger_projections::ReadTables;
+use keyledger_projections::audit::export::{Header, RANGE, Writer};
+use keyledger_projections::audit::{Checkpoint, VerifyingKey};
+use keyledger_projections::tree::{EventTree, Walk};
+
+use super::places::{Placed, Places};
+use super::selection::subset;
+use super::{create, progress};
+use crate::config::Stores;
+use crate::journal;
+
+/// How many bytes are gathered before they are written.
+const PIECE: usize = 256 * 1024;
+
+/// Writes the events of the last checkpoint that are wanted; tells how many they are, and how many
+/// the checkpoint has.
+pub(super) async fn write(
+    stores: &Stores,
+    public: &VerifyingKey,
+    wanted: EventFilter,
+    path: &str,
+) -> anyhow::Result<(u64, u64)> {
+    let journal = journal::open_reader(&stores.journal_url).await?;
+    let tree = EventTree::new(&ReadTables::open(&stores.read_url).await?);
+    let Some(signed) = tree.last_signed().await? else {
+        bail!("no checkpoint was signed yet: run the service with KEYLEDGER_AUDIT_KEY first");
+    };
+    let size = signed.size;
+    let checkpoint = Checkpoint::open(&signed.note, std::slice::from_ref(public))?;
+    let subset = subset(&wanted);
+    let is_whole = subset.is_none();
+    let header = Header::new(checkpoint.origin, subset, public.to_string(), signed.note, size);
+    let mut out = Vec::new();
+    let writer = if is_whole {
+        Writer::begin(&header, &mut out)?
+    } else {
+        Writer::begin_uncounted(header, &mut out)?
+    };
+    let events = match wanted.key_id {
+        None => Places::new(&*journal, &tree, size).await?,
+        Some(key_id) => Places::of_key(&*journal, &tree, size, key_id).await?,
+    };
+    let (walk, bar, file) = (tree.walk(size), progress(size)?, create(path)?);
+    let export = Export { wanted, size, is_whole, walk, bar, writer, range: 0, out, file };
+    Ok((export.write(events).await?, size))
+}
+
+/// An export that is being written, a piece at a time.
+struct Export {
+    wanted: EventFilter,
+    size: u64,
+    is_whole: bool,
+    walk: Walk,
+    bar: ProgressBar,
+    writer: Writer,
+    /// The range whose line comes next.
+    range: u64,
+    out: Vec<u8>,
+    file: File,
+}
+
+impl Export {
+    /// Writes what there is; tells how many events that were.
+    async fn write(mut self, mut events: Places) -> anyhow::Result<u64> {
+        let mut written = 0;
+        while let Some(placed) = events.next().await? {
+            self.bar.set_position(placed.index.saturating_add(1).min(self.size));
+            written += u64::from(self.event(placed).await?);
+            if self.out.len() >= PIECE {
+                self.file.write_all(&self.out)?;
+                self.out.clear();
+            }
+        }
+        if self.is_whole {
+            self.ranges(self.size.div_ceil(RANGE)).await?;
+        }
+        let first = self.writer.finish(&mut self.out)?;
+        self.file.write_all(&self.out)?;
+        if let Some(first) = first {
+            self.file.seek(SeekFrom::Start(0))?;
+            self.file.write_all(&first)?;
+        }
+        self.file.sync_all()?;
+        self.bar.finish();
+        Ok(written)
+    }
+
+    /// Writes an event; tells whether it is one of those that are wanted.
+    async fn event(&mut self, placed: Placed) -> anyhow::Result<bool> {
+        let Placed { index, event, entry, leaf } = placed;
+        if self.is_whole {
+            // One that the tree does not have stands where the journal has it.
+            if leaf.is_some() {
+                self.ranges(index / RANGE).await?;
+            }
+            let leaf = leaf.unwrap_or_else(|| entry.hash());
+            self.writer.event(index, &entry, leaf, &mut self.out)?;
+            return Ok(true);
+        }
+        let Some(leaf) = leaf.filter(|_| self.wanted.fits(&event)) else { return Ok(false) };
+        let proof = self.walk.inclusion(index).await?;
+        self.writer.proven_event(index, &entry, leaf, &proof, &mut self.out)?;
+        Ok(true)
+    }
+
+    /// Writes the lines of the ranges before this one.
+    async fn ranges(&mut self, before: u64) -> anyhow::Result<()> {
+        while self.range < before {
+            let hash = self.walk.range(self.range).await?;
+            self.writer.range(self.range, hash, &mut self.out);
+            self.range += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! The independent checker says of files of the real service what this program says of them.
+
+use super::{Log, example, work};
+
+/// Another character of the same kind in the place of one: that which comes so many bytes after the
+/// first place where a text stands.
+fn alter(whole: &str, text: &str, behind: usize) -> String {
+    let at = whole.find(text).unwrap() + text.len() + behind;
+    let byte = whole.as_bytes()[at];
+    let other = match byte {
+        b'9' | b'f' | b'z' | b'Z' => byte - 1,
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => byte + 1,
+        _ => b'x',
+    };
+    format!("{}{}{}", &whole[..at], char::from(other), &whole[at + 1..])
+}
+
+/// What both say of a file, given these arguments too.
+fn both(log: &Log, file: &str, more: &[&str]) -> (i32, String) {
+    let (code, told) = log.verify(file, more);
+    let (example_code, example) = example(log, file, more);
+    assert_eq!(code, example_code, "{told}\n{example}");
+    if code == 1 {
+        let prefix = format!("{file}: ");
+        let mut ours: Vec<_> = told.lines().collect();
+        let mut theirs: Vec<_> = example.lines().map(|line| &line[prefix.len()..]).collect();
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        assert_eq!(ours, theirs);
+    }
+    (code, told)
+}
+
+/// Where a character of an export of everything is altered, and what is found then.
+const ALTERATIONS: &[(&str, usize, &str)] = &[
+    ("{\"keyledger_", 0, "not-an-export"),
+    ("\"origin\":\"", 0, "altered-header"),
+    ("\"public_key\":\"", 0, "altered-header"),
+    ("\"checkpoint\":\"", 0, "bad-signature"),
+    ("\\n", 0, "bad-signature"),
+    ("\"events\":", 0, "altered-header"),
+    ("{\"index\":", 0, "missing-events"),
+    ("\"stream\":\"apikey-", 3, "altered-event"),
+    ("\"revision\":", 0, "altered-event"),
+    ("\"event_id\":\"", 2, "altered-event"),
+    ("\"type\":\"", 2, "altered-event"),
+    ("\"name\":\"", 0, "altered-event"),
+    ("\"occurred_at\":\"", 25, "altered-event"),
+    ("\"key_hash_sha256\":\"", 30, "altered-event"),
+    ("\"actor\":\"", 0, "altered-event"),
+    ("\"correlation_id\":\"", 0, "altered-event"),
+    ("\"leaf\":\"", 7, "altered-leaf"),
+    ("{\"range\":", 0, "altered-range-line"),
+    ("\"hash\":\"", 9, "altered-range-line"),
+    ("\n{\"events\":", 0, "altered-trailer"),
+    ("\"crc32\":\"", 3, "checksum-differs"),
+];
+
+/// The same for the export of a key.
+const ALTERATIONS_OF_A_SUBSET: &[(&str, usize, &str)] = &[
+    ("\"key_id\":\"", 35, "not-in-subset"),
+    ("\"events\":", 0, "count-differs"),
+    ("{\"index\":", 1, "wrong-proof"),
+    ("\"reason\":\"", 0, "altered-event"),
+    ("\"leaf\":\"", 7, "altered-leaf"),
+    ("\"proof\":[\"", 2, "wrong-proof"),
+    ("\"crc32\":\"", 3, "checksum-differs"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_checkers_accept_exports_of_the_service_and_name_the_same_in_altered_ones() {
+    let log = Log::on_sqlite();
+    let service = log.setup().start().ready().await;
+    work(&service, 20).await;
+    let cyd = service.user("cyd");
+    let key = cyd.create("cyd's").await;
+    let reason = br#"{"reason":"the laptop was stolen"}"#.to_vec();
+    let json = cyd.with("content-type", "application/json");
+    let revoked = json.send("DELETE", &format!("/keys/{key}"), Some(reason)).await;
+    assert_eq!(revoked.status, 200);
+    assert!(service.stop().0.success());
+    std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
+    assert!(log.export("all", &[]).status.success());
+    assert!(log.export("key", &["--key", &key]).status.success());
+    let (all, of_key) = (["--checkpoint", "data/checkpoints"], ["--checkpoint", "kept"]);
+    for (file, more, alterations) in
+        [("all", &all, ALTERATIONS), ("key", &of_key, ALTERATIONS_OF_A_SUBSET)]
+    {
+        let (code, told) = both(&log, file, more);
+        assert_eq!(code, 0, "{told}");
+        let good = std::fs::read_to_string(log.path(file)).unwrap();
+        for (text, behind, name) in alterations {
+            std::fs::write(log.path("altered"), alter(&good, text, *behind)).unwrap();
+            let (code, told) = both(&log, "altered", more);
+            let is_named = told.lines().any(|line| line.starts_with(name));
+            assert!(code > 0 && is_named, "{text} in {file}: {told}");
+        }
+    }
+}
+
+/// An earlier checkpoint that was altered is named: nothing can be concluded from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_checkers_name_an_altered_checkpoint_that_was_kept() {
+    let log = Log::on_sqlite();
+    let service = log.setup().start().ready().await;
+    work(&service, 3).await;
+    assert!(service.stop().0.success());
+    assert!(log.export("all", &[]).status.success());
+    let note = log.checkpoints().pop().unwrap();
+    for (altered, why) in [
+        (
+            note.replace("time 2", "time 1"),
+            "bad-signature: the signature of keys.example.com/tests+",
+        ),
+        (note.replace("\n4\n", "\n5\n"), "bad-signature: "),
+        (note.replacen("keys", "kays", 1), "bad-signature: "),
+        (note.replace("\u{2014} keys", "\u{2014} kays"), "unknown-key: signed by kays"),
+        (note.replace('\u{2014}', "-"), "altered-checkpoint: the checkpoint is not a signed note"),
+        (String::new(), "altered-checkpoint: the checkpoint is not a signed note"),
+    ] {
+        std::fs::write(log.path("kept"), altered).unwrap();
+        let (code, told) = both(&log, "all", &["--checkpoint", "kept"]);
+        let finding = format!("unbelieved-checkpoint: kept, note 1: {why}");
+        assert!(code == 1 && told.contains(&finding), "{told}");
+    }
+    // The second of two, and bytes that are no text.
+    let two = [note.as_bytes(), b"\n", note.as_bytes(), &[0xff]].concat();
+    std::fs::write(log.path("kept"), two).unwrap();
+    let (code, told) = both(&log, "all", &["--checkpoint", "kept"]);
+    assert!(code == 1 && told.contains("unbelieved-checkpoint: kept, note 2: "), "{told}");
+    assert_eq!(both(&log, "all", &["--checkpoint", "no-such-file"]).0, 2);
+    let (code, told) = log.diff("kept", "data/checkpoints");
+    assert!(code == 1 && told.contains("unbelieved-checkpoint: kept, note 2: "), "{told}");
+    assert_eq!(log.diff("no-such-file", "data/checkpoints").0, 2);
+}

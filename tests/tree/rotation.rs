@@ -1,0 +1,67 @@
+//! One key takes the place of another: both sign for a while.
+
+use super::{Log, NAME, new_key};
+
+/// A service of this log runs with these keys until it has signed one event more.
+async fn sign_with(log: &Log, keys: &str) -> String {
+    let service = log.setup().set("KEYLEDGER_AUDIT_KEY", keys).start().ready().await;
+    service.user("ann").create("k").await;
+    assert!(service.stop().0.success());
+    log.checkpoints().pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
+    let old = Log::on_sqlite();
+    let new = old.trusting(&new_key(old.folder.path(), NAME, "new.key"));
+    let first = sign_with(&old, "audit.key").await;
+    std::fs::write(old.path("kept"), first).unwrap();
+
+    let both_signed = sign_with(&old, "audit.key, new.key").await;
+    let signatures = both_signed.matches("\n\u{2014} keys.example.com/tests ");
+    assert_eq!(signatures.count(), 2, "{both_signed}");
+    for exporting in [&old, &new] {
+        let exported = exporting.export("all", &[]);
+        assert!(exported.status.success(), "{exported:?}");
+        for checking in [&old, &new] {
+            let (code, told) = checking.verify("all", &[]);
+            assert_eq!(code, 0, "{told}");
+        }
+        let (code, told) = old.verify("all", &["--key", &new.key, "--checkpoint", "kept"]);
+        assert_eq!(code, 0, "{told}");
+    }
+
+    let note = sign_with(&old, "new.key").await;
+    assert_eq!(note.matches("\n\u{2014} ").count(), 1, "{note}");
+    let refused = old.export("all", &[]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("signed by none of the keys that are trusted"), "{told}");
+    assert!(new.export("all", &[]).status.success());
+    assert_eq!(new.verify("all", &[]).0, 0);
+    let (code, told) = old.verify("all", &[]);
+    assert!(code == 1 && told.contains("unknown-key"), "{told}");
+    // All that was ever signed is believed by whoever has learnt of the new key from the old one.
+    let both = ["--key", &new.key, "--checkpoint", "data/checkpoints"];
+    let (code, told) = old.verify("all", &both);
+    assert_eq!(code, 0, "{told}");
+    std::fs::write(old.path("both"), both_signed).unwrap();
+    std::fs::write(old.path("new"), note).unwrap();
+    let (code, told) = new.diff("both", "new");
+    assert!(code == 0 && told.contains("3 events continue 2"), "{told}");
+}
+
+#[test]
+fn keys_that_do_not_sign_together_are_refused_at_the_start() {
+    let log = Log::on_sqlite();
+    new_key(log.folder.path(), "keys.example.com/other", "other.key");
+    for (keys, why) in [
+        ("audit.key,other.key", "all keys of a log have its name"),
+        ("audit.key,audit.key", "is given twice"),
+        ("audit.key,no.key", "the file \"no.key\" cannot be read"),
+    ] {
+        let output = log.setup().set("KEYLEDGER_AUDIT_KEY", keys).command().output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("  KEYLEDGER_AUDIT_KEY: ") && told.contains(why), "{told}");
+    }
+}

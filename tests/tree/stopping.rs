@@ -1,0 +1,96 @@
+//! A tree that is not what was signed is not signed any more, and requests go on.
+
+use super::tampering::meddle;
+use super::{Log, signed, work};
+
+/// What someone changes in the read database, and what the log says of it.
+struct Case {
+    what: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+    told: &'static str,
+    /// Whether a running service finds it. What it has in memory it writes anew with the next events.
+    is_found_running: bool,
+}
+
+const CASES: [Case; 4] = [
+    Case {
+        what: "a stored hash",
+        sqlite: "UPDATE tree_tile SET hashes = randomblob(length(hashes)) WHERE level = 0",
+        postgres: "UPDATE tree_tile SET hashes = set_byte(hashes, 0, get_byte(hashes, 0) # 1)",
+        told: "the tree is damaged: its hashes do not lead to its root",
+        is_found_running: false,
+    },
+    Case {
+        what: "a root that was signed",
+        sqlite: "UPDATE tree_checkpoint SET root = randomblob(32)",
+        postgres: "UPDATE tree_checkpoint SET root = set_byte(root, 0, get_byte(root, 0) # 1)",
+        told: "the tree does not continue what was signed of it at 11 events",
+        is_found_running: true,
+    },
+    Case {
+        what: "what the tree says that it is",
+        sqlite: "UPDATE tree SET frontier = randomblob(length(frontier))",
+        postgres: "UPDATE tree SET frontier = set_byte(frontier, 0, get_byte(frontier, 0) # 1)",
+        told: "the tree is damaged: its hashes do not lead to its root",
+        is_found_running: false,
+    },
+    Case {
+        what: "the tree of another journal",
+        sqlite: "UPDATE tree SET position = position + 1000000000",
+        postgres: "UPDATE tree SET position = position + 1000000000",
+        told: ", but the journal ends at ",
+        is_found_running: true,
+    },
+];
+
+/// Whether the service runs while it happens, or is started afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Running,
+    Stopped,
+}
+
+async fn the_tree_stops(log: Log, case: &Case, when: When) {
+    let statement = if log.read.starts_with("sqlite") { case.sqlite } else { case.postgres };
+    let service = log.setup().start().ready().await;
+    work(&service, 10).await;
+    signed(&service, 11).await;
+    let service = match when {
+        When::Running => {
+            meddle(&log.read, &[statement]).await;
+            service
+        }
+        When::Stopped => {
+            assert!(service.stop().0.success());
+            meddle(&log.read, &[statement]).await;
+            log.setup().start().ready().await
+        }
+    };
+    let before = log.checkpoints();
+    service.user("ann").create("one more").await;
+    service.part_is("tree", "stopped").await;
+    let output = service.printed("tree stopped").await;
+    assert!(output.contains(case.told), "{}: {output}", case.what);
+    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+    service.user("ann").create("and another").await;
+    assert_eq!(service.user("ann").keys().await.len(), 3);
+    assert!(service.stop().0.success());
+    assert_eq!(log.checkpoints(), before, "{}: nothing more is signed", case.what);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_tree_is_not_signed_after_a_start() {
+    for case in &CASES {
+        the_tree_stops(Log::on_sqlite(), case, When::Stopped).await;
+        the_tree_stops(Log::on_postgres(), case, When::Stopped).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_tree_is_not_signed_while_the_service_runs() {
+    for case in CASES.iter().filter(|case| case.is_found_running) {
+        the_tree_stops(Log::on_sqlite(), case, When::Running).await;
+        the_tree_stops(Log::on_postgres(), case, When::Running).await;
+    }
+}
