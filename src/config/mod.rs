@@ -30,6 +30,21 @@ pub struct Config {
     pub read_url: String,
     /// What this process does.
     pub roles: Roles,
+    /// How it does what runs beside requests.
+    pub background: BackgroundSettings,
+    /// What new keys begin with.
+    pub key_prefix: KeyPrefix,
+    /// Who is let in.
+    pub identity: Identity,
+    /// The origins whose pages may use the API, in their ASCII form.
+    pub allowed_origins: Vec<String>,
+    /// How long running requests may take when the service stops.
+    pub shutdown_grace: Duration,
+}
+
+/// How a process does what runs beside requests.
+#[derive(Debug)]
+pub struct BackgroundSettings {
     /// How long a node that has died may still hold what only one may do.
     pub lease_period: Duration,
     /// How long keys are verified without a proof that the index is level with the journal.
@@ -40,14 +55,6 @@ pub struct Config {
     pub nats: Option<NatsSettings>,
     /// How the tree over all events is signed, if there is one.
     pub audit: Option<AuditSettings>,
-    /// What new keys begin with.
-    pub key_prefix: KeyPrefix,
-    /// Who is let in.
-    pub identity: Identity,
-    /// The origins whose pages may use the API, in their ASCII form.
-    pub allowed_origins: Vec<String>,
-    /// How long running requests may take when the service stops.
-    pub shutdown_grace: Duration,
 }
 
 /// Where tokens come from.
@@ -164,11 +171,13 @@ impl Config {
                 journal_url: journal_url?,
                 read_url: read_url?,
                 roles: roles?,
-                lease_period: lease_period?,
-                max_staleness: max_staleness?,
-                last_used_flush: last_used_flush?,
-                nats,
-                audit,
+                background: BackgroundSettings {
+                    lease_period: lease_period?,
+                    max_staleness: max_staleness?,
+                    last_used_flush: last_used_flush?,
+                    nats,
+                    audit,
+                },
                 key_prefix: key_prefix?,
                 identity: identity?,
                 allowed_origins: origins,

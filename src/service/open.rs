@@ -10,14 +10,6 @@ use crate::pause::Pause;
 use crate::readiness::{Part, Readiness, State};
 use crate::telemetry::chain;
 
-/// Where the service's stores are.
-pub(super) struct Places {
-    pub(super) journal_url: String,
-    pub(super) read_url: String,
-    /// Whether this process appends to the journal.
-    pub(super) appends: bool,
-}
-
 /// The journal as this process uses it.
 pub(super) struct Journals {
     pub(super) reads: Arc<dyn JournalReader>,
@@ -25,22 +17,24 @@ pub(super) struct Journals {
     pub(super) appends: Option<Arc<dyn Journal>>,
 }
 
-/// Opens both. What another try cannot mend is an error.
+/// Opens both, the journal for appending if this process does that. What another try cannot mend is an
+/// error.
 pub(super) async fn stores(
-    places: &Places,
+    journal_url: &str,
+    read_url: &str,
+    appends: bool,
     readiness: &Readiness,
 ) -> Result<(Journals, ReadTables), ServeError> {
-    let url = &places.journal_url;
     // Whoever appends holds the journal for itself; all others read beside it.
-    let (reads, appends): (Arc<dyn JournalReader>, _) = if places.appends {
-        let open = async || journal::open(url).await;
+    let (reads, appends): (Arc<dyn JournalReader>, _) = if appends {
+        let open = async || journal::open(journal_url).await;
         let journal = until_open(Part::Journal, readiness, open, OpenError::is_passing).await?;
         (journal.clone(), Some(journal))
     } else {
-        let open = async || journal::open_reader(url).await;
+        let open = async || journal::open_reader(journal_url).await;
         (until_open(Part::Journal, readiness, open, OpenError::is_passing).await?, None)
     };
-    let open = async || ReadTables::open(&places.read_url).await;
+    let open = async || ReadTables::open(read_url).await;
     let tables = until_open(Part::ReadTables, readiness, open, OpenTablesError::is_passing).await?;
     Ok((Journals { reads, appends }, tables))
 }

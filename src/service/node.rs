@@ -1,0 +1,71 @@
+//! What the parts of this process share.
+
+use std::sync::{Arc, OnceLock};
+
+use keyledger_domain::Position;
+use keyledger_projections::verification::Verification;
+use keyledger_projections::{Progress, ReadTables};
+use tokio::sync::watch;
+
+use crate::clock::{Clock, SystemClock};
+use crate::http;
+use crate::journal::JournalReader;
+use crate::metrics::{Counters, Metrics};
+use crate::readiness::Readiness;
+use crate::upkeep::Head;
+
+/// What each part can do, how far it is, and what it tells the others; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) readiness: Readiness,
+    /// How far queries are.
+    pub(super) progress: Progress,
+    /// The journal's head.
+    pub(super) head: watch::Sender<Option<Head>>,
+    /// How far events are published.
+    pub(super) relayed: watch::Sender<Option<Position>>,
+    /// Answers verifications, once it is loaded.
+    pub(super) verification: Arc<OnceLock<Verification>>,
+    pub(super) counters: Counters,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            readiness: Readiness::default(),
+            progress: Progress::default(),
+            head: watch::Sender::new(None),
+            relayed: watch::Sender::new(None),
+            verification: Arc::default(),
+            counters: Counters::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        Metrics {
+            readiness: self.readiness.clone(),
+            progress: self.progress.clone(),
+            head: self.head.subscribe(),
+            relayed: self.relayed.subscribe(),
+            verification: self.verification.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    pub(super) fn verifier(&self) -> http::Verifier {
+        http::Verifier {
+            verification: self.verification.clone(),
+            clock: self.clock.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+}
+
+/// The same, and the stores, once they are open.
+pub(super) struct Node {
+    pub(super) shared: Shared,
+    pub(super) journal: Arc<dyn JournalReader>,
+    pub(super) tables: ReadTables,
+}
