@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::BoxError;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -97,7 +97,10 @@ impl<S: Send + Sync> FromRequest<S> for ReasonBody {
 }
 
 /// A body that is JSON, if one believes the caller.
-pub(super) async fn read_json(request: Request) -> Result<Bytes, ApiError> {
+pub(super) async fn read_json<B>(request: Request<B>) -> Result<Bytes, ApiError>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let (is_json, bytes) = read(request).await?;
     if is_json { Ok(bytes) } else { Err(ApiError::UnsupportedMediaType) }
 }
@@ -110,7 +113,10 @@ pub(super) async fn read_form(request: Request) -> Result<Bytes, ApiError> {
 }
 
 /// The body, and whether the caller says that it is JSON.
-async fn read(request: Request) -> Result<(bool, Bytes), ApiError> {
+async fn read<B>(request: Request<B>) -> Result<(bool, Bytes), ApiError>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let (parts, body) = request.into_parts();
     let too_large = |length: u64| length > u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
     if declared_length(&parts.headers).is_some_and(too_large) {
@@ -127,7 +133,10 @@ async fn read(request: Request) -> Result<(bool, Bytes), ApiError> {
 }
 
 /// All of a body. Nearly all come in one piece, which is not copied.
-async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+async fn whole<B>(mut body: Limited<B>) -> Result<Bytes, BoxError>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let first = match body.frame().await {
         Some(frame) => frame?.into_data().unwrap_or_default(),
         None => Bytes::new(),

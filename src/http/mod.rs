@@ -12,6 +12,7 @@ mod cursor;
 mod event;
 mod health;
 mod history;
+mod internal;
 mod metrics;
 mod observe;
 mod openapi;
@@ -28,7 +29,6 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
@@ -36,15 +36,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 pub use audit::{AuditState, KeyState};
 pub use caller::Gate;
 pub use commands::CommandState;
 pub use history::HistoryState;
+pub use internal::internal_service;
 pub use position::Followers;
 pub use queries::QueryState;
-pub use server::{Exposure, serve};
+pub use server::{Answers, Exposure, routed, serve};
 pub use tree::TreeState;
 pub use verification::Verifier;
 
@@ -103,17 +103,6 @@ pub fn starting_router(readiness: Readiness) -> Router {
         response
     });
     surrounded(router.fallback(async || ApiError::Starting), None).layer(ended)
-}
-
-/// What only those who run the service, and the gateways before it, may ask: on a listener of its own.
-pub fn internal_router(metrics: Metrics, verifier: Option<Verifier>) -> Router {
-    let (health, _) = health_routes().with_state(metrics.readiness.clone()).split_for_parts();
-    let watched = Router::new().route("/metrics", get(metrics::metrics)).with_state(metrics);
-    let router = finished(health.merge(watched), None);
-    match verifier {
-        Some(verifier) => router.merge(verification::routes(verifier)),
-        None => router,
-    }
 }
 
 fn command_routes() -> OpenApiRouter<CommandState> {

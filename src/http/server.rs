@@ -1,8 +1,13 @@
 //! The listener: takes connections, bounds what they may cost, and ends them in good order.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -26,11 +31,32 @@ pub enum Exposure {
     Internal,
 }
 
-/// Serves each connection with what `router` gives then, until `stop` completes, then takes no more connections and lets those that are there
-/// finish what they are doing, for `grace` at most.
-pub async fn serve(
+/// What answers the requests of a connection.
+pub trait Answers:
+    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
+        + Send
+        + 'static
+{
+}
+
+/// What answers as this router does.
+#[must_use]
+pub fn routed(router: Router) -> TowerToHyperService<Router> {
+    TowerToHyperService::new(router)
+}
+
+/// Serves each connection with what `service` gives then, until `stop` completes, then takes no more
+/// connections and lets those that are there finish what they are doing, for `grace` at most.
+pub async fn serve<S: Answers>(
     listener: TcpListener,
-    router: impl Fn() -> Router,
+    service: impl Fn() -> S,
     exposure: Exposure,
     stop: impl Future<Output = ()>,
     grace: Duration,
@@ -63,8 +89,7 @@ pub async fn serve(
         };
         // An answer is one small write: waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(stream), service()).into_owned();
         let connection = open.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -87,7 +87,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let grace = config.shutdown_grace;
     let verifier = config.roles.verify.then(|| shared.verifier());
-    let watched = http::internal_router(shared.metrics(), verifier);
+    let watched = http::internal_service(shared.metrics(), verifier);
     let watched = move || watched.clone();
     let internal =
         http::serve(internal, watched, Exposure::Internal, stopped(stopping.clone()), grace);
@@ -96,7 +96,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let whole = Arc::new(OnceLock::new());
     let starting = http::starting_router(shared.readiness.clone());
     let so_far = whole.clone();
-    let router = move || so_far.get().unwrap_or(&starting).clone();
+    let router = move || http::routed(so_far.get().unwrap_or(&starting).clone());
     let public = http::serve(listener, router, Exposure::Public, stopped(stopping.clone()), grace);
     let public = tokio::spawn(public);
     shared.readiness.set(Part::Journal, State::Starting);

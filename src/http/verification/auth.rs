@@ -24,9 +24,9 @@ const KEY_NAME: HeaderName = HeaderName::from_static("x-key-name");
 /// an encoding.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-pub(super) async fn auth(
+pub(in crate::http) async fn auth<B>(
     State(verifier): State<&'static Verifier>,
-    request: Request,
+    request: Request<B>,
 ) -> Result<Response, ApiError> {
     let headers = request.headers();
     let position = min_position(headers)?;

@@ -10,6 +10,7 @@ mod verify;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{any, post};
 use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
@@ -19,6 +20,8 @@ use super::position::WAIT;
 use super::problem::ApiError;
 use crate::clock::Clock;
 use crate::metrics::Counters;
+pub(super) use auth::auth;
+pub(super) use verify::verify;
 
 /// What verification needs.
 #[derive(Clone, Debug)]
@@ -31,17 +34,15 @@ pub struct Verifier {
     pub counters: Counters,
 }
 
-/// The routes. The verifier lives as long as the process: requests that share it need not count who
-/// holds it, which would cost more than most of what they do.
-pub(super) fn routes(verifier: Verifier) -> Router {
-    let verifier: &'static Verifier = Box::leak(Box::new(verifier));
+/// The routes.
+pub(super) fn routes(verifier: &'static Verifier) -> Router {
     Router::new()
-        .route("/verify", post(verify::verify))
+        .route("/verify", post(verify::<Body>))
         .route("/introspect", post(introspect::introspect))
         // Envoy adds the path of the request that it asks about.
-        .route("/auth", any(auth::auth))
-        .route("/auth/", any(auth::auth))
-        .route("/auth/{*path}", any(auth::auth))
+        .route("/auth", any(auth::<Body>))
+        .route("/auth/", any(auth::<Body>))
+        .route("/auth/{*path}", any(auth::<Body>))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .with_state(verifier)
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use axum::body::Body;
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -16,10 +17,13 @@ use crate::http::body::{self, Fields};
 use crate::http::position::min_position;
 use crate::http::problem::ApiError;
 
-pub(super) async fn verify(
+pub(in crate::http) async fn verify<B>(
     State(verifier): State<&'static Verifier>,
-    request: Request,
-) -> Result<Response, ApiError> {
+    request: Request<B>,
+) -> Result<Response, ApiError>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let from_header = min_position(request.headers())?;
     let bytes = body::read_json(request).await?;
     let question = Question::parse(&bytes)?;
