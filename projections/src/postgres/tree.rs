@@ -17,8 +17,8 @@ use crate::tree::{
 };
 
 /// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and
-/// `$7` (the frontier) after; then the tiles, and those of the events, column by column. What a crash of the
-/// server takes back of it is appended again from the journal, so it does not wait for the disk.
+/// `$7` (the frontier) after; then the tiles, and those of the events, column by column. What a crash of
+/// the server takes back of it is appended again from the journal, so it does not wait for the disk.
 const GROW: &str = "
     WITH term AS (
         SELECT FROM lease WHERE duty = $1 AND epoch = $2 FOR SHARE
