@@ -17,7 +17,7 @@ def draw(summary):
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="12" fill="#222">',
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        text(16, 24, "Verification under load: 32 connections, server and load on one machine", 15),
+        text(16, 24, "Verification under load: 64 connections, server and load on one machine", 15),
         text(LEFT, 48, "requests a second", weight="bold"),
         text(LEFT + BAR_WIDTH + GAP, 48, "p50, p99, p99.9, milliseconds", weight="bold"),
     ]

@@ -70,7 +70,7 @@ impl Serialize for Owner<'_> {
 }
 
 /// Those of most keys have room where the record is, which spares a look elsewhere.
-type Packed = SmallVec<[u8; 136]>;
+type Packed = SmallVec<[u8; 128]>;
 
 /// What is kept of a key.
 pub(super) struct Record {
@@ -236,7 +236,7 @@ mod tests {
             name: "staging server 1",
             ..particulars()
         };
-        assert!(size_of::<std::sync::OnceLock<Record>>() <= 168);
+        assert!(size_of::<std::sync::OnceLock<Record>>() <= 160);
         assert!(!record(&of).packed.spilled());
         let name = "x".repeat(100);
         assert!(record(&Particulars { name: &name, ..of }).packed.spilled());
