@@ -25,7 +25,7 @@ mod tree;
 mod verification;
 mod wire;
 
-use axum::Router;
+pub use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::map_response;
 use axum::response::Response;

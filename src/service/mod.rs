@@ -167,7 +167,7 @@ fn api(
     gate: Arc<http::Gate>,
     key_prefix: KeyPrefix,
     stopping: watch::Receiver<()>,
-) -> axum::Router {
+) -> http::Router {
     let Node { shared, journal, tables } = node;
     let Shared { readiness, progress, verification, clock, .. } = shared.clone();
     let random = Box::new(UnwrapErr(SysRng));
