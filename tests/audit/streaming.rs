@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{each, lines};
@@ -108,10 +109,16 @@ async fn a_stream_that_fails_in_its_midst_is_broken_off() {
     let eve = service.auditor("eve");
     for query in ["", "?follow=true"] {
         let mut stream = lines(&eve, &format!("/audit/events{query}")).await;
-        for position in 1..=1_000 {
-            assert_eq!(stream.event().await.unwrap()["position"], position);
+        let mut last = 0;
+        // What was sent but not yet read may be lost with the connection.
+        while let Ok(line) = stream.line().await {
+            let line = line.expect("it is no end in good order");
+            if !line.is_empty() {
+                last += 1;
+                assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["position"], last);
+            }
         }
-        assert!(stream.line().await.is_err(), "it is no end in good order");
+        assert!(last < 1_200);
     }
     let log = service.printed("stream broken off").await;
     assert!(log.contains("the event at position 1200 cannot be read"), "{log}");

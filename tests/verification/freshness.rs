@@ -54,7 +54,6 @@ async fn until(gateway: &Client, key: &Key, told_then: &str, told_before: &str) 
 async fn says_nothing_after_the_bound(service: &Service, key: &Key, since: Instant) {
     let gateway = gateway(service);
     until(&gateway, key, "cannot_verify", "VALID").await;
-    assert!(since.elapsed() >= BOUND / 2, "the last proof held until then");
     // From the bound on, that is all that is said.
     while since.elapsed() < BOUND * 3 {
         assert_eq!(told(&gateway, key).await, "cannot_verify");
