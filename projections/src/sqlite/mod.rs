@@ -26,15 +26,18 @@ use crate::store::{
 };
 use crate::usage::Use;
 use crate::{OpenTablesError, WriteError};
-use statement::{MOST_ROWS, ManyRows};
+use statement::ManyRows;
 use write::{live, write};
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
 /// How often to look for what another process has written.
 const LOOK: Duration = Duration::from_millis(20);
-/// How many rows a query hands over at a time.
+/// How many rows a scan hands over at a time.
 const ROWS_AT_ONCE: usize = 1_000;
+/// How many uses a statement records: with more, what it is made of takes large pieces of memory, of
+/// which an allocator keeps several for each thread.
+const USES_AT_ONCE: usize = 128;
 /// How many rows are deleted at a time, so that others get their turn.
 const DELETED_AT_ONCE: i64 = 5_000;
 
@@ -48,6 +51,8 @@ pub(crate) struct SqliteStore {
     writes: Mutex<SqliteConnection>,
     /// How a connection that writes is opened.
     writing: SqliteConnectOptions,
+    /// How one that reads all rows is opened.
+    scanning: SqliteConnectOptions,
 }
 
 impl SqliteStore {
@@ -80,14 +85,16 @@ impl SqliteStore {
             .run_direct(None, &mut writes, false)
             .await
             .map_err(OpenTablesError::Migration)?;
+        let reading = options.read_only(true);
+        // Many rows in one go, rather than a wake-up for every few.
+        let scanning = reading.clone().row_buffer_size(ROWS_AT_ONCE);
         let reads = SqlitePoolOptions::new()
             .max_connections(4)
             .test_before_acquire(false)
-            // Many rows in one go, rather than a wake-up for every few.
-            .connect_with(options.read_only(true).row_buffer_size(ROWS_AT_ONCE))
+            .connect_with(reading)
             .await
             .map_err(failed)?;
-        Ok(Self { reads, writes: Mutex::new(writes), writing })
+        Ok(Self { reads, writes: Mutex::new(writes), writing, scanning })
     }
 }
 
@@ -116,7 +123,9 @@ impl Store for SqliteStore {
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
     ) -> Result<Checkpoint, sqlx::Error> {
-        let mut transaction = self.reads.begin().await?;
+        // Not one of the pool's: nobody needs the memory that it takes when it is done.
+        let mut connection = self.scanning.connect().await?;
+        let mut transaction = connection.begin().await?;
         let checkpoint = live(&mut transaction).await?;
         let mut rows = sqlx::query_as(SCAN).bind(checkpoint.generation).fetch(&mut *transaction);
         while let Some(row) = rows.try_next().await? {
@@ -174,7 +183,7 @@ impl Store for SqliteStore {
     async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
         let mut connection = self.writes.lock().await;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for run in uses.chunks(MOST_ROWS) {
+        for run in uses.chunks(USES_AT_ONCE) {
             let mut query = sqlx::query(RECORD.text(run.len()));
             for (key_id, at) in run {
                 query = query.bind(key_id.as_uuid()).bind(at.unix_micros());

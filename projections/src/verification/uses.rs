@@ -26,40 +26,30 @@ impl Index {
         // It takes a while to put a million in order: not where requests are answered.
         let used = tokio::task::spawn_blocking(move || index.used()).await;
         for some in used.map_err(|_| sqlx::Error::WorkerCrashed)?.chunks(AT_ONCE) {
-            self.record_some(some.iter().map(|(_, number)| *number), tables).await?;
+            self.record_some(some, tables).await?;
         }
         Ok(())
     }
 
-    /// The numbers of the records with a use that waits, and the first halves of their keys' ids, by
-    /// which they are sorted: the database keeps uses in that order, so that it writes each of its
-    /// pages once. In most others it would write nearly all of them for each statement.
-    fn used(&self) -> Vec<(u64, u32)> {
-        let half = |number| {
-            let key_id = self.record(number).and_then(Record::key_id);
-            key_id.map_or(0, |key_id| key_id.as_uuid().as_u64_pair().0)
-        };
-        let mut used: Vec<(u64, u32)> =
-            self.records().used().map(|number| (half(number), number)).collect();
-        used.sort_unstable();
+    /// The numbers of the records with a use that waits, by the ids of their keys: the database keeps
+    /// uses in that order, so that it writes each of its pages once. In most others it would write
+    /// nearly all of them for each statement. Two nodes never wait for each other, since both go by it.
+    fn used(&self) -> Vec<u32> {
+        let mut used = Vec::with_capacity(self.uses_waiting());
+        used.extend(self.records().used());
+        used.sort_unstable_by_key(|number| self.record(*number).and_then(Record::key_id));
         used
     }
 
-    async fn record_some(
-        &self,
-        numbers: impl Iterator<Item = u32>,
-        tables: &ReadTables,
-    ) -> Result<(), sqlx::Error> {
-        let mut uses: Vec<(Use, u32)> = Vec::with_capacity(AT_ONCE);
-        for number in numbers {
+    async fn record_some(&self, numbers: &[u32], tables: &ReadTables) -> Result<(), sqlx::Error> {
+        let mut uses: Vec<(Use, u32)> = Vec::with_capacity(numbers.len());
+        for number in numbers.iter().copied() {
             let Some(record) = self.record(number) else { continue };
             match record.key_id().zip(record.last_use()) {
                 Some(used) => uses.push((used, number)),
                 None => self.records().use_is_recorded(number, None),
             }
         }
-        // Two nodes never wait for each other when both go by the order of the keys.
-        uses.sort_unstable_by_key(|((key_id, _), _)| *key_id);
         record(tables, &uses.iter().map(|(one, _)| *one).collect::<Vec<_>>()).await?;
         for ((_, at), number) in uses {
             self.records().use_is_recorded(number, Some(at));
