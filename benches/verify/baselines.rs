@@ -1,10 +1,14 @@
-//! What the load test of verification puts beside keyledger, and the keys for all of them. `run.py`
-//! calls it: `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`, `keys <journal url> <count> <keys file> [<csv file>]`.
+//! What the load test of verification puts beside keyledger, the keys for all of them, and the load.
+//! `run.py` calls it: `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`,
+//! `keys <journal url> <count> <keys file> [<csv file>]`,
+//! `load <port> <route> <connections> <seconds> <milliseconds of pause> <keys file>`.
 //!
 //! It is linked with keyledger, so that it has the same allocator.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     reason = "a bench fails by panicking"
@@ -14,17 +18,38 @@ mod bare;
 #[path = "../histories.rs"]
 mod histories;
 mod keys;
+mod load;
 mod select;
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
 use select::Pool;
+use tokio::runtime;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *words.as_slice() {
+        ["load", port, route, connections, seconds, pause, keys] => {
+            let load = load::Load {
+                port: port.parse().unwrap(),
+                route: route.to_owned(),
+                connections: connections.parse().unwrap(),
+                time: Duration::from_secs(seconds.parse().unwrap()),
+                pause: pause.parse().unwrap(),
+            };
+            let keys = std::fs::read_to_string(keys).unwrap();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(load::run(load, &keys));
+        }
+        _ => runtime::Runtime::new().unwrap().block_on(serve_or_write(&words)),
+    }
+}
+
+async fn serve_or_write(words: &[&str]) {
+    match *words {
         ["bare"] => serve(bare::router()).await,
         ["sqlx", url] => serve(select::router(url, Pool::Default).await).await,
         ["sqlx-tuned", url] => serve(select::router(url, Pool::Tuned).await).await,

@@ -1,8 +1,8 @@
 """The load test of verification: `make bench-verify`, or `python3 benches/verify/run.py --help`.
 
 Builds keyledger and what it is compared with, starts all of it on this machine, and loads one after
-another with wrk, round after round, so that a noisy moment hits all alike. A ratio is taken within
-each round; what is told is the median. wrk keeps 64 connections busy with one request each (with 32,
+another (`load.rs`), round after round, so that a noisy moment hits all alike. A ratio is taken within
+each round; what is told is the median. 64 connections are kept busy with one request each (with 32,
 two processors are at times idle while all of them wait), so these latencies are those of a server that
 is given as much as it can take. How long an answer takes beside a bare handler's is told by a second
 load: 32 connections, at a pace that is the same for both.
@@ -63,9 +63,8 @@ def make_keys(baselines, folder, size, with_rows):
     return place
 
 
-def start(options, stack, folder):
+def start(options, keyledger, baselines, stack, folder):
     """Starts what is wanted; tells what to measure, and how long keyledger takes to start."""
-    keyledger, baselines = build()
     on_postgres = bool(options.only & {"sqlx", "sqlx-tuned", "starlette", "better-auth"})
     shared = options.sizes[1]
     sizes = options.sizes if "keyledger" in options.only else [shared]
@@ -121,7 +120,7 @@ def start(options, stack, folder):
 
 
 def check(target):
-    """Makes sure that what is measured is a good answer: wrk sees only its status."""
+    """Makes sure that what is measured is a good answer: the load sees only its status."""
     for key in target.sample.read_text().splitlines()[:50]:
         if target.route == "verify":
             headers = {"Content-Type": "application/json"}
@@ -140,15 +139,15 @@ def check(target):
             raise SystemExit(f"{target.name} /{target.route} answers {status}: {answer!r}")
 
 
-def load(target, seconds, script="verify.lua", connections=64):
-    """Loads it for a while; tells how it did."""
+def load(baselines, target, seconds, connections=64, pause_ms=0):
+    """Loads it for a while; tells how it did. Before each request is a random pause up to this long."""
     used = target.server.cpu_seconds()
     database_used = target.database.cpu_seconds() if target.database else 0
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(services.HERE / script)]
-    command += [f"http://127.0.0.1:{target.port}/", "--", target.route, str(target.sample)]
+    command = [baselines, "load", target.port, target.route, connections, seconds, pause_ms]
+    command = [str(word) for word in [*command, target.sample]]
     load_used = children_cpu_seconds()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    told = json.loads(output.splitlines()[-1])
+    told = json.loads(output)
     each = max(told["requests"], 1)
     row = {"service": target.name, "route": target.route, "keys": target.keys}
     row |= told | {"rate": told["requests"] / told["seconds"]}
@@ -167,21 +166,21 @@ def children_cpu_seconds():
     return used.ru_utime + used.ru_stime
 
 
-def rounds(options, targets):
+def rounds(options, baselines, targets):
     """Measures all, round after round; each round begins with another."""
     shared = options.sizes[1]
     for target in targets:
         check(target)
-        load(target, min(options.seconds, 3))
+        load(baselines, target, min(options.seconds, 3))
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
         turn = number % len(targets)
         for target in targets[turn:] + targets[:turn]:
-            row = {"round": number} | load(target, options.seconds)
+            row = {"round": number} | load(baselines, target, options.seconds)
             paced = None
             # How long an answer takes is told by a load that is the same for both.
             if target.name == "bare" or (target.name == "keyledger" and target.keys == shared):
-                paced = load(target, options.seconds, "paced.lua", 32)
+                paced = load(baselines, target, options.seconds, connections=32, pause_ms=1)
                 for value in ["rate", "p50_ms", "p99_ms", "p999_ms"]:
                     row[f"paced_{value}"] = paced[value]
             if row["errors"] or (paced and paced["errors"]):
@@ -195,8 +194,8 @@ def say(text):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description="The load test of verification.")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=5, help="how long each measurement takes")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seconds", type=int, default=3, help="how long each measurement takes")
     parser.add_argument("--only", help=f"some of {','.join(SERVICES)}", default=",".join(SERVICES))
     parser.add_argument("--quick", action="store_true", help="only whether all of it works")
     parser.add_argument("--results", type=pathlib.Path, help="where they are written")
@@ -218,13 +217,14 @@ def main(arguments):
     options = parse(arguments)
     # So that a plain `kill` also stops the servers in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    keyledger, baselines = build()
     # On a disk, where /tmp may be memory, and where PostgreSQL's own user may go.
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-verify-", dir="/var/tmp"))
     folder.chmod(0o711)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        targets, starts = start(options, stack, folder)
-        rows = list(rounds(options, targets))
+        targets, starts = start(options, keyledger, baselines, stack, folder)
+        rows = list(rounds(options, baselines, targets))
     options.results.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(row) + "\n" for row in [*({"start": each} for each in starts), *rows]]
     (options.results / "rounds.jsonl").write_text("".join(lines))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes ready what the load test of verification needs beside Rust: wrk (the load), PostgreSQL,
-# Node.js with better-auth, Python with Starlette. The system's package manager is used only for
+# Makes ready what the load test of verification needs beside Rust: PostgreSQL, Node.js with
+# better-auth, Python with Starlette. The system's package manager is used only for
 # what is missing; the rest stays in target/.
 set -eu
 
@@ -19,7 +19,6 @@ install() {
     fi
 }
 
-command -v wrk >/dev/null || install wrk
 command -v python3 >/dev/null || install python3 python3-venv
 command -v npm >/dev/null || install nodejs npm
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null ||

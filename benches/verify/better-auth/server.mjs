@@ -23,7 +23,7 @@ async function verify(request, response) {
   let body = "";
   for await (const chunk of request) body += chunk;
   const verdict = await auth.api.verifyApiKey({ body: { key: JSON.parse(body).key } });
-  response.writeHead(200, { "content-type": "application/json" });
+  response.setHeader("content-type", "application/json");
   response.end(JSON.stringify(verdict));
 }
 
