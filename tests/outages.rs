@@ -150,6 +150,12 @@ async fn until_it_can(service: Service, heals: impl FnOnce() + Send + 'static) -
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     service.part_is("journal", "failing").await;
     until_ready_is(&service, 503).await;
+    // What has not begun is told too: nobody is to think that it is not needed.
+    let parts = &service.stranger().get("/readyz").await.json()["parts"];
+    assert_eq!(
+        (&parts["verification"], &parts["sign_in"]),
+        (&"starting".into(), &"starting".into())
+    );
     assert_eq!(service.metric("keyledger_ready").await, Some(0));
     assert_eq!(service.stranger().get("/healthz").await.status, 200);
     tokio::task::spawn_blocking(heals).await.unwrap();

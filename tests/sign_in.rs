@@ -179,6 +179,20 @@ fn minted(pem: &str, kid: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_service_is_not_ready_before_it_can_check_a_sign_in() {
+    // Takes connections, and never answers.
+    let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let service = Setup::new()
+        .unset("KEYLEDGER_JWT_HS256_SECRET")
+        .set("KEYLEDGER_JWT_JWKS_URL", &format!("http://{}/keys", provider.local_addr().unwrap()))
+        .start();
+    for part in ["journal", "read_tables", "verification"] {
+        service.part_is(part, "ready").await;
+    }
+    assert_eq!(service.stranger().get("/readyz").await.status, 503);
+}
+
+#[tokio::test]
 async fn a_provider_that_is_away_at_the_start_is_waited_for() {
     let (pem, public) = ed25519("k1");
     let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::clock::SystemClock;
 use crate::commands::Commands;
-use crate::config::{Config, Identity};
+use crate::config::{Config, Identity, Roles};
 use crate::http::Exposure;
 use crate::identity::{SigningError, TokenVerifier};
 use crate::journal::{Journal, OpenError};
@@ -80,6 +80,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (internal, internal_address) = listen(config.internal_listen).await?;
 
     let shared = Shared::new();
+    // Before anyone can ask: a part that has not told its state would not be missed.
+    for part in needed(config.roles) {
+        shared.readiness.set(part, State::Starting);
+    }
     let (stop, stopping) = watch::channel(());
     let stopped = |mut stopping: watch::Receiver<()>| async move {
         // Nothing is sent: it is dropped.
@@ -99,8 +103,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let router = move || http::routed(so_far.get().unwrap_or(&starting).clone());
     let public = http::serve(listener, router, Exposure::Public, stopped(stopping.clone()), grace);
     let public = tokio::spawn(public);
-    shared.readiness.set(Part::Journal, State::Starting);
-    shared.readiness.set(Part::ReadTables, State::Starting);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     let opened = tokio::select! {
         opened = open::stores(
@@ -183,6 +185,18 @@ fn api(
         http::TreeState { gate, tree },
         readiness,
     )
+}
+
+/// The parts without which a process with these roles is not ready.
+fn needed(roles: Roles) -> impl Iterator<Item = Part> {
+    [
+        Some(Part::Journal),
+        Some(Part::ReadTables),
+        roles.verify.then_some(Part::Verification),
+        roles.api.then_some(Part::SignIn),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {

@@ -70,7 +70,6 @@ impl IndexUpkeep {
     /// Keeps it level for as long as the process lives. An event that cannot be applied ends that,
     /// with an alarm; the proof that the index is level soon ends too.
     pub async fn keep_level(self) {
-        self.tell(State::Starting);
         let mut pause = Pause::new();
         let writer = loop {
             match self.load().await {
