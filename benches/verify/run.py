@@ -5,7 +5,8 @@ another (`load.rs`), round after round, so that a noisy moment hits all alike. A
 each round; what is told is the median. 64 connections are kept busy with one request each (with 32,
 two processors are at times idle while all of them wait), so these latencies are those of a server that
 is given as much as it can take. How long an answer takes beside a bare handler's is told by a second
-load: 32 connections, at a pace that is the same for both.
+load: 80 connections that pause before each request, at a pace that is the same for both: about half of
+what they can take.
 
 Each request presents another key, from a list of 100,000 drawn uniformly from the keys that the
 service knows. The services on PostgreSQL know as many keys as the second of keyledger's.
@@ -180,7 +181,7 @@ def rounds(options, baselines, targets):
             paced = None
             # How long an answer takes is told by a load that is the same for both.
             if target.name == "bare" or (target.name == "keyledger" and target.keys == shared):
-                paced = load(baselines, target, options.seconds, connections=32, pause_ms=1)
+                paced = load(baselines, target, options.seconds, connections=80, pause_ms=1)
                 for value in ["rate", "p50_ms", "p99_ms", "p999_ms"]:
                     row[f"paced_{value}"] = paced[value]
             if row["errors"] or (paced and paced["errors"]):
