@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::answer::head;
+
 /// One connection, and the request that is sent on it again and again.
 pub(crate) struct Client {
     stream: TcpStream,
@@ -52,13 +54,7 @@ impl Client {
     }
 
     fn is_whole(&self) -> bool {
-        let Some(head) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return false;
-        };
-        let mut lines = self.answer[..head].split(|byte| *byte == b'\n');
-        let length = lines.find_map(|line| line.strip_prefix(b"content-length: ")).unwrap();
-        let length = std::str::from_utf8(length).unwrap().trim();
-        self.answer.len() == head + 4 + length.parse::<usize>().unwrap()
+        head(&self.answer).is_some_and(|(_, length)| self.answer.len() == length)
     }
 }
 

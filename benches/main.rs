@@ -11,6 +11,7 @@
     reason = "a bench fails by panicking"
 )]
 
+mod answer;
 mod audit;
 mod creates;
 mod disk;

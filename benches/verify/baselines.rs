@@ -7,13 +7,14 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     reason = "a bench fails by panicking"
 )]
 
+#[path = "../answer.rs"]
+mod answer;
 mod bare;
 #[path = "../histories.rs"]
 mod histories;

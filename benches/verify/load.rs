@@ -14,6 +14,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::answer::head;
+
 /// More than any answer takes.
 const BUFFER: usize = 16 * 1024;
 
@@ -113,17 +115,10 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
         let count = stream.read(&mut buffer[filled..]).await.unwrap();
         assert!(count > 0, "the server closed the connection");
         filled += count;
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut answer = httparse::Response::new(&mut headers);
-        let httparse::Status::Complete(head) = answer.parse(&buffer[..filled]).unwrap() else {
-            continue;
-        };
-        let is_length =
-            |header: &&httparse::Header| header.name.eq_ignore_ascii_case("content-length");
-        let length = answer.headers.iter().find(is_length).expect("an answer tells its length");
-        let length: usize = str::from_utf8(length.value).unwrap().parse().unwrap();
-        if filled >= head + length {
-            return answer.code.unwrap();
+        if let Some((status, length)) = head(&buffer[..filled])
+            && filled >= length
+        {
+            return status;
         }
     }
 }
