@@ -84,7 +84,6 @@ fn the_read_side_knows_no_journal_and_no_http() {
         "keyledger-postgres",
         "memchr",
         "serde",
-        "smallvec",
         "serde_json",
         "sha2",
         "sqlx",

@@ -5,7 +5,6 @@ use std::fmt;
 use keyledger_domain::key::Standing;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 use serde::{Serialize, Serializer};
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::standing::StandingCell;
@@ -69,16 +68,66 @@ impl Serialize for Owner<'_> {
     }
 }
 
-/// Those of most keys have room where the record is, which spares a look elsewhere.
-type Packed = SmallVec<[u8; 128]>;
-
 /// What is kept of a key.
 pub(super) struct Record {
-    /// The particulars: hash, id, creation, flags; the expiry and the owner's UUID, where there are;
-    /// the lengths of address and name; the address, the name, the owner if that is no UUID.
+    /// The hash, the id, the creation, flags; the expiry and the owner's UUID, where there are; the
+    /// address, the name, the owner if that is no UUID, each after its length.
     packed: Packed,
     pub(super) standing: StandingCell,
     pub(super) used: LastUse,
+}
+
+/// Those of most keys have room where the record is, which spares a look elsewhere. Whatever comes
+/// after what was put in is zero.
+enum Packed {
+    Here([u8; Packed::ROOM]),
+    Elsewhere(Box<[u8]>),
+}
+
+impl Packed {
+    const ROOM: usize = 127;
+
+    fn new(bytes: Vec<u8>) -> Self {
+        let mut room = [0; Self::ROOM];
+        match room.get_mut(..bytes.len()) {
+            Some(here) => {
+                here.copy_from_slice(&bytes);
+                Self::Here(room)
+            }
+            None => Self::Elsewhere(bytes.into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(bytes) => bytes,
+            Self::Elsewhere(bytes) => bytes,
+        }
+    }
+}
+
+/// Appends a text after its length, seven bits of it in a byte: one is enough for most, and two for
+/// the longest of ours. `None` for one that is longer.
+fn put_text(bytes: &mut Vec<u8>, text: &str) -> Option<()> {
+    let low = u8::try_from(text.len() & 0x7F).ok()?;
+    match u8::try_from(text.len() >> 7).ok()? {
+        0 => bytes.push(low),
+        high => bytes.extend([low | 0x80, high]),
+    }
+    bytes.extend_from_slice(text.as_bytes());
+    Some(())
+}
+
+/// The text at the beginning, and what comes after it.
+fn take_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (low, mut rest) = bytes.split_first()?;
+    let mut length = usize::from(low & 0x7F);
+    if low & 0x80 != 0 {
+        let (high, after) = rest.split_first()?;
+        (length, rest) = (length | usize::from(*high) << 7, after);
+    }
+    let (text, rest) = rest.split_at_checked(length)?;
+    Some((str::from_utf8(text).ok()?, rest))
 }
 
 const HAS_EXPIRY: u8 = 1;
@@ -91,8 +140,7 @@ impl Record {
         revision: Revision,
         standing: Standing,
     ) -> Option<Self> {
-        let email = of.owner_email.unwrap_or_default();
-        let mut packed = Packed::new();
+        let mut packed = Vec::with_capacity(Packed::ROOM);
         packed.extend_from_slice(of.hash.as_bytes());
         packed.extend_from_slice(of.key_id.as_uuid().as_bytes());
         packed.extend_from_slice(&of.created_at.unix_micros().to_le_bytes());
@@ -108,23 +156,22 @@ impl Record {
         if let Some(uuid) = uuid {
             packed.extend_from_slice(uuid.as_bytes());
         }
-        for text in [email, of.name] {
-            packed.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
+        put_text(&mut packed, of.owner_email.unwrap_or_default())?;
+        put_text(&mut packed, of.name)?;
+        if uuid.is_none() {
+            put_text(&mut packed, text)?;
         }
-        for text in [email, of.name, text] {
-            packed.extend_from_slice(text.as_bytes());
-        }
-        packed.shrink_to_fit();
+        let packed = Packed::new(packed);
         Some(Self { packed, standing: StandingCell::new(revision, standing), used: LastUse::new() })
     }
 
     pub(super) fn has_hash(&self, hash: &KeyHash) -> bool {
-        self.packed.first_chunk() == Some(hash.as_bytes())
+        self.packed.bytes().first_chunk() == Some(hash.as_bytes())
     }
 
     /// The hash of the key's secret, and the key's id.
     pub(super) fn names(&self) -> Option<(&[u8; 32], KeyId)> {
-        let (hash, rest) = self.packed.split_first_chunk::<32>()?;
+        let (hash, rest) = self.packed.bytes().split_first_chunk::<32>()?;
         let id = rest.first_chunk::<16>()?;
         Some((hash, KeyId::from_uuid(Uuid::from_bytes(*id))))
     }
@@ -140,7 +187,7 @@ impl Record {
 
     /// What was put in.
     pub(super) fn particulars(&self) -> Option<Particulars<'_>> {
-        let (hash, rest) = self.packed.split_first_chunk::<32>()?;
+        let (hash, rest) = self.packed.bytes().split_first_chunk::<32>()?;
         let (id, rest) = rest.split_first_chunk::<16>()?;
         let (created, rest) = rest.split_first_chunk::<8>()?;
         let (flags, mut rest) = rest.split_first()?;
@@ -155,15 +202,16 @@ impl Record {
             let (bytes, after) = rest.split_first_chunk::<16>()?;
             (uuid, rest) = (Some(Uuid::from_bytes(*bytes)), after);
         }
-        let (email, rest) = rest.split_first_chunk::<2>()?;
-        let (name, rest) = rest.split_first_chunk::<2>()?;
-        let texts = str::from_utf8(rest).ok()?;
-        let (email, texts) = texts.split_at_checked(u16::from_le_bytes(*email).into())?;
-        let (name, text) = texts.split_at_checked(u16::from_le_bytes(*name).into())?;
+        let (email, rest) = take_text(rest)?;
+        let (name, rest) = take_text(rest)?;
+        let owner = match uuid {
+            Some(uuid) => Owner::Uuid(uuid),
+            None => Owner::Text(take_text(rest)?.0),
+        };
         Some(Particulars {
             key_id: KeyId::from_uuid(Uuid::from_bytes(*id)),
             hash: KeyHash::try_from(hash.as_slice()).ok()?,
-            owner: uuid.map_or(Owner::Text(text), Owner::Uuid),
+            owner,
             owner_email: Some(email).filter(|email| !email.is_empty()),
             name,
             created_at: time(*created),
@@ -204,8 +252,10 @@ mod tests {
 
     #[test]
     fn a_record_tells_what_was_put_in() {
-        let longest = "ü".repeat(255);
-        for owner in ["ann", &longest, "0b9fbb4a-c5bc-56bf-bb7f-7456ac743748", "x"] {
+        let [longest, one_byte, two_bytes] =
+            [("ü", 255), ("x", 127), ("x", 128)].map(|(text, times)| text.repeat(times));
+        let uuid = "0b9fbb4a-c5bc-56bf-bb7f-7456ac743748";
+        for owner in ["ann", &longest, uuid, &one_byte, &two_bytes] {
             for owner_email in [None, Some("ann@example.com"), Some(longest.as_str())] {
                 for expires_at in [None, Some(at(5)), Some(Timestamp::MAX)] {
                     let owner = Owner::of(owner);
@@ -236,9 +286,9 @@ mod tests {
             name: "staging server 1",
             ..particulars()
         };
-        assert!(size_of::<std::sync::OnceLock<Record>>() <= 160);
-        assert!(!record(&of).packed.spilled());
+        assert!(size_of::<std::sync::OnceLock<Record>>() <= 152);
+        assert!(matches!(record(&of).packed, Packed::Here(_)));
         let name = "x".repeat(100);
-        assert!(record(&Particulars { name: &name, ..of }).packed.spilled());
+        assert!(matches!(record(&Particulars { name: &name, ..of }).packed, Packed::Elsewhere(_)));
     }
 }
