@@ -34,7 +34,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// How often to look for what another process has written.
 const LOOK: Duration = Duration::from_millis(20);
 /// How many rows a scan hands over at a time.
-const ROWS_AT_ONCE: usize = 1_000;
+const ROWS_AT_ONCE: usize = 100;
 /// How many uses a statement records: with more, what it is made of takes large pieces of memory, of
 /// which an allocator keeps several for each thread.
 const USES_AT_ONCE: usize = 128;
@@ -51,7 +51,8 @@ pub(crate) struct SqliteStore {
     writes: Mutex<SqliteConnection>,
     /// How a connection that writes is opened.
     writing: SqliteConnectOptions,
-    /// How one that reads all rows is opened.
+    /// How one that reads all rows is opened: not one of the pool's, since nobody needs the memory that
+    /// it takes when it is done.
     scanning: SqliteConnectOptions,
 }
 
@@ -75,10 +76,8 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            // Pages that change often are copied into the database once for many commits, and 64 MiB
-            // of them stay in memory.
-            .pragma("wal_autocheckpoint", "8000")
-            .pragma("cache_size", "-65536");
+            // Pages that change often are copied into the database once for many commits.
+            .pragma("wal_autocheckpoint", "8000");
         let mut writes = writing.connect().await.map_err(failed)?;
         // `run` would do the same with a future that cannot be sent between threads.
         sqlx::migrate!("../migrations/read/sqlite")
@@ -86,8 +85,9 @@ impl SqliteStore {
             .await
             .map_err(OpenTablesError::Migration)?;
         let reading = options.read_only(true);
-        // Many rows in one go, rather than a wake-up for every few.
-        let scanning = reading.clone().row_buffer_size(ROWS_AT_ONCE);
+        // Many rows in one go, rather than a wake-up for every few; and each page is read once, so that
+        // 256 KiB of them are enough.
+        let scanning = reading.clone().row_buffer_size(ROWS_AT_ONCE).pragma("cache_size", "-256");
         let reads = SqlitePoolOptions::new()
             .max_connections(4)
             .test_before_acquire(false)
@@ -116,14 +116,14 @@ impl Store for SqliteStore {
     }
 
     async fn count(&self) -> Result<i64, sqlx::Error> {
-        sqlx::query_scalar(COUNT).fetch_one(&self.reads).await
+        let mut connection = self.scanning.connect().await?;
+        sqlx::query_scalar(COUNT).fetch_one(&mut connection).await
     }
 
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
     ) -> Result<Checkpoint, sqlx::Error> {
-        // Not one of the pool's: nobody needs the memory that it takes when it is done.
         let mut connection = self.scanning.connect().await?;
         let mut transaction = connection.begin().await?;
         let checkpoint = live(&mut transaction).await?;
