@@ -1,4 +1,4 @@
-//! Black-box tests, one file per capability, against the real executable.
+//! Black-box tests of the real executable, in folders by subject.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,31 +10,11 @@
 )]
 
 mod architecture;
-mod asyncapi;
 mod audit;
-mod authorization;
-mod backends;
-mod bad_input;
-mod concurrency;
-mod configuration;
-mod consumer;
-mod copy;
-mod durability;
-mod gateways;
-mod history;
-mod idempotency;
+mod cli;
+mod cluster;
+mod http;
 mod journal;
-mod key_list;
-mod nodes;
-mod openapi;
-mod outages;
-mod positions;
-mod rebuild;
-mod relay;
-mod running;
-mod secrecy;
-mod sign_in;
+mod log;
 mod support;
-mod tree;
-mod ui_contract;
 mod verification;

@@ -40,7 +40,7 @@ impl Stand for Database {
 contract!(Database::default());
 
 /// Someone with another program.
-async fn meddle(url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
+async fn tamper(url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
     let mut connection = sqlx::PgConnection::connect(url).await?;
     sqlx::raw_sql(statement).execute(&mut connection).await.map(drop)
 }
@@ -50,7 +50,7 @@ async fn the_database_itself_refuses_changes() {
     let stand = Database::default();
     create(&*stand.open().await).await;
     for change in ["UPDATE events SET data = '{}'", "DELETE FROM events", "TRUNCATE events"] {
-        assert!(meddle(stand.url().await, change).await.is_err(), "{change}");
+        assert!(tamper(stand.url().await, change).await.is_err(), "{change}");
     }
 }
 
@@ -68,8 +68,8 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
             create(&*journal).await;
         }
         let url = stand.url().await;
-        meddle(url, "ALTER TABLE events DISABLE TRIGGER ALL").await.unwrap();
-        meddle(url, change).await.unwrap();
+        tamper(url, "ALTER TABLE events DISABLE TRIGGER ALL").await.unwrap();
+        tamper(url, change).await.unwrap();
         let deliveries: Vec<_> = journal.subscribe(Position::START).collect().await;
         let [.., Err(ReadError::Corrupt { position, .. })] = deliveries.as_slice() else {
             panic!("{change}: {deliveries:?}");
@@ -147,7 +147,7 @@ async fn subscriptions_outlive_the_connections_that_the_database_closes() {
     for _ in 0..5 {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        meddle(stand.url().await, end).await.unwrap();
+        tamper(stand.url().await, end).await.unwrap();
         let key_id = new_key();
         let append = first(key_id, vec![created(key_id)]);
         let appended = loop {

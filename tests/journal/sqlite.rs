@@ -24,7 +24,7 @@ impl Sqlite {
     }
 
     /// Someone with another program.
-    async fn meddle(&self, statement: &'static str) -> Result<(), sqlx::Error> {
+    async fn tamper(&self, statement: &'static str) -> Result<(), sqlx::Error> {
         let mut connection = SqliteConnection::connect(&self.url()).await?;
         sqlx::query(statement).execute(&mut connection).await.map(drop)
     }
@@ -79,8 +79,8 @@ async fn what_is_no_file_is_refused() {
 async fn the_file_itself_refuses_changes() {
     let stand = Sqlite::new();
     create(&*stand.open().await).await;
-    assert!(stand.meddle("UPDATE events SET data = '{}'").await.is_err());
-    assert!(stand.meddle("DELETE FROM events").await.is_err());
+    assert!(stand.tamper("UPDATE events SET data = '{}'").await.is_err());
+    assert!(stand.tamper("DELETE FROM events").await.is_err());
 }
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
         for _ in 0..3 {
             create(&*journal).await;
         }
-        stand.meddle("DROP TRIGGER events_are_never_changed").await.unwrap();
-        stand.meddle(change).await.unwrap();
+        stand.tamper("DROP TRIGGER events_are_never_changed").await.unwrap();
+        stand.tamper(change).await.unwrap();
         let deliveries: Vec<_> = journal.subscribe(Position::START).collect().await;
         let [.., Err(ReadError::Corrupt { position, .. })] = deliveries.as_slice() else {
             panic!("{change}: {deliveries:?}");
@@ -118,7 +118,7 @@ async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
     let (key_id, _) = create(&*journal).await;
     let (_, level) = until_level(&mut journal.subscribe(Position::START)).await;
     stand
-        .meddle(
+        .tamper(
             "CREATE TRIGGER full BEFORE INSERT ON events
              BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
         )
@@ -130,7 +130,7 @@ async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
         assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
     }
     let mut subscription = journal.subscribe(level);
-    stand.meddle("DROP TRIGGER full").await.unwrap();
+    stand.tamper("DROP TRIGGER full").await.unwrap();
     let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
     let event = super::given::next_event(&mut subscription).await;
     assert_eq!(event.position, appended.position);

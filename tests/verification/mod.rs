@@ -3,6 +3,7 @@
 mod answers;
 mod bad_requests;
 mod freshness;
+mod gateways;
 mod imports;
 mod last_use;
 mod revocations;

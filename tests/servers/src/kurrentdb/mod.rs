@@ -6,8 +6,8 @@
 //! and any number of them serve it.
 
 mod log;
-mod meddling;
 mod service;
+mod tampering;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tonic::transport::Identity;
 
 pub use log::Database;
-pub use meddling::Stored;
 use service::Node;
+pub use tampering::Stored;
 
 /// What the protocol says, made at build time.
 #[allow(clippy::all, dead_code)]

@@ -1,6 +1,6 @@
 //! Whatever is altered in a journal is found and named, on each kind of database.
 
-use super::meddling::{Backup, Change, change};
+use super::tampering::{Backup, Change, change};
 use super::{Log, example_says, work};
 
 /// What is done to an event, and what is found then, each with how the sentence begins.

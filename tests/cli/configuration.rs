@@ -57,7 +57,7 @@ fn the_help_shows_every_setting_and_no_value_of_the_environment() {
 
 #[test]
 fn the_table_in_the_readme_is_the_table_of_the_program() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `KEYLEDGER_")).collect();
     let expected: Vec<String> = SETTINGS
         .iter()

@@ -1,33 +1,7 @@
 //! One byte of each kind is altered, and is found and named.
 
-use sqlx::{AssertSqlSafe, Connection};
-
+use super::tampering::{ALTER_SQLITE, tamper};
 use super::{Log, example_says, work};
-
-/// A database administrator alters a row of the journal.
-pub(super) async fn meddle(url: &str, statements: &[impl AsRef<str>]) {
-    for statement in statements {
-        if url.starts_with("sqlite") {
-            let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-            sqlx::query(AssertSqlSafe(statement.as_ref().to_owned()))
-                .execute(&mut connection)
-                .await
-                .unwrap();
-        } else {
-            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-            sqlx::query(AssertSqlSafe(statement.as_ref().to_owned()))
-                .execute(&mut connection)
-                .await
-                .unwrap();
-        }
-    }
-}
-
-/// What alters event 3.
-pub(super) const ALTER_SQLITE: &[&str] = &[
-    "DROP TRIGGER events_are_never_changed",
-    "UPDATE events SET data = replace(data, '\"k3\"', '\"k4\"') WHERE position = 4",
-];
 
 /// Another letter in the first place where this text stands.
 fn alter(log: &Log, from: &str, to: &str, text: &str, by: &str) {
@@ -75,7 +49,7 @@ async fn every_byte_counts(log: Log, alter_row: &[&'static str]) {
     assert!(code == 1 && told.contains("wrong-proof: event 0 (apikey-"), "{told}");
 
     // A row of the journal.
-    meddle(&log.journal, alter_row).await;
+    tamper(&log.journal, alter_row).await;
     assert!(log.export("altered", &[]).status.success());
     let (code, told) = log.verify("altered", &[]);
     assert_eq!(code, 1);

@@ -8,7 +8,7 @@ use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use tempfile::TempDir;
 
-use crate::relay::{messages, with};
+use crate::cluster::relay::{messages, with};
 use crate::support::{Service, Setup, keyledger};
 
 fn copy(from: &str, to: &str) -> Command {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use keyledger_test_servers::nats::{Nats, Version};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::relay::{messages, with};
+use crate::cluster::relay::{messages, with};
 use crate::support::Service;
 
 fn consumer(nats: &Nats, file: &Path) -> Child {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::publishing::published;
 use super::{Log, checkpoints_in, signed};
-use crate::nodes::latest;
+use crate::cluster::nodes::latest;
 use crate::support::{Service, Setup};
 
 const SIGNS: &str = "this node keeps the tree";

@@ -4,9 +4,9 @@ use async_nats::jetstream::stream::Config;
 use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
 
-use super::tampering::{ALTER_SQLITE, meddle};
+use super::tampering::{ALTER_SQLITE, tamper};
 use super::{Log, NAME, checkpoints_in, signed, size_of, work};
-use crate::relay::{stream_named, told};
+use crate::cluster::relay::{stream_named, told};
 use crate::support::Setup;
 
 const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
@@ -137,7 +137,7 @@ async fn nothing_is_published_behind_a_checkpoint_that_it_does_not_continue() {
     work(&service, 10).await;
     assert!(service.stop().0.success());
     let notes = published(&nats, 11).await;
-    meddle(&log.journal, ALTER_SQLITE).await;
+    tamper(&log.journal, ALTER_SQLITE).await;
     log.forget_the_tree();
     let service = with(&log, &nats).start().ready().await;
     service.user("ann").create("one more").await;

@@ -10,7 +10,7 @@ use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use keyledger_test_servers::proxy::{Network, Proxy};
 
-use crate::relay::{assert_once_in_order, messages};
+use crate::cluster::relay::{assert_once_in_order, messages};
 use crate::support::load::{Load, Told};
 use crate::support::{Client, Service, Setup, token};
 

@@ -1,6 +1,6 @@
 //! A tree that is not what was signed is not signed any more, and requests go on.
 
-use super::tampering::meddle;
+use super::tampering::tamper;
 use super::{Log, signed, work};
 
 /// What someone changes in the read database, and what the log says of it.
@@ -58,12 +58,12 @@ async fn the_tree_stops(log: Log, case: &Case, when: When) {
     signed(&service, 11).await;
     let service = match when {
         When::Running => {
-            meddle(&log.read, &[statement]).await;
+            tamper(&log.read, &[statement]).await;
             service
         }
         When::Stopped => {
             assert!(service.stop().0.success());
-            meddle(&log.read, &[statement]).await;
+            tamper(&log.read, &[statement]).await;
             log.setup().start().ready().await
         }
     };

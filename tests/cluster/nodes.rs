@@ -11,7 +11,7 @@ use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use serde_json::json;
 
-use crate::relay::{assert_once_in_order, messages};
+use crate::cluster::relay::{assert_once_in_order, messages};
 use crate::support::load::{Load, Told};
 use crate::support::stores::new_database;
 use crate::support::{Client, Service, Setup, token};

@@ -33,7 +33,7 @@ async fn a_fuzzer_finds_no_answer_that_the_document_does_not_allow() {
         ann.create(&format!("key {number}")).await;
     }
     let folder = tempfile::TempDir::new().unwrap();
-    let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml");
+    let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/schemathesis.toml");
     let output = Command::new(SCHEMATHESIS)
         .args(["--config-file", configuration, "run", "--output-sanitize", "false"])
         .arg(format!("http://{}/openapi.json", service.address))

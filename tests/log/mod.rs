@@ -1,13 +1,13 @@
 //! History that proves itself: the tree, its checkpoints, exports and their check.
 
 mod agreement;
+mod alterations;
+mod csv;
 mod files;
 mod journals;
-mod meddling;
 mod nodes;
 mod publishing;
 mod rotation;
-mod sheets;
 mod stopping;
 mod tampering;
 mod walkthrough;

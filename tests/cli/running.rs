@@ -57,7 +57,7 @@ async fn a_token_of_one_development_process_is_no_token_of_the_next() {
 #[tokio::test]
 async fn the_whole_flow_works_from_javascript() {
     let service = Service::start().ready().await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ui_flow.mjs");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/ui_flow.mjs");
     let output = Command::new("node")
         .args([script, &format!("http://{}", service.address), &token("ann", &[])])
         .output()

@@ -9,8 +9,8 @@ use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
 use serde_json::{Value, json};
 
-use crate::relay::{messages, told};
-use crate::tree::Log;
+use crate::cluster::relay::{messages, told};
+use crate::log::Log;
 
 #[tokio::test]
 async fn every_message_is_as_the_document_says() {
@@ -28,7 +28,7 @@ async fn every_message_is_as_the_document_says() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut checking = Command::new(root.join("target/tools/schemathesis/bin/python"))
-        .arg(root.join("tests/asyncapi.py"))
+        .arg(root.join("tests/cluster/asyncapi.py"))
         .arg(root.join("docs/asyncapi.yaml"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -2,10 +2,35 @@
 
 use keyledger_domain::{EventId, RecordedEvent};
 use keyledger_test_servers::kurrentdb::{Database, Stored};
+use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
 use super::Log;
-use super::tampering::meddle;
+
+/// Changes a database as its administrator can: directly, past the service.
+pub(super) async fn tamper(url: &str, statements: &[impl AsRef<str>]) {
+    for statement in statements {
+        if url.starts_with("sqlite") {
+            let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+            sqlx::query(AssertSqlSafe(statement.as_ref().to_owned()))
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        } else {
+            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+            sqlx::query(AssertSqlSafe(statement.as_ref().to_owned()))
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// Statements that rename the key of event 3 in a journal on SQLite.
+pub(super) const ALTER_SQLITE: &[&str] = &[
+    "DROP TRIGGER events_are_never_changed",
+    "UPDATE events SET data = replace(data, '\"k3\"', '\"k4\"') WHERE position = 4",
+];
 
 /// What is done to an event, which is told by its index in the tree.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +62,7 @@ pub(super) async fn change(log: &Log, events: &[RecordedEvent], at: usize, chang
         None => {
             let is_sqlite = log.journal.starts_with("sqlite");
             let statements = Sql { is_sqlite, events }.statements(at, change);
-            meddle(&log.journal, &statements).await;
+            tamper(&log.journal, &statements).await;
         }
     }
 }
@@ -59,8 +84,8 @@ impl Backup {
         } else {
             &["DROP TRIGGER events_are_never_changed ON events"]
         };
-        meddle(&log.journal, guards).await;
-        meddle(&log.journal, &["CREATE TABLE kept AS SELECT * FROM events"]).await;
+        tamper(&log.journal, guards).await;
+        tamper(&log.journal, &["CREATE TABLE kept AS SELECT * FROM events"]).await;
         Self::Table
     }
 
@@ -71,7 +96,7 @@ impl Backup {
             }
             _ => {
                 let statements = ["DELETE FROM events", "INSERT INTO events SELECT * FROM kept"];
-                meddle(&log.journal, &statements).await;
+                tamper(&log.journal, &statements).await;
             }
         }
     }

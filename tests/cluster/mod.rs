@@ -1,0 +1,10 @@
+//! Several nodes, the stores that they share, and the events that they publish.
+
+mod asyncapi;
+mod backends;
+mod consumer;
+mod copy;
+mod durability;
+pub(crate) mod nodes;
+mod outages;
+pub(crate) mod relay;

@@ -1,0 +1,13 @@
+//! The public HTTP interface of one service.
+
+mod authorization;
+mod bad_input;
+mod concurrency;
+mod history;
+mod idempotency;
+mod key_list;
+mod openapi;
+mod positions;
+mod secrecy;
+mod sign_in;
+mod ui_contract;
