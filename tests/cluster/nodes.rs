@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use keyledger::journal;
+use keyledger_domain::Delivery;
 use keyledger_domain::{Position, RecordedEvent};
-use keyledger_projections::Delivery;
 use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use serde_json::json;
@@ -42,7 +41,7 @@ impl Cluster {
     }
 
     async fn events(&self) -> Vec<RecordedEvent> {
-        let reader = journal::open_reader(&self.journal).await.unwrap();
+        let reader = keyledger_journal::open_reader(&self.journal).await.unwrap();
         let mut subscription = reader.subscribe(Position::START);
         let mut events = Vec::new();
         while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {
@@ -101,7 +100,7 @@ async fn no_reader_skips_or_reorders_what_several_processes_write() {
     let mut readers = Vec::new();
     let (done, finished) = tokio::sync::watch::channel(None);
     for _ in 0..4 {
-        let reader = journal::open_reader(&cluster.journal).await.unwrap();
+        let reader = keyledger_journal::open_reader(&cluster.journal).await.unwrap();
         let mut finished = finished.clone();
         readers.push(tokio::spawn(async move {
             let mut subscription = reader.subscribe(Position::START);
@@ -201,12 +200,12 @@ async fn a_killed_projector_or_relay_is_replaced_and_nothing_is_lost_or_doubled(
         let load = Load::start(people, round);
         load.created(15).await;
         // In turn, the one that projects and the one that publishes.
-        let (duty, count) = match round % 2 {
-            0 => ("this node keeps the read tables", &mut projecting),
-            _ => ("this node publishes events", &mut relaying),
+        let (part, count) = match round % 2 {
+            0 => ("read_tables", &mut projecting),
+            _ => ("relay", &mut relaying),
         };
-        let at = latest(&nodes, duty);
-        *count += usize::from(nodes[at].output().contains(duty));
+        let at = latest(&nodes, part);
+        *count += usize::from(took_lease(&nodes[at], part).is_some());
         nodes.remove(at).kill();
         load.created(15).await;
         told.add(load.stop().await);
@@ -223,14 +222,18 @@ async fn a_killed_projector_or_relay_is_replaced_and_nothing_is_lost_or_doubled(
     assert_eq!(published, written, "every event, once, in the order of the journal");
 }
 
-/// The node that was the last to say this.
-pub(crate) fn latest(nodes: &[Service], words: &str) -> usize {
-    let said = |node: &Service| {
-        let output = node.output();
-        let line = output.lines().rev().find(|line| line.contains(words))?;
-        let entry: serde_json::Value = serde_json::from_str(line).ok()?;
-        entry["timestamp"].as_str().map(ToOwned::to_owned)
-    };
-    let times = nodes.iter().map(said).enumerate();
+/// The node that was the last to take the lease of this part of the service.
+pub(crate) fn latest(nodes: &[Service], part: &str) -> usize {
+    let times = nodes.iter().map(|node| took_lease(node, part)).enumerate();
     times.max_by_key(|(_, time)| time.clone()).unwrap().0
+}
+
+/// When this node last took the lease of a part, if it ever did.
+pub(crate) fn took_lease(node: &Service, part: &str) -> Option<String> {
+    let output = node.output();
+    let entries = output.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+    let mut taken = entries.filter(|entry: &serde_json::Value| {
+        entry["message"] == "this node holds the lease" && entry["part"] == part
+    });
+    taken.next()?["timestamp"].as_str().map(ToOwned::to_owned)
 }

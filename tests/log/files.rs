@@ -1,7 +1,7 @@
 //! A byte of each kind in what is handed out: the exported file, a checkpoint, a proof.
 
-use keyledger_projections::audit::merkle::{verify_consistency, verify_inclusion};
-use keyledger_projections::audit::{Checkpoint, TreeHash, VerifyingKey};
+use keyledger_tlog::merkle::{verify_consistency, verify_inclusion};
+use keyledger_tlog::{Checkpoint, TreeHash, VerifyingKey};
 use serde_json::Value;
 
 use super::{Log, signed, work};

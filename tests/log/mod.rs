@@ -275,8 +275,8 @@ async fn an_export_needs_a_checkpoint_and_is_checked_offline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_checkpoint_is_public_and_proofs_are_for_auditors() {
-    use keyledger_projections::audit::merkle::{verify_consistency, verify_inclusion};
-    use keyledger_projections::audit::{Checkpoint, TreeHash};
+    use keyledger_tlog::merkle::{verify_consistency, verify_inclusion};
+    use keyledger_tlog::{Checkpoint, TreeHash};
 
     let log = Log::on_sqlite();
     let service = log.setup().start().ready().await;

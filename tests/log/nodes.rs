@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyledger_projections::ReadTables;
-use keyledger_projections::audit::{Checkpoint, TreeHash};
-use keyledger_projections::tree::EventTree;
+use keyledger_projections::log::EventTree;
 use keyledger_test_servers::nats::{Nats, Version};
+use keyledger_tlog::{Checkpoint, TreeHash};
 use tempfile::TempDir;
 
 use super::publishing::published;
 use super::{Log, checkpoints_in, signed};
-use crate::cluster::nodes::latest;
+use crate::cluster::nodes::{latest, took_lease};
 use crate::support::{Service, Setup};
 
-const SIGNS: &str = "this node keeps the tree";
+/// The part of the service that signs.
+const SIGNS: &str = "tree";
 
 /// Nodes that sign the same log, and all that they ever wrote.
 struct Nodes {
@@ -111,7 +112,7 @@ async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
     for _ in 0..6 {
         nodes.create(10).await;
         let signer = nodes.signer();
-        signing += usize::from(nodes.running[signer].output().contains(SIGNS));
+        signing += usize::from(took_lease(&nodes.running[signer], SIGNS).is_some());
         // In the midst of its work: of what was created nothing has to be signed yet.
         nodes.running.remove(signer).kill();
         nodes.create(10).await;

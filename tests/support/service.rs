@@ -11,9 +11,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
 use keyledger::identity::{Claims, SharedSecret, SigningKey, mint};
-use keyledger::journal;
+use keyledger_domain::Delivery;
 use keyledger_domain::{Position, RecordedEvent};
-use keyledger_projections::Delivery;
 use tempfile::TempDir;
 
 use super::Client;
@@ -182,7 +181,7 @@ impl Service {
 
     /// All events of a journal.
     pub(crate) async fn events_of(&self, url: &str) -> Vec<RecordedEvent> {
-        let reader = journal::open_reader(url).await.unwrap();
+        let reader = keyledger_journal::open_reader(url).await.unwrap();
         let mut subscription = reader.subscribe(Position::START);
         let mut events = Vec::new();
         while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {
