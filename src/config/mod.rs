@@ -16,7 +16,7 @@ use keyledger_tlog::{LogKeys, VerifyingKey};
 
 use crate::identity::{KeySource, TokenRules};
 pub use nats::{NatsSettings, Topic};
-pub use table::{Group, SETTINGS, Setting, args};
+pub use table::{Group, SETTINGS, Setting, args, dev_flag};
 
 /// What `keyledger serve` runs with.
 #[derive(Debug)]

@@ -20,3 +20,6 @@ pub use health::Health;
 pub use lease::Claims;
 pub use progress::{Lagging, Progress};
 pub use supervise::{Interruption, Work, supervise};
+
+#[cfg(test)]
+mod tests;
