@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use keyledger::clock::{Clock, SystemClock};
 use keyledger_domain::Delivery;
 use keyledger_domain::Position;
+use keyledger_node::clock::{Clock, SystemClock};
 use keyledger_projections::log::{TREE_BATCH, TreeWriter};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
 use keyledger_tlog::SigningKey;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
+use keyledger_relay::nats::NatsSettings;
 use keyledger_tlog::{LogKeys, SigningKey};
 use reqwest::Url;
 use zeroize::Zeroizing;
 
-use super::{LogFormat, Mistakes, NatsSettings, Roles, SETTINGS};
-use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
+use super::{LogFormat, Mistakes, Roles, SETTINGS};
+use keyledger_identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
 
 /// Reads settings and gathers mistakes.
 pub(super) struct Reader<'a> {

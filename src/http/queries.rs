@@ -17,7 +17,7 @@ use super::parameter::once;
 use super::position::{self, MinPosition};
 use super::problem::ApiError;
 use super::wire::{KeyAnswer, KeyItem, KeyList};
-use crate::node::Progress;
+use keyledger_node::Progress;
 
 /// What queries need.
 #[derive(Clone, Debug)]

@@ -7,12 +7,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates: name, and the folder of its sources.
-pub(super) const CRATES: [(&str, &str); 7] = [
+pub(super) const CRATES: [(&str, &str); 10] = [
     ("keyledger", "src"),
     ("keyledger-domain", "domain/src"),
+    ("keyledger-identity", "identity/src"),
     ("keyledger-journal", "journal/src"),
+    ("keyledger-node", "node/src"),
     ("keyledger-postgres", "postgres/src"),
     ("keyledger-projections", "projections/src"),
+    ("keyledger-relay", "relay/src"),
     ("keyledger-tlog", "tlog/src"),
     ("keyledger-verifier", "verifier/src"),
 ];

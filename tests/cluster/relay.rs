@@ -261,7 +261,10 @@ async fn a_message_of_someone_else_stops_the_relay_with_an_alarm() {
     service.user("ann").create("k").await;
     service.part_is("relay", "stopped").await;
     let output = service.printed("relay stopped").await;
-    assert!(output.contains("the stream's last message is none of this program's"), "{output}");
+    assert!(
+        output.contains("the stream's last message was not published by keyledger"),
+        "{output}"
+    );
     assert_eq!(service.stranger().get("/readyz").await.status, 200);
 }
 

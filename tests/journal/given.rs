@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use keyledger::clock::{Clock, SystemClock};
 use keyledger_domain::Delivery;
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
 use keyledger_domain::{
@@ -14,6 +13,7 @@ use keyledger_domain::{
 use keyledger_journal::{
     Append, Appended, Expected, Journal, JournalReader, NewEvent, Subscription,
 };
+use keyledger_node::clock::{Clock, SystemClock};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 

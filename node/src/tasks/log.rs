@@ -12,13 +12,12 @@ use keyledger_domain::{Batch, Place, Position, RecordedEvent, chain};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::log::{TREE_BATCH, TreeError, TreeWriter};
 use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
-use keyledger_tlog::{CheckpointError, append_note};
+use keyledger_tlog::{CheckpointError, LogKeys, append_note};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::config::LogSettings;
-use crate::node::readiness::State;
-use crate::node::{Follower, Health, Interruption, Pace, ReadyWhen};
+use crate::readiness::State;
+use crate::{Follower, Health, Interruption, Pace, ReadyWhen};
 
 /// How long events are gathered, so that appending them takes little from those who write the read
 /// tables in the same database.
@@ -69,6 +68,17 @@ impl From<WriteError> for LogError {
     fn from(error: WriteError) -> Self {
         Self::Tree(error.into())
     }
+}
+
+/// How the transparency log is signed.
+#[derive(Debug)]
+pub struct LogSettings {
+    /// What checkpoints are signed with: all of them by all of these.
+    pub keys: LogKeys,
+    /// How often one is signed when there is something new.
+    pub interval: Duration,
+    /// The file that they are appended to.
+    pub checkpoints: PathBuf,
 }
 
 /// Publishes signed checkpoints, beside the signing.

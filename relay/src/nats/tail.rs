@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use super::NatsError;
 use super::stream::{connect, context};
-use crate::config::NatsSettings;
+use crate::nats::settings::NatsSettings;
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,10 @@ use tokio::sync::Notify;
 use super::outlet::{Outgoing, Outlet};
 use super::stream::{check_connected, connect, open};
 use super::{NatsError, TICK};
-use crate::config::{NatsSettings, Topic};
-use crate::node::readiness::State;
-use crate::node::tasks::Publisher;
-use crate::node::{Health, Interruption, Work, supervise};
+use crate::nats::settings::{NatsSettings, Topic};
+use keyledger_node::readiness::State;
+use keyledger_node::tasks::Publisher;
+use keyledger_node::{Health, Interruption, Work, supervise};
 
 /// The header that holds how many events the log had.
 const SIZE: &str = "Keyledger-Tree-Size";

@@ -7,8 +7,8 @@ use keyledger_domain::{Position, chain};
 use keyledger_journal::JournalReader;
 use tokio::sync::watch;
 
-use crate::node::Health;
-use crate::node::readiness::State;
+use crate::Health;
+use crate::readiness::State;
 
 /// The longest time between two questions.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -1,19 +1,21 @@
 //! Claim, stand-by, backoff, restart, stop.
 
 use super::*;
-use crate::node::{Work, supervise};
+use crate::{Work, supervise};
 
 /// Work that notes when it runs, and does what a script says.
 #[derive(Clone, Debug)]
 struct Scripted {
     script: Script,
     begun: Instant,
-    /// When each run began, and in which epoch.
-    runs: Arc<Mutex<Vec<(Duration, Option<Epoch>)>>>,
+    runs: Arc<Mutex<Vec<Run>>>,
     /// Whether each run says that it got somewhere.
     progresses: bool,
     stops: Arc<Mutex<usize>>,
 }
+
+/// When a run began, and in which epoch.
+type Run = (Duration, Option<Epoch>);
 
 impl Scripted {
     fn new(steps: impl IntoIterator<Item = Step>) -> Self {

@@ -1,7 +1,7 @@
 //! Holding a lease.
 
 use super::*;
-use crate::node::lease::hold;
+use crate::lease::hold;
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_renewed_three_times_a_period() {

@@ -9,12 +9,11 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::clock::{Clock, SystemClock};
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
 
 fn now() -> i64 {
-    SystemClock.now().unix_seconds()
+    i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap()
 }
 
 fn good() -> Value {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use keyledger_domain::chain;
 
-use crate::identity::TokenVerifier;
-use crate::node::Health;
-use crate::node::backoff::Backoff;
-use crate::node::readiness::State;
+use keyledger_identity::TokenVerifier;
+use keyledger_node::Health;
+use keyledger_node::backoff::Backoff;
+use keyledger_node::readiness::State;
 
 /// Fetches the keys, and tries again until there are some. Later they are fetched when a token
 /// names a key that is not known.
-pub async fn prepare_sign_in(verifier: Arc<TokenVerifier>, health: Health) {
+pub(super) async fn prepare_sign_in(verifier: Arc<TokenVerifier>, health: Health) {
     let mut backoff = Backoff::new();
     while let Err(error) = verifier.prepare().await {
         tracing::warn!(cause = %chain(&error), "sign-in tokens cannot be verified");

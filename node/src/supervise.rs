@@ -139,28 +139,22 @@ pub async fn supervise(mut work: impl Work, lease: Option<Arc<dyn Claims>>, heal
             }
             (Ok(_), None) => work.run(None, &health).await,
         };
+        let (part, cause) = (health.name(), chain(&*interruption.cause));
         if health.take_progress() {
             backoff = Backoff::new();
         }
         match interruption.advice {
             Advice::Restart => {
-                tracing::info!(part = health.name(), cause = %chain(&*interruption.cause), "restarting");
+                tracing::info!(part, cause, "{part} restarts where it stands");
             }
             Advice::Retry => {
-                tracing::warn!(
-                    part = health.name(), cause = %chain(&*interruption.cause), "interrupted, trying again"
-                );
+                tracing::warn!(part, cause, "{part} interrupted, trying again");
                 work.interrupted(&health);
                 backoff.wait().await;
             }
             Advice::Stop => {
                 work.stopped();
-                tracing::error!(
-                    part = health.name(),
-                    cause = %chain(&*interruption.cause),
-                    remedy = work.remedy(),
-                    "stopped for good"
-                );
+                tracing::error!(part, cause, "{part} stopped: {}", work.remedy());
                 return health.set(State::Stopped);
             }
         }

@@ -19,10 +19,10 @@ use uuid::Uuid;
 use super::outlet::{Outgoing, Outlet};
 use super::stream::{check_connected, connect, open};
 use super::{NatsError, Relayed, TICK};
-use crate::config::{NatsSettings, Topic};
-use crate::node::readiness::State;
-use crate::node::{Follower, Health, Interruption, Pace, ReadyWhen};
-use crate::relay::cloud_event::{Message, message};
+use crate::cloud_event::{Message, message};
+use crate::nats::settings::{NatsSettings, Topic};
+use keyledger_node::readiness::State;
+use keyledger_node::{Follower, Health, Interruption, Pace, ReadyWhen};
 
 /// How many messages may be on their way.
 const IN_FLIGHT: usize = 256;

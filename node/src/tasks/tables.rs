@@ -10,9 +10,9 @@ use keyledger_projections::{Epoch, PROJECTION_BATCH, Projector, ReadTables, Writ
 use tokio::sync::watch;
 
 use super::Head;
-use crate::node::backoff::Backoff;
-use crate::node::readiness::State;
-use crate::node::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
+use crate::backoff::Backoff;
+use crate::readiness::State;
+use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
 
 /// How long the read tables may lack an event before they count as failing.
 const LATE: Duration = Duration::from_secs(5);

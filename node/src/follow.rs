@@ -112,8 +112,8 @@ pub enum ReadyWhen {
 enum FollowError {
     #[error("the journal's head cannot be read")]
     Head(#[source] ReadError),
-    #[error("it includes position {place}, but the journal ends at {head}")]
-    BeyondHead { place: Position, head: Position },
+    #[error("{part} includes position {place}, but the journal ends at {head}")]
+    BeyondHead { part: &'static str, place: Position, head: Position },
     #[error("the events cannot be read")]
     Events(#[source] ReadError),
     #[error("the subscription to the journal has ended")]
@@ -143,7 +143,7 @@ impl<F: Follower> Following<F> {
         health: &Health,
     ) -> Result<Infallible, Interruption> {
         let place = attended(health, self.follower.load(epoch)).await?;
-        check(&*self.journal, place).await?;
+        check(&*self.journal, place, health.name()).await?;
         self.progress.advance(place.position);
         if self.follower.pace().ready == ReadyWhen::Loaded {
             health.set(State::Ready);
@@ -230,11 +230,12 @@ impl<F: Follower> Work for Following<F> {
 async fn check(
     journal: &dyn JournalReader,
     Place { position: place, .. }: Place,
+    part: &'static str,
 ) -> Result<(), Interruption> {
     let head = journal.head().await;
     let head = head.map_err(|error| Interruption::retry(FollowError::Head(error)))?;
     if place > head {
-        return Err(Interruption::stop(FollowError::BeyondHead { place, head }));
+        return Err(Interruption::stop(FollowError::BeyondHead { part, place, head }));
     }
     Ok(())
 }

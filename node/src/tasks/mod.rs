@@ -3,13 +3,11 @@
 mod head;
 mod index;
 mod log;
-mod sign_in;
 mod tables;
 mod usage;
 
 pub use head::{Head, watch_head};
 pub use index::{IndexFollower, prove};
-pub use log::{LogFollower, Publisher, sign_last};
-pub use sign_in::prepare_sign_in;
+pub use log::{LogFollower, LogSettings, Publisher, sign_last};
 pub use tables::{TablesFollower, watch_tables};
 pub use usage::{record_now, record_uses};

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::Head;
 use crate::clock::Clock;
-use crate::node::readiness::State;
-use crate::node::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
+use crate::readiness::State;
+use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
 
 /// Why the index cannot follow.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use async_nats::{Client, ConnectOptions};
 use keyledger_domain::chain;
 
 use super::{ANSWER, NatsError};
-use crate::config::{NatsSettings, Topic};
+use crate::nats::settings::{NatsSettings, Topic};
 
 /// How long a server remembers ids of messages, to pass over those that come again.
 const DUPLICATES: Duration = Duration::from_secs(120);

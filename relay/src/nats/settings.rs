@@ -47,7 +47,7 @@ impl Topic {
 
 impl NatsSettings {
     /// What the name of the stream of checkpoints ends with.
-    pub(super) const CHECKPOINTS: &str = "_CHECKPOINTS";
+    pub const CHECKPOINTS: &str = "_CHECKPOINTS";
 
     /// The name of the stream of a topic.
     #[must_use]

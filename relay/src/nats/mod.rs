@@ -8,6 +8,7 @@
 mod checkpoints;
 mod events;
 mod outlet;
+mod settings;
 mod stream;
 mod tail;
 
@@ -18,9 +19,10 @@ use keyledger_journal::ReadError;
 use keyledger_projections::DatabaseError;
 use keyledger_projections::log::TreeReadError;
 
-use crate::node::Interruption;
 pub use checkpoints::{CheckpointPublisher, CheckpointSource};
 pub use events::EventRelay;
+use keyledger_node::Interruption;
+pub use settings::{NatsSettings, Topic};
 pub use stream::{StreamDiffers, check};
 pub use tail::{TailError, TailFrom, tail};
 

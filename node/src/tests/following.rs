@@ -8,7 +8,7 @@ use keyledger_domain::{
 use keyledger_journal::{JournalReader, ReadError, Subscription, Unreadable};
 
 use super::*;
-use crate::node::{Follower, Following, Pace, Progress, ReadyWhen, supervise};
+use crate::{Follower, Following, Pace, Progress, ReadyWhen, supervise};
 
 fn position(number: u64) -> Position {
     Position::try_from(number).unwrap()

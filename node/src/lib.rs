@@ -6,12 +6,12 @@
 //! the events is in [`tasks`] and in `relay`.
 
 pub mod backoff;
+pub mod clock;
 pub mod follow;
 pub mod health;
 pub mod lease;
 pub mod progress;
 pub mod readiness;
-pub mod shutdown;
 pub mod supervise;
 pub mod tasks;
 
