@@ -79,8 +79,8 @@ impl JournalReader for Memory {
                 stream::iter([Err(ReadError::Unavailable("away".into()))]).boxed()
             }
             Some(End::Corrupt) => {
-                let (position, source) = (position(9), Unreadable::Place("the id"));
-                stream::iter([Err(ReadError::Corrupt { position, source })]).boxed()
+                let (position, source) = (position(9), Unreadable::Field("the id"));
+                stream::iter([Err(ReadError::Undecodable { position, source })]).boxed()
             }
         };
         stream::iter(deliveries.map(Ok)).chain(end).boxed()
