@@ -11,8 +11,8 @@ use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
 use serde_json::Value;
 
-use crate::support::certificate::Certificate;
 use crate::support::{Setup, keyledger};
+use keyledger_test_servers::certificate::Certificate;
 
 const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
 

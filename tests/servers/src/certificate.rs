@@ -1,16 +1,16 @@
-//! A certificate for this machine, and its key.
+//! A self-signed certificate for 127.0.0.1, and its key.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-pub(crate) struct Certificate {
+pub struct Certificate {
     folder: TempDir,
 }
 
 impl Certificate {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let certificate = Self { folder: TempDir::new().unwrap() };
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
@@ -26,11 +26,11 @@ impl Certificate {
         certificate
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.path().join("certificate.pem")
     }
 
-    pub(crate) fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.folder.path().join("key.pem")
     }
 }
