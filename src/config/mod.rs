@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_tlog::VerifyingKey;
+use keyledger_tlog::NoteVerifyingKey;
 
 use keyledger_identity::{KeySource, TokenRules};
 use keyledger_node::tasks::LogSettings;
@@ -207,7 +207,7 @@ fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
 ///
 /// # Errors
 /// All [`Mistakes`] together.
-pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<VerifyingKey>, Mistakes> {
+pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<NoteVerifyingKey>, Mistakes> {
     let mut read = parse::Reader::new(matches);
     let keys = read.optional("audit-key", parse::audit_keys);
     read.finish()?;
