@@ -1,4 +1,4 @@
-//! The configuration as users meet it: mistakes, help, and the table in README.
+//! The configuration as users meet it: mistakes, help, and the table in docs/reference.md.
 
 use keyledger::config::SETTINGS;
 use tempfile::TempDir;
@@ -56,9 +56,9 @@ fn the_help_shows_every_setting_and_no_value_of_the_environment() {
 }
 
 #[test]
-fn the_table_in_the_readme_is_the_table_of_the_program() {
-    let readme = include_str!("../../README.md");
-    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `KEYLEDGER_")).collect();
+fn the_table_in_the_reference_is_the_table_of_the_program() {
+    let reference = include_str!("../../docs/reference.md");
+    let rows: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `KEYLEDGER_")).collect();
     let expected: Vec<String> = SETTINGS
         .iter()
         .map(|setting| {

@@ -1,4 +1,4 @@
-//! The walkthrough for auditors in README, followed to the letter.
+//! The walkthrough for auditors in docs/auditing.md, followed to the letter.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use tempfile::TempDir;
 
 use crate::support::keyledger;
 
-const README: &str = include_str!("../../README.md");
-const SECTION: &str = "### Someone says that a key was used after it was revoked";
+const AUDITING: &str = include_str!("../../docs/auditing.md");
+const SECTION: &str = "## Someone says that a key was used after it was revoked";
 /// What the script says before each answer.
 const MARK: &str = "@@@ answer ";
 
-/// A command, and what README shows of its answer.
+/// A command, and what the document shows of its answer.
 struct Step {
     command: String,
     shown: String,
@@ -19,7 +19,7 @@ struct Step {
 
 /// The commands begin with `$`, go on after a backslash, and their answers follow.
 fn steps() -> Vec<Step> {
-    let section = README.split(SECTION).nth(1).unwrap();
+    let section = AUDITING.split(SECTION).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let mut steps: Vec<Step> = Vec::new();
     for block in section.split("```sh\n").skip(1) {
@@ -54,7 +54,7 @@ fn plain(text: &str) -> String {
     plain.into_iter().collect()
 }
 
-/// Whether an answer is what README shows, in which `…` stands for anything.
+/// Whether an answer is what the document shows, in which `…` stands for anything.
 fn is_shown(shown: &str, answer: &str) -> bool {
     let (shown, answer) = (plain(shown), plain(answer));
     let parts: Vec<&str> = shown.split('…').collect();
