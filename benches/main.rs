@@ -29,11 +29,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use keyledger::node::readiness::{Part, Readiness};
-use keyledger::node::tasks::TablesFollower;
-use keyledger::node::{Following, Health, Progress, supervise};
 use keyledger_domain::Position;
 use keyledger_journal::Journal;
+use keyledger_node::readiness::{Part, Readiness};
+use keyledger_node::tasks::TablesFollower;
+use keyledger_node::{Following, Health, Progress, supervise};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::Config;
 use futures::StreamExt;
-use keyledger::config::NatsSettings;
-use keyledger::node::readiness::{Part, Readiness};
-use keyledger::node::{Following, Health, Progress, supervise};
-use keyledger::relay::nats::EventRelay;
+use keyledger_node::readiness::{Part, Readiness};
+use keyledger_node::{Following, Health, Progress, supervise};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
+use keyledger_relay::nats::EventRelay;
+use keyledger_relay::nats::NatsSettings;
 use keyledger_test_servers::nats::{Nats, Version};
 
 use crate::{ROUNDS, median, rebuild};

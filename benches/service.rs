@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use keyledger::clock::{Clock, SystemClock};
-use keyledger::identity::{Claims, SharedSecret, SigningKey, mint};
+use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
+use keyledger_node::clock::{Clock, SystemClock};
 
 const SECRET: &str = "a secret of the benches, 32 bytes or more";
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::clock::Clock;
-use crate::identity::{Claims, KeySource, SigningError, SigningKey, TokenRules, mint};
+use keyledger_identity::{Claims, KeySource, SigningError, SigningKey, TokenRules, mint};
+use keyledger_node::clock::Clock;
 
 const USER: &str = "dev";
 const TOKEN_HOURS: i64 = 12;

@@ -10,14 +10,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod audit;
 pub mod cli;
-pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod development;
 pub mod http;
-pub mod identity;
 pub mod metrics;
-pub mod node;
-pub mod relay;
 pub mod service;
 pub mod telemetry;

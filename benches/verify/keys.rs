@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use keyledger::clock::{Clock, SystemClock};
+use keyledger_node::clock::{Clock, SystemClock};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use uuid::Uuid;

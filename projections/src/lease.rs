@@ -31,9 +31,18 @@ impl LeaseName {
     }
 }
 
-/// The time in which one node holds a lease.
+/// The time in which one node holds a lease. It grows with each change of the holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(pub(crate) i64);
+
+impl Epoch {
+    /// The epoch with this number. Only the database that keeps the lease gives them out; other
+    /// implementations of a lease, as in tests, make their own.
+    #[must_use]
+    pub fn new(number: i64) -> Self {
+        Self(number)
+    }
+}
 
 /// Who wants a lease, for what and for how long.
 #[derive(Clone, Copy, Debug)]

@@ -12,10 +12,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Arg, ArgAction, Command};
+use clap::Command;
 use keyledger_projections::ReadTables;
 
-use crate::config::{Config, Group, Logging, Stores, args};
+use crate::config::{Config, Group, Logging, Stores, args, dev_flag};
 use crate::{http, service, telemetry};
 use keyledger_journal as journal;
 
@@ -69,23 +69,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
 }
 
 fn commands() -> Command {
-    let dev = Arg::new("dev")
-        .long("dev")
-        .env("KEYLEDGER_DEV")
-        .action(ArgAction::SetTrue)
-        .help("Make a signing key that lasts as long as the process, and a token to try with");
     Command::new("keyledger")
         .about("API keys for a product's public API, kept as a ledger of events")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("serve").about("Serve the API").arg(dev).args(args(&[
-            Group::Serve,
-            Group::Stores,
-            Group::Nats,
-            Group::LogKey,
-            Group::Logging,
-        ])))
+        .subcommand(
+            Command::new("serve").about("Serve the API").arg(dev_flag()).args(args(&Group::ALL)),
+        )
         .subcommand(
             Command::new("migrate")
                 .about("Bring the journal and the read tables to this version's form")
@@ -115,10 +106,4 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 /// Says something on standard output.
 fn say(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("standard output cannot be written")
-}
-
-/// For tests of what a command line means.
-#[cfg(test)]
-pub(crate) fn matches_of(arguments: &[&str]) -> clap::ArgMatches {
-    commands().get_matches_from(arguments)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::clock::{Clock, SystemClock};
-use crate::identity::{Claims, SharedSecret, SigningKey, mint as sign};
+use keyledger_identity::{Claims, SharedSecret, SigningKey, mint as sign};
+use keyledger_node::clock::{Clock, SystemClock};
 
 pub(super) fn command() -> Command {
     let value = |name: &'static str, help: &'static str| {

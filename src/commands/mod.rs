@@ -13,12 +13,12 @@ use keyledger_domain::{CommandId, KeyId, KeyPrefix, Metadata, Position, UserId};
 use rand::{CryptoRng, RngExt};
 use uuid::Uuid;
 
-use crate::clock::Clock;
 pub use create::{Created, Expiry, NewKey};
 pub use import::Imported;
 use keyledger_journal::{
     Append, AppendError, Appended, Cause, Expected, Journal, NewEvent, ReadError,
 };
+use keyledger_node::clock::Clock;
 
 /// How often a command is decided anew when others change the same key at the same time.
 const DECISIONS: u32 = 5;
@@ -91,7 +91,7 @@ impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable(cause) => Self::Unavailable(cause),
-            ReadError::Corrupt { .. } => Self::Corrupt(error.into()),
+            ReadError::Undecodable { .. } => Self::Corrupt(error.into()),
         }
     }
 }

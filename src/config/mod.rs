@@ -2,7 +2,6 @@
 //!
 //! All mistakes are reported together. Durations are written with their unit (`10s`).
 
-mod nats;
 mod parse;
 mod table;
 
@@ -12,11 +11,12 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_tlog::{LogKeys, VerifyingKey};
+use keyledger_tlog::NoteVerifyingKey;
 
-use crate::identity::{KeySource, TokenRules};
-pub use nats::{NatsSettings, Topic};
-pub use table::{Group, SETTINGS, Setting, args};
+use keyledger_identity::{KeySource, TokenRules};
+use keyledger_node::tasks::LogSettings;
+use keyledger_relay::nats::NatsSettings;
+pub use table::{Group, SETTINGS, Setting, args, dev_flag};
 
 /// What `keyledger serve` runs with.
 #[derive(Debug)]
@@ -68,17 +68,6 @@ pub enum Identity {
         /// The role that makes an auditor.
         audit_role: String,
     },
-}
-
-/// How the transparency log is signed.
-#[derive(Debug)]
-pub struct LogSettings {
-    /// What checkpoints are signed with: all of them by all of these.
-    pub keys: LogKeys,
-    /// How often one is signed when there is something new.
-    pub interval: Duration,
-    /// The file that they are appended to.
-    pub checkpoints: PathBuf,
 }
 
 /// What a process does.
@@ -218,7 +207,7 @@ fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
 ///
 /// # Errors
 /// All [`Mistakes`] together.
-pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<VerifyingKey>, Mistakes> {
+pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<NoteVerifyingKey>, Mistakes> {
     let mut read = parse::Reader::new(matches);
     let keys = read.optional("audit-key", parse::audit_keys);
     read.finish()?;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_tlog::{LogKeys, SigningKey};
+use keyledger_relay::nats::NatsSettings;
+use keyledger_tlog::{LogKeys, NoteSigningKey};
 use reqwest::Url;
 use zeroize::Zeroizing;
 
-use super::{LogFormat, Mistakes, NatsSettings, Roles, SETTINGS};
-use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
+use super::{LogFormat, Mistakes, Roles, SETTINGS};
+use keyledger_identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
 
 /// Reads settings and gathers mistakes.
 pub(super) struct Reader<'a> {
@@ -188,7 +189,7 @@ pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
     let read = |path: String| {
         let text = std::fs::read_to_string(&path).map(Zeroizing::new);
         let text = text.map_err(|error| format!("the file {path:?} cannot be read: {error}"))?;
-        SigningKey::parse(text.trim()).map_err(|error| format!("{path:?}: {error}"))
+        NoteSigningKey::parse(text.trim()).map_err(|error| format!("{path:?}: {error}"))
     };
     let keys = list(value)?.into_iter().map(read).collect::<Result<_, _>>()?;
     LogKeys::new(keys).map_err(|error| error.to_string())

@@ -32,6 +32,11 @@ pub enum Group {
     Logging,
 }
 
+impl Group {
+    /// All groups, which `serve` needs.
+    pub const ALL: [Self; 5] = [Self::Serve, Self::Stores, Self::Nats, Self::LogKey, Self::Logging];
+}
+
 /// A row of the table.
 macro_rules! setting {
     ($group:ident, $flag:literal, $env:literal, $default:literal, $help:literal) => {
@@ -99,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// The arguments of a subcommand that needs these groups.
-pub fn args(groups: &'static [Group]) -> impl Iterator<Item = Arg> {
+pub fn args(groups: &[Group]) -> impl Iterator<Item = Arg> + use<'_> {
     let wanted = |setting: &&Setting| groups.contains(&setting.group);
     SETTINGS.iter().filter(wanted).map(|setting| {
         let arg = Arg::new(setting.flag)
@@ -112,4 +117,14 @@ pub fn args(groups: &'static [Group]) -> impl Iterator<Item = Arg> {
             .hide_env_values(true);
         if setting.default.is_empty() { arg } else { arg.default_value(setting.default) }
     })
+}
+
+/// The flag that starts the service for development.
+#[must_use]
+pub fn dev_flag() -> Arg {
+    Arg::new("dev")
+        .long("dev")
+        .env("KEYLEDGER_DEV")
+        .action(ArgAction::SetTrue)
+        .help("Make a signing key that lasts as long as the process, and a token to try with")
 }

@@ -1,15 +1,13 @@
 //! What configurations mean, and which mistakes are told.
 
 use super::*;
-use crate::cli::matches_of;
 
 const SECRET: &str = "--jwt-hs256-secret=a secret of the tests, 32 bytes or more";
 
 fn read(arguments: &[&str]) -> Result<Config, String> {
-    let arguments = [&["keyledger", "serve"], arguments].concat();
-    let matches = matches_of(&arguments);
-    let (_, matches) = matches.subcommand().unwrap();
-    Config::from_matches(matches).map_err(|mistakes| mistakes.to_string())
+    let serve = clap::Command::new("serve").arg(dev_flag()).args(args(&Group::ALL));
+    let matches = serve.get_matches_from([&["serve"], arguments].concat());
+    Config::from_matches(&matches).map_err(|mistakes| mistakes.to_string())
 }
 
 #[test]

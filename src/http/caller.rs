@@ -10,7 +10,7 @@ use axum_extra::extract::CookieJar;
 use super::observe::RequestId;
 use super::problem::ApiError;
 use crate::commands::Origin;
-use crate::identity::{Caller, TokenError, TokenVerifier};
+use keyledger_identity::{Caller, TokenError, TokenVerifier};
 
 const COOKIE: &str = "auth_token";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

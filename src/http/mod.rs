@@ -36,12 +36,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::node::readiness::Readiness;
 pub use audit::{AuditState, KeyState};
 pub use caller::Authenticator;
 pub use commands::CommandState;
 pub use history::HistoryState;
 pub use internal::internal_service;
+use keyledger_node::readiness::Readiness;
 pub use log::TreeState;
 pub use position::Followers;
 pub use queries::QueryState;

@@ -12,7 +12,7 @@ use keyledger_verifier::Verification;
 
 use super::problem::ApiError;
 use super::wire;
-use crate::node::Progress;
+use keyledger_node::Progress;
 
 /// How long a request waits for what is read.
 pub(super) const WAIT: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::key::{Corrupt, Refusal};
 use keyledger_domain::{KeyId, KeyNameError, ReasonError};
-use keyledger_projections::log::TreeReadError;
+use keyledger_projections::log::LogReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -73,7 +73,7 @@ pub(super) enum ApiError {
     #[error("the tree has no such event, or not this size")]
     NotInTree,
     #[error("the tree cannot be read")]
-    Tree(#[from] TreeReadError),
+    Tree(#[from] LogReadError),
     #[error("there is no such key")]
     KeyNotFound,
     #[error("there is no such path")]
@@ -198,7 +198,7 @@ impl ApiError {
             Self::TimedOut => kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out"),
             Self::ReadTables(_)
             | Self::Tree(_)
-            | Self::Journal(ReadError::Corrupt { .. })
+            | Self::Journal(ReadError::Undecodable { .. })
             | Self::Corrupt(_)
             | Self::Defect(_) => INTERNAL,
         }
@@ -248,7 +248,7 @@ impl ApiError {
                 "This node cannot tell at the moment whether keys are good".into()
             }
             Self::ReadTables(error) if !error.is_unavailable() => INTERNAL_SENTENCE.into(),
-            Self::Journal(ReadError::Corrupt { .. }) | Self::Corrupt(_) | Self::Defect(_) => {
+            Self::Journal(ReadError::Undecodable { .. }) | Self::Corrupt(_) | Self::Defect(_) => {
                 INTERNAL_SENTENCE.into()
             }
             Self::ReadTables(_) | Self::Tree(_) | Self::Journal(ReadError::Unavailable(_)) => {

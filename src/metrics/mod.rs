@@ -17,10 +17,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
-use crate::node::Progress;
-use crate::node::readiness::{Readiness, State};
-use crate::node::tasks::Head;
 use busy::BusyCounter;
+use keyledger_node::Progress;
+use keyledger_node::readiness::{Readiness, State};
+use keyledger_node::tasks::Head;
 
 /// What is counted as it happens; cheap to clone.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use keyledger_projections::{Lease, LeaseName};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
@@ -14,12 +14,17 @@ use uuid::Uuid;
 
 use super::end;
 use super::node::{Node, Shared};
-use crate::config::{BackgroundSettings, LogSettings, NatsSettings, Roles, Topic};
-use crate::identity::TokenVerifier;
-use crate::node::readiness::Part;
-use crate::node::tasks::{self, IndexFollower, LogFollower, Publisher, TablesFollower};
-use crate::node::{Claims, Follower, Following, Progress, supervise};
-use crate::relay::nats::{self, CheckpointPublisher, CheckpointSource, EventRelay, StreamDiffers};
+use super::sign_in::prepare_sign_in;
+use crate::config::{BackgroundSettings, Roles};
+use keyledger_identity::TokenVerifier;
+use keyledger_node::readiness::Part;
+use keyledger_node::tasks::{
+    self, IndexFollower, LogFollower, LogSettings, Publisher, TablesFollower,
+};
+use keyledger_node::{Claims, Follower, Following, Progress, supervise};
+use keyledger_relay::nats::{
+    self, CheckpointPublisher, CheckpointSource, EventRelay, NatsSettings, StreamDiffers, Topic,
+};
 
 /// The parts that run, and what is to be done in the end.
 pub(super) struct Background {
@@ -140,7 +145,7 @@ impl Background {
         let signed = Arc::new(Notify::new());
         let source = nats.map(|nats| CheckpointSource {
             nats,
-            tree: EventTree::new(&node.tables),
+            tree: LogReader::new(&node.tables),
             origin: settings.keys.origin().to_owned(),
             keys: settings.keys.public(),
             signed: signed.clone(),
@@ -164,7 +169,7 @@ impl Background {
 
     /// Fetches what tokens are checked with.
     pub(super) fn prepare_sign_in(&mut self, verifier: Arc<TokenVerifier>, node: &Node) {
-        self.tasks.spawn(tasks::prepare_sign_in(verifier, node.health(Part::SignIn)));
+        self.tasks.spawn(prepare_sign_in(verifier, node.health(Part::SignIn)));
     }
 
     /// Waits for a part to panic; parts may end otherwise.

@@ -8,9 +8,9 @@ use keyledger_verifier::Verification;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::node::Node;
-use crate::node::readiness::Part;
-use crate::node::tasks::{self, LogFollower};
 use keyledger_domain::chain;
+use keyledger_node::readiness::Part;
+use keyledger_node::tasks::{self, LogFollower};
 
 /// How long it may take to give a lease back, and to record last uses.
 const GIVE_BACK: Duration = Duration::from_secs(1);

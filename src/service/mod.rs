@@ -4,6 +4,8 @@ mod background;
 mod end;
 mod node;
 mod open;
+mod shutdown;
+mod sign_in;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,25 +13,25 @@ use std::sync::{Arc, OnceLock};
 
 use keyledger_domain::KeyPrefix;
 use keyledger_projections::OpenTablesError;
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::clock::SystemClock;
 use crate::commands::Commands;
 use crate::config::{Config, Identity, Roles};
 use crate::http::Exposure;
-use crate::identity::{SigningError, TokenVerifier};
-use crate::node::readiness::{Part, State};
-use crate::node::shutdown::StopSignals;
-use crate::relay::nats::StreamDiffers;
 use crate::{development, http};
 use background::Background;
+use keyledger_identity::{SigningError, TokenVerifier};
 use keyledger_journal::{Journal, OpenError};
+use keyledger_node::clock::SystemClock;
+use keyledger_node::readiness::{Part, State};
+use keyledger_relay::nats::StreamDiffers;
 use node::{Node, Shared};
 use open::Journals;
+use shutdown::StopSignals;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +178,7 @@ fn api(
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
     let followers = http::Followers { tables: progress.clone(), verification, verified };
     let (journal, tables) = (journal.clone(), tables.clone());
-    let tree = EventTree::new(&tables);
+    let tree = LogReader::new(&tables);
     http::router(
         http::CommandState { gate: gate.clone(), commands, followers },
         http::QueryState { gate: gate.clone(), tables, progress },

@@ -7,13 +7,13 @@ use keyledger_projections::ReadTables;
 use keyledger_verifier::Verification;
 use tokio::sync::watch;
 
-use crate::clock::{Clock, SystemClock};
 use crate::http;
 use crate::metrics::{Counters, Metrics};
-use crate::node::readiness::{Part, Readiness};
-use crate::node::tasks::Head;
-use crate::node::{Health, Progress};
 use keyledger_journal::JournalReader;
+use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::readiness::{Part, Readiness};
+use keyledger_node::tasks::Head;
+use keyledger_node::{Health, Progress};
 
 /// What each part can do, how far it is, and what it tells the others; cheap to clone.
 #[derive(Clone)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use keyledger_projections::{OpenTablesError, ReadTables};
 
 use super::ServeError;
-use crate::node::backoff::Backoff;
-use crate::node::readiness::{Part, Readiness, State};
 use keyledger_domain::chain;
 use keyledger_journal::{Journal, JournalReader, OpenError};
+use keyledger_node::backoff::Backoff;
+use keyledger_node::readiness::{Part, Readiness, State};
 
 /// The journal as this process uses it.
 pub(super) struct Journals {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{each, lines};
-use crate::journal::given::{created, first, new_key};
 use crate::support::{Client, Service, Setup};
+use keyledger_journal::testing::{created, first, new_key};
 
 /// A service whose journal has this many events.
 async fn full(events: usize) -> Service {

@@ -32,7 +32,7 @@ async fn requests_are_served_all_through_a_rebuild() {
     assert_eq!(service.stranger().get("/readyz").await.status, 200);
     let (status, output) = service.stop();
     assert!(status.success());
-    assert!(output.contains("beginning again where the tables stand"), "{output}");
+    assert!(output.contains("read_tables restarts where it stands"), "{output}");
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn tables_of_another_journal_are_told_and_a_rebuild_repairs_them() {
     service.part_is("read_tables", "stopped").await;
     assert_eq!(service.stranger().get("/readyz").await.status, 503);
     let (_, output) = service.stop();
-    let alarm = "the read tables include position 3, but the journal ends at 0";
+    let alarm = "read_tables includes position 3, but the journal ends at 0";
     assert!(output.contains(alarm), "{output}");
 
     let rebuilt = keyledger(folder.path()).arg("rebuild").output().unwrap();

@@ -174,8 +174,8 @@ fn ed25519(kid: &str) -> (String, Value) {
 
 fn minted(pem: &str, kid: &str) -> String {
     let claims = crate::support::claims("ann", &[], 3600);
-    let key = keyledger::identity::SigningKey::from_pem(pem).unwrap();
-    keyledger::identity::mint(&key, &claims, Some(kid.to_owned())).unwrap()
+    let key = keyledger_identity::SigningKey::from_pem(pem).unwrap();
+    keyledger_identity::mint(&key, &claims, Some(kid.to_owned())).unwrap()
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! What all tests share: a service of their own, and people who use it.
 
-pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod service;

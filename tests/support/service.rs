@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::StreamExt;
-use keyledger::clock::{Clock, SystemClock};
-use keyledger::identity::{Claims, SharedSecret, SigningKey, mint};
 use keyledger_domain::Delivery;
 use keyledger_domain::{Position, RecordedEvent};
+use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
+use keyledger_node::clock::{Clock, SystemClock};
 use tempfile::TempDir;
 
 use super::Client;

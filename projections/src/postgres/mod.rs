@@ -8,17 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_postgres::{Listening, Place, Pool, bounded, is_execution, without_password};
+use keyledger_domain::{KeyId, Position, RecordedEvent, without_password};
+use keyledger_postgres::{Listener, Location, Pool, bounded, is_execution};
 use keyledger_verifier::Use;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
+use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::lease::{Claim, Epoch};
 use crate::store::{
-    CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
+    Build, CLEAR, CLEAR_BUILDS, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
 use crate::{OpenTablesError, WriteError};
 use write::{CHANNEL, live, write};
@@ -33,22 +33,22 @@ const DELETED_AT_ONCE: i64 = 5_000;
 /// The read tables in a PostgreSQL database.
 #[derive(Debug)]
 pub(crate) struct PostgresStore {
-    place: Place,
+    location: Location,
     reads: Pool,
     /// For changes; `None` after one whose outcome is unknown.
     writes: Mutex<Option<PgConnection>>,
     /// Counts what was heard of changes.
     heard: watch::Sender<u64>,
-    _listening: Listening,
+    _listener: Listener,
 }
 
 impl PostgresStore {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenTablesError> {
-        let place = Place::parse(url, "keyledger-read")
+        let location = Location::parse(url, "keyledger-read")
             .map_err(|source| OpenTablesError::BadUrl { url: without_password(url), source })?;
         let unavailable =
-            |source| OpenTablesError::Unavailable { place: place.to_string(), source };
-        let mut writes = place.connect().await.map_err(unavailable)?;
+            |source| OpenTablesError::Unavailable { place: location.to_string(), source };
+        let mut writes = location.connect().await.map_err(unavailable)?;
         let mut migrations = sqlx::migrate!("../migrations/read/postgres");
         // The journal may be in the same database, with migrations of its own.
         migrations.dangerous_set_table_name("keyledger_read_migrations");
@@ -57,13 +57,13 @@ impl PostgresStore {
             error if is_execution(&error) => unavailable(error.into()),
             error => OpenTablesError::Migration(error),
         })?;
-        let reads = Pool::open(&place, CONNECTIONS).await.map_err(unavailable)?;
+        let reads = Pool::open(&location, CONNECTIONS).await.map_err(unavailable)?;
         let heard = watch::Sender::new(0);
         let told = heard.clone();
-        let listening = Listening::start(&place, CHANNEL, move |_| {
+        let listener = Listener::start(&location, CHANNEL, move |_| {
             told.send_modify(|count: &mut u64| *count = count.wrapping_add(1));
         });
-        Ok(Self { place, reads, writes: Mutex::new(Some(writes)), heard, _listening: listening })
+        Ok(Self { location, reads, writes: Mutex::new(Some(writes)), heard, _listener: listener })
     }
 
     /// The connection for changes, once nobody else uses it.
@@ -71,7 +71,7 @@ impl PostgresStore {
         let mut place = self.writes.lock().await;
         let connection = match place.take() {
             Some(connection) => connection,
-            None => self.place.connect().await?,
+            None => self.location.connect().await?,
         };
         Ok(Writer { place, connection })
     }
@@ -102,7 +102,7 @@ impl Writer<'_> {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, sqlx::Error> {
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
         let rows = self.reads.ask(|connection| {
             sqlx::query_as(LIST)
                 .bind(query.owner.to_owned())
@@ -116,7 +116,7 @@ impl Store for PostgresStore {
         rows.await
     }
 
-    async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error> {
+    async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error> {
         let row = self.reads.ask(|connection| {
             sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(connection).boxed()
         });
@@ -131,21 +131,21 @@ impl Store for PostgresStore {
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
-    ) -> Result<Checkpoint, sqlx::Error> {
-        let mut connection = self.place.connect().await?;
+    ) -> Result<Build, sqlx::Error> {
+        let mut connection = self.location.connect().await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         bounded(sqlx::raw_sql(begin).execute(&mut connection)).await?;
-        let checkpoint = bounded(live(&mut connection)).await?;
-        let mut rows = sqlx::query_as(SCAN).bind(checkpoint.generation).fetch(&mut connection);
+        let build = bounded(live(&mut connection)).await?;
+        let mut rows = sqlx::query_as(SCAN).bind(build.generation).fetch(&mut connection);
         while let Some(row) = bounded(rows.try_next()).await? {
             if !each(row) {
                 break;
             }
         }
-        Ok(checkpoint)
+        Ok(build)
     }
 
-    async fn live(&self) -> Result<Checkpoint, sqlx::Error> {
+    async fn live(&self) -> Result<Build, sqlx::Error> {
         self.reads.ask(|connection| live(connection).boxed()).await
     }
 
@@ -156,19 +156,19 @@ impl Store for PostgresStore {
 
     async fn write(
         &self,
-        from: Checkpoint,
+        from: Build,
         target: Target,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError> {
+    ) -> Result<Build, WriteError> {
         let mut writer = self.writer().await?;
         let writing = write(&mut writer.connection, from, target, events, to);
-        let checkpoint = bounded(writing.map(Ok)).await??;
+        let build = bounded(writing.map(Ok)).await??;
         writer.keep();
-        Ok(checkpoint)
+        Ok(build)
     }
 
-    async fn begin_build(&self) -> Result<Checkpoint, sqlx::Error> {
+    async fn begin_build(&self) -> Result<Build, sqlx::Error> {
         let generation = self.writer().await?.change(|connection| {
             sqlx::query_scalar(
                 "WITH next AS (
@@ -180,11 +180,11 @@ impl Store for PostgresStore {
             .fetch_one(connection)
             .boxed()
         });
-        Ok(Checkpoint { generation: generation.await?, position: Position::START })
+        Ok(Build { generation: generation.await?, position: Position::START })
     }
 
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {
-        let mut connection = self.place.connect().await?;
+        let mut connection = self.location.connect().await?;
         bounded(begin_swap(&mut connection)).await?;
         Ok(Box::new(PostgresSwap { connection }))
     }
@@ -300,16 +300,16 @@ struct PostgresSwap {
 
 #[async_trait]
 impl Swap for PostgresSwap {
-    async fn live(&mut self) -> Result<Checkpoint, sqlx::Error> {
+    async fn live(&mut self) -> Result<Build, sqlx::Error> {
         bounded(live(&mut self.connection)).await
     }
 
     async fn write(
         &mut self,
-        from: Checkpoint,
+        from: Build,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError> {
+    ) -> Result<Build, WriteError> {
         let writing = write(&mut self.connection, from, Target::Next, events, to);
         bounded(writing.map(Ok)).await?
     }

@@ -7,10 +7,10 @@ use keyledger_domain::key::Moment;
 
 use crate::audit::key_at;
 use crate::cli::say;
-use crate::clock::{Clock, SystemClock};
 use crate::config::{Group, Stores, args};
 use crate::http::KeyState;
 use keyledger_journal as journal;
+use keyledger_node::clock::{Clock, SystemClock};
 
 pub(super) fn command() -> Command {
     let value = |name: &'static str, help: &'static str, of: &'static str| {

@@ -20,10 +20,10 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 
 use super::say;
-use crate::clock::SystemClock;
 use crate::commands::{CommandError, Commands, Imported, Origin};
 use crate::config::{Group, Stores, args};
 use keyledger_journal as journal;
+use keyledger_node::clock::SystemClock;
 use line::{BadLine, Wanted};
 use source::Source;
 

@@ -13,9 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Authenticator;
-use crate::clock::Clock;
 pub use key_state::KeyState;
 use keyledger_journal::JournalReader;
+use keyledger_node::clock::Clock;
 
 /// What audits need.
 #[derive(Clone, Debug)]

@@ -18,10 +18,10 @@ use keyledger_verifier::{Outcome, RecordBuffer, Verification};
 
 use super::position::WAIT;
 use super::problem::ApiError;
-use crate::clock::Clock;
 use crate::metrics::Counters;
-use crate::node::Progress;
 pub(super) use auth::auth;
+use keyledger_node::Progress;
+use keyledger_node::clock::Clock;
 pub(super) use verify::verify;
 
 /// What verification needs.

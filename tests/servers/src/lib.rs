@@ -1,5 +1,6 @@
 //! The servers that tests run against, each started by the test that needs it, on a port of its own.
 
+pub mod certificate;
 pub mod gateway;
 pub mod kurrentdb;
 pub mod nats;

@@ -1,0 +1,322 @@
+//! Which tokens are good.
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use super::*;
+
+const SECRET: &str = "a secret of the tests, 32 bytes or more";
+
+fn now() -> i64 {
+    i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap()
+}
+
+fn good() -> Value {
+    json!({"sub": "ann", "email": "ann@example.com", "exp": now() + 60})
+}
+
+/// The good claims with others in their place.
+fn with(other: &Value) -> Value {
+    let mut claims = good();
+    for (name, value) in other.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+fn rules(source: KeySource) -> TokenRules {
+    let audit_role = "keyledger:audit".to_owned();
+    TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }
+}
+
+fn shared_secret() -> KeySource {
+    KeySource::Hs256(SharedSecret::new(SECRET.to_owned()).unwrap())
+}
+
+fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
+    encode(&Header::new(algorithm), claims, key).unwrap()
+}
+
+fn hs256(claims: &Value) -> String {
+    sign(Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()), claims)
+}
+
+async fn judge(rules: TokenRules, token: &str) -> Result<Caller, String> {
+    TokenVerifier::new(rules).verify(token).await.map_err(|error| match error {
+        TokenError::Rejected(rejection) => rejection.to_string(),
+        TokenError::KeysUnavailable(_) => "keys unavailable".to_owned(),
+    })
+}
+
+async fn accepts(claims: &Value) -> Caller {
+    judge(rules(shared_secret()), &hs256(claims)).await.unwrap()
+}
+
+async fn refuses(claims: &Value) -> String {
+    judge(rules(shared_secret()), &hs256(claims)).await.unwrap_err()
+}
+
+/// A pair of keys in PEM form.
+struct Pem {
+    public: String,
+    private: String,
+    public_der: Vec<u8>,
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+}
+
+fn pair(public_der: Vec<u8>, private_der: &[u8]) -> Pem {
+    let (public, private) = (pem("PUBLIC KEY", &public_der), pem("PRIVATE KEY", private_der));
+    Pem { public, private, public_der }
+}
+
+fn ed25519() -> Pem {
+    use aws_lc_rs::encoding::AsDer;
+    let pair_ = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap();
+    let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair_.public_key().as_der().unwrap();
+    pair(public.as_ref().to_vec(), pair_.to_pkcs8().unwrap().as_ref())
+}
+
+fn p256() -> Pem {
+    use aws_lc_rs::encoding::AsDer;
+    let pair_ = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair_.public_key().as_der().unwrap();
+    let private = pair_.to_pkcs8v1().unwrap();
+    pair(public.as_ref().to_vec(), private.as_ref())
+}
+
+fn rsa() -> Pem {
+    use aws_lc_rs::encoding::AsDer;
+    let pair_ = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair_.public_key().as_der().unwrap();
+    let private: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair_.as_der().unwrap();
+    // It signs: the key is a whole one.
+    let mut signature = vec![0; pair_.public_modulus_len()];
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    pair_.sign(&RSA_PKCS1_SHA256, &random, b"x", &mut signature).unwrap();
+    pair(public.as_ref().to_vec(), private.as_ref())
+}
+
+#[tokio::test]
+async fn a_good_token_tells_who_asks() {
+    let caller = accepts(&good()).await;
+    assert_eq!(caller.user_id.as_str(), "ann");
+    assert_eq!(caller.email, Email::parse("ann@example.com"));
+    assert!(!caller.is_auditor);
+}
+
+#[tokio::test]
+async fn the_user_is_the_claim_user_id_or_else_sub() {
+    assert_eq!(accepts(&with(&json!({"user_id": "u1"}))).await.user_id.as_str(), "u1");
+    assert_eq!(accepts(&with(&json!({"user_id": 17}))).await.user_id.as_str(), "17");
+    assert_eq!(accepts(&with(&json!({"user_id": null}))).await.user_id.as_str(), "ann");
+    assert_eq!(refuses(&with(&json!({"sub": null}))).await, "it names no user");
+    for odd in [json!(""), json!("a\u{0}"), json!("x".repeat(256)), json!(["ann"]), json!(-1)] {
+        refuses(&with(&json!({"user_id": odd}))).await;
+        refuses(&with(&json!({"sub": odd}))).await;
+    }
+}
+
+#[tokio::test]
+async fn an_odd_address_is_none() {
+    for odd in [json!(null), json!(""), json!(5), json!(["a@b"]), json!("x".repeat(321))] {
+        assert_eq!(accepts(&with(&json!({"email": odd}))).await.email, None, "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_or_a_scope_makes_an_auditor() {
+    for claims in [
+        json!({"roles": ["user", "keyledger:audit"]}),
+        json!({"roles": "keyledger:audit"}),
+        json!({"scope": "openid keyledger:audit"}),
+        json!({"scope": ["keyledger:audit"]}),
+    ] {
+        assert!(accepts(&with(&claims)).await.is_auditor, "{claims}");
+    }
+    for claims in [
+        json!({"roles": ["keyledger:audito"]}),
+        json!({"roles": {"keyledger:audit": true}}),
+        json!({"scope": "keyledger:auditor"}),
+        json!({"role": "keyledger:audit"}),
+    ] {
+        assert!(!accepts(&with(&claims)).await.is_auditor, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_its_time_and_half_a_minute() {
+    accepts(&with(&json!({"exp": now() - 25}))).await;
+    refuses(&with(&json!({"exp": now() - 35}))).await;
+    accepts(&with(&json!({"nbf": now() + 25}))).await;
+    refuses(&with(&json!({"nbf": now() + 35}))).await;
+    for odd in [json!(null), json!("9999999999"), json!(-1), json!([1])] {
+        refuses(&with(&json!({"exp": odd}))).await;
+    }
+}
+
+#[tokio::test]
+async fn the_audience_and_the_issuer_are_checked_when_they_are_set() {
+    let strict = || TokenRules {
+        audiences: vec!["keys".to_owned(), "old-keys".to_owned()],
+        issuer: Some("https://id.example.com".to_owned()),
+        ..rules(shared_secret())
+    };
+    let right = json!({"aud": ["other", "old-keys"], "iss": "https://id.example.com"});
+    assert!(judge(strict(), &hs256(&with(&right))).await.is_ok());
+    for (name, wrong) in [
+        ("aud", json!("other")),
+        ("aud", json!([])),
+        ("aud", json!(null)),
+        ("aud", json!(5)),
+        ("iss", json!("https://id.example.com/")),
+        ("iss", json!(null)),
+        ("iss", json!(5)),
+    ] {
+        let mut claims = with(&right);
+        claims[name] = wrong;
+        assert!(judge(strict(), &hs256(&claims)).await.is_err(), "{claims}");
+    }
+    accepts(&with(&json!({"aud": "anyone", "iss": "anyone"}))).await;
+}
+
+#[tokio::test]
+async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
+    let (ed, ec, rsa) = (ed25519(), p256(), rsa());
+    let signers = [
+        (Algorithm::EdDSA, EncodingKey::from_ed_pem(ed.private.as_bytes()).unwrap()),
+        (Algorithm::ES256, EncodingKey::from_ec_pem(ec.private.as_bytes()).unwrap()),
+        (Algorithm::RS256, EncodingKey::from_rsa_pem(rsa.private.as_bytes()).unwrap()),
+        (Algorithm::PS256, EncodingKey::from_rsa_pem(rsa.private.as_bytes()).unwrap()),
+        (Algorithm::RS384, EncodingKey::from_rsa_pem(rsa.private.as_bytes()).unwrap()),
+        (Algorithm::HS256, EncodingKey::from_secret(SECRET.as_bytes())),
+        (Algorithm::HS512, EncodingKey::from_secret(SECRET.as_bytes())),
+    ];
+    let public = |pem: &Pem| KeySource::PublicKey(VerifyingKey::from_pem(&pem.public).unwrap());
+    let sources = [
+        (vec![Algorithm::EdDSA], public(&ed)),
+        (vec![Algorithm::ES256], public(&ec)),
+        (vec![Algorithm::RS256, Algorithm::PS256], public(&rsa)),
+        (vec![Algorithm::HS256], shared_secret()),
+    ];
+    for (accepted, source) in sources {
+        let verifier = TokenVerifier::new(rules(source));
+        for (algorithm, key) in &signers {
+            let outcome = verifier.verify(&sign(*algorithm, key, &good())).await;
+            assert_eq!(outcome.is_ok(), accepted.contains(algorithm), "{algorithm:?} {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_public_key_is_no_shared_secret() {
+    let rsa = rsa();
+    let source = || KeySource::PublicKey(VerifyingKey::from_pem(&rsa.public).unwrap());
+    for guess in [rsa.public.as_bytes(), rsa.public.trim().as_bytes(), &rsa.public_der] {
+        let token = sign(Algorithm::HS256, &EncodingKey::from_secret(guess), &good());
+        assert!(judge(rules(source()), &token).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_refused() {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    for alg in ["none", "None", "NONE", "nOnE", "", "HS256"] {
+        let unsigned = format!("{}.{}.", part(&json!({"alg": alg})), part(&good()));
+        assert!(judge(rules(shared_secret()), &unsigned).await.is_err(), "{alg}");
+    }
+    let signed = hs256(&good());
+    let (message, signature) = signed.rsplit_once('.').unwrap();
+    let (header, _) = message.split_once('.').unwrap();
+    let forged = format!("{header}.{}.{signature}", part(&with(&json!({"sub": "eve"}))));
+    for bad in [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        message,
+        &format!("{message}."),
+        &format!("{signed}.x"),
+        &forged,
+        &format!("{signed}="),
+        &signed.replace('.', " "),
+        "\u{0}",
+        &"a".repeat(9_000),
+    ] {
+        assert!(judge(rules(shared_secret()), bad).await.is_err(), "{bad:.80}");
+    }
+    assert!(judge(rules(shared_secret()), &signed).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_inside_the_token_is_passed_over() {
+    let key = URL_SAFE_NO_PAD.encode("another secret, of 32 bytes or more");
+    let mut header = Header::new(Algorithm::HS256);
+    header.jwk = serde_json::from_value(json!({"kty": "oct", "k": key})).unwrap();
+    header.jku = Some("https://eve.example.com/keys".to_owned());
+    let encoding = EncodingKey::from_secret(b"another secret, of 32 bytes or more");
+    let token = encode(&header, &good(), &encoding).unwrap();
+    assert!(judge(rules(shared_secret()), &token).await.is_err());
+}
+
+#[tokio::test]
+async fn an_extension_that_must_be_understood_is_refused() {
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".to_owned()]);
+    let token = encode(&header, &good(), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+    let outcome = judge(rules(shared_secret()), &token).await;
+    assert_eq!(outcome.unwrap_err(), "its header has critical extensions");
+}
+
+#[test]
+fn what_is_no_public_key_is_refused_as_one() {
+    let (ed, rsa) = (ed25519(), rsa());
+    let certificate = pem("CERTIFICATE", &ed.public_der);
+    let cut = pem("PUBLIC KEY", &rsa.public_der[..rsa.public_der.len() - 40]);
+    for text in
+        ["", "key", &ed.private, &rsa.private, &certificate, &cut, "-----BEGIN PUBLIC KEY-----"]
+    {
+        assert_eq!(VerifyingKey::from_pem(text).err(), Some(BadKey), "{text}");
+    }
+}
+
+#[test]
+fn a_minted_token_is_signed_by_the_kind_of_its_key() {
+    for (pem, algorithm) in
+        [(ed25519(), Algorithm::EdDSA), (p256(), Algorithm::ES256), (rsa(), Algorithm::RS256)]
+    {
+        let key = SigningKey::from_pem(&pem.private).unwrap();
+        let claims = Claims {
+            user_id: "ann".to_owned(),
+            email: None,
+            roles: Vec::new(),
+            audience: None,
+            issuer: None,
+            issued_at: now(),
+            expires_at: now() + 60,
+        };
+        let token = mint(&key, &claims, Some("k1".to_owned())).unwrap();
+        let header = decode_header(&token).unwrap();
+        assert_eq!((header.alg, header.kid.as_deref()), (algorithm, Some("k1")));
+        let verifying = VerifyingKey::from_pem(&pem.public).unwrap();
+        let validation = Validation::new(algorithm);
+        decode::<Value>(&token, verifying.decoding(), &validation).unwrap();
+    }
+    assert!(SigningKey::from_pem(&ed25519().public).is_err());
+}
+
+#[test]
+fn secrets_and_keys_are_hidden_from_debug() {
+    let secret = SharedSecret::new(SECRET.to_owned()).unwrap();
+    let verifier = TokenVerifier::new(rules(shared_secret()));
+    let shown = format!("{secret:?} {verifier:?} {:?}", SigningKey::hs256(&secret));
+    assert!(!shown.contains("secret of the tests"), "{shown}");
+    assert_eq!(SharedSecret::new("x".repeat(31)).err(), Some(WeakSecret));
+}

@@ -1,0 +1,340 @@
+//! The journal in KurrentDB: tested on a stand-in, and its contract also on the real server that
+//! `TEST_KURRENTDB_URL` names, if it is set.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent};
+use keyledger_journal::testing::{
+    JournalUnderTest, after, create, created, deleted, first, new_key, next_delivery, next_event,
+    revoked, until_caught_up,
+};
+use keyledger_journal::{
+    Append, AppendError, Appended, Journal, JournalReader, OpenError, Subscription,
+};
+use keyledger_test_servers::certificate::Certificate;
+use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
+
+/// How long an append or a subscription may take after a fault.
+const BACK: Duration = Duration::from_secs(5);
+
+/// How long any wait may take before the test fails.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server of its own, or the one that the environment names.
+struct Kurrent {
+    url: String,
+    _server: Option<Server>,
+}
+
+impl Kurrent {
+    #[expect(clippy::disallowed_methods, reason = "the tests have a setting of their own")]
+    fn new() -> Self {
+        match std::env::var("TEST_KURRENTDB_URL") {
+            Ok(url) => Self { url, _server: None },
+            Err(_) => {
+                let server = Server::start();
+                Self { url: server.url(), _server: Some(server) }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl JournalUnderTest for Kurrent {
+    async fn open(&self) -> Arc<dyn Journal> {
+        keyledger_journal::open(&self.url).await.unwrap()
+    }
+
+    async fn open_reader(&self) -> Arc<dyn JournalReader> {
+        keyledger_journal::open_reader(&self.url).await.unwrap()
+    }
+}
+
+/// The contract: on a real server by
+/// `TEST_KURRENTDB_URL=… cargo test -p keyledger-journal --test adapters kurrentdb::on_any_server`.
+mod on_any_server {
+    keyledger_journal::contract_suite!(super::Kurrent::new());
+}
+
+#[test]
+fn the_suite_runs_alone_on_a_server_that_others_use_too() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let nowhere = tempfile::TempDir::new().unwrap();
+    let mut suite = Command::new(std::env::current_exe().unwrap())
+        .arg("kurrentdb::on_any_server")
+        .env_clear()
+        .env("TEST_KURRENTDB_URL", server.url())
+        .current_dir(nowhere.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while suite.try_wait().unwrap().is_none() {
+        database.append_foreign(3);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = suite.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("19 passed; 0 failed"), "{text}");
+}
+
+/// Sends the same append until its outcome is known, as commands do (at most [`LIMIT`]).
+async fn settle(journal: &dyn Journal, append: Append) -> Appended {
+    let settled = async {
+        loop {
+            match journal.append(append.clone()).await {
+                Ok(appended) => return appended,
+                Err(error) if error.is_passing() => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, settled).await.expect("the outcome of an append becomes known")
+}
+
+async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
+    let key_id = new_key();
+    (key_id, settle(journal, first(key_id, vec![created(key_id)])).await)
+}
+
+/// Waits until the subscription has delivered this position, and returns how long that took. The head
+/// is read once a second meanwhile, as the service does.
+async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Position) -> Duration {
+    let begun = Instant::now();
+    let pulses = async {
+        loop {
+            let _ = journal.head().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let reached = async {
+        loop {
+            let (Delivery::CaughtUp(position) | Delivery::Event(RecordedEvent { position, .. })) =
+                next_delivery(subscription).await;
+            if position >= to {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = pulses => {}
+        reached = tokio::time::timeout(LIMIT, reached) => reached.expect("a position is delivered"),
+    }
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn a_leader_that_dies_is_left_for_the_next() {
+    let database = Database::default();
+    let mut leader = Server::serve(&database, 0);
+    let mut other = Server::serve(&database, 0);
+    let journal = keyledger_journal::open(&other.cluster_url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    let mut written = Vec::new();
+    for _ in 0..3 {
+        let (_, appended) = settle_new(&*journal).await;
+        until(&*journal, &mut subscription, appended.position).await;
+        written.push(appended);
+        let address = leader.address();
+        leader.kill();
+        other.lead();
+        let begun = Instant::now();
+        let (_, appended) = settle_new(&*journal).await;
+        assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
+        let took = until(&*journal, &mut subscription, appended.position).await;
+        assert!(took < BACK, "{took:?}");
+        written.push(appended);
+        // It comes back as a follower, and becomes the next leader.
+        leader = std::mem::replace(&mut other, Server::serve(&database, address.port()));
+    }
+    assert_eq!(database.key_events(), (written.len(), written.len()));
+}
+
+#[tokio::test]
+async fn a_server_that_has_restarted_is_found_again() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let port = server.address().port();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    settle_new(&*journal).await;
+    server.kill();
+    let outcome = journal.append(first(new_key(), vec![created(new_key())])).await;
+    assert!(
+        matches!(outcome, Err(AppendError::Ambiguous(_) | AppendError::Unavailable(_))),
+        "{outcome:?}"
+    );
+    assert!(journal.read(new_key()).await.is_err());
+    assert!(journal.head().await.is_err());
+    let server = Server::serve(&database, port);
+    server.appends(CallFault::NotReady);
+    let settling = settle_new(&*journal);
+    let readying = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.appends(CallFault::None);
+    };
+    let begun = Instant::now();
+    let ((_, appended), ()) = tokio::join!(settling, readying);
+    assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
+    let took = until(&*journal, &mut subscription, appended.position).await;
+    assert!(took < BACK, "{took:?}");
+    assert_eq!(database.key_events(), (2, 2));
+}
+
+#[tokio::test]
+async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
+    for fault in [SubscriptionFault::Error, SubscriptionFault::End, SubscriptionFault::Silent] {
+        let server = Server::start();
+        let journal = keyledger_journal::open(&server.url()).await.unwrap();
+        let mut subscription = journal.subscribe(Position::START);
+        until_caught_up(&mut subscription).await;
+        let (key_id, _) = create(&*journal).await;
+        assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
+        server.subscriptions(fault);
+        let (one, _) = create(&*journal).await;
+        if fault == SubscriptionFault::Silent {
+            let struck = tokio::time::timeout(LIMIT, server.struck());
+            struck.await.expect("the fault strikes");
+            // Subscriptions that start from now on deliver again.
+            server.subscriptions(SubscriptionFault::None);
+        }
+        let (two, appended) = create(&*journal).await;
+        let begun = Instant::now();
+        for expected in [one, two] {
+            let event = tokio::time::timeout(BACK, next_event(&mut subscription)).await;
+            assert_eq!(event.unwrap().event.key_id(), expected, "{fault:?}");
+        }
+        assert!(begun.elapsed() < BACK, "{fault:?}: {:?}", begun.elapsed());
+        until(&*journal, &mut subscription, appended.position).await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
+    let server = Server::start();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    until_caught_up(&mut subscription).await;
+    for _ in 0..5 {
+        server.subscriptions(SubscriptionFault::End);
+        let (_, appended) = create(&*journal).await;
+        let took = until(&*journal, &mut subscription, appended.position).await;
+        assert!(took < BACK, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_append_whose_outcome_is_unknown_is_written_once() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
+    let late = CallFault::DoneThenLate(Duration::from_secs(60));
+    for fault in [CallFault::DoneThenError, CallFault::Hang, late] {
+        let (key_id, _) = create(&*journal).await;
+        let append = after(0, key_id, vec![revoked(key_id), deleted(key_id)]);
+        server.appends(fault);
+        let begun = Instant::now();
+        let outcome = journal.append(append.clone()).await;
+        assert!(matches!(outcome, Err(AppendError::Ambiguous(_))), "{fault:?}: {outcome:?}");
+        assert!(begun.elapsed() < BACK, "{fault:?}");
+        server.appends(CallFault::None);
+        let appended = settle(&*journal, append.clone()).await;
+        let read = journal.read(key_id).await.unwrap();
+        assert_eq!(read.len(), 3, "{fault:?}");
+        assert_eq!(read[2].position, appended.position);
+        assert_eq!(journal.append(append).await.unwrap(), appended);
+    }
+    assert_eq!(database.key_events(), (9, 9));
+}
+
+#[tokio::test]
+async fn what_an_operator_has_deleted_stops_no_reader() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
+    let subscription = journal.subscribe(Position::START);
+    let (hidden, _) = create(&*journal).await;
+    let (ended, _) = create(&*journal).await;
+    database.append_foreign(1_700);
+    database.soft_delete(&hidden.stream());
+    database.tombstone(&ended.stream());
+    database.append_foreign(1_700);
+    let (last, appended) = create(&*journal).await;
+    assert_eq!(journal.read(hidden).await.unwrap(), []);
+    assert_eq!(journal.read(ended).await.unwrap(), []);
+    let outcome = journal.append(after(0, ended, vec![revoked(ended)])).await;
+    assert!(matches!(outcome, Err(AppendError::Invalid(_))), "{outcome:?}");
+    for mut subscription in [journal.subscribe(Position::START), subscription] {
+        for expected in [hidden, ended, last] {
+            assert_eq!(next_event(&mut subscription).await.event.key_id(), expected);
+        }
+        until(&*journal, &mut subscription, appended.position).await;
+    }
+}
+
+#[tokio::test]
+async fn the_head_is_reached_on_a_database_that_others_use_too() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
+    create(&*journal).await;
+    let mut subscription = journal.subscribe(Position::START);
+    until_caught_up(&mut subscription).await;
+    for _ in 0..3 {
+        database.append_foreign(777);
+        let head = journal.head().await.unwrap();
+        let took = until(&*journal, &mut subscription, head).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
+    // The first client chooses the cryptography provider of the process, so it comes before the
+    // stand-in with TLS, which needs one.
+    let plain = Server::start();
+    keyledger_journal::open(&plain.url()).await.unwrap();
+    let certificate = Certificate::new();
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let server = Server::start_with_tls(&read(certificate.path()), &read(certificate.key()));
+    let url = format!("kurrentdb://{}", server.address());
+    let trusting = format!("{url}?tlsCaFile={}", certificate.path().display());
+    let journal = keyledger_journal::open(&trusting).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    let (key_id, _) = create(&*journal).await;
+    assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
+    let opened = keyledger_journal::open(&url).await;
+    assert!(matches!(opened, Err(OpenError::Unreachable { .. })), "its certificate is not trusted");
+}
+
+#[tokio::test]
+async fn credentials_may_have_any_characters() {
+    let server = Server::start();
+    let address = server.address();
+    let url = format!("kurrentdb://us%40er:p%40ss%3A%2F%25w%C3%BCrd@{address}?tls=false");
+    let journal = keyledger_journal::open(&url).await.unwrap();
+    create(&*journal).await;
+    let expected = format!("Basic {}", STANDARD.encode("us@er:p@ss:/%würd"));
+    assert_eq!(server.authorization(), Some(expected));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_without_the_password() {
+    for url in ["esdb://ann:hidden@127.0.0.1:1?tls=false", "kurrentdb://ann:hidden@:x?tls=maybe"] {
+        let error = keyledger_journal::open(url).await.unwrap_err();
+        assert!(
+            matches!(error, OpenError::Unreachable { .. } | OpenError::BadUrl { .. }),
+            "{error:?}"
+        );
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hidden"), "{text}");
+    }
+}

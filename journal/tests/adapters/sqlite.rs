@@ -1,0 +1,157 @@
+//! The journal in a SQLite file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use keyledger_domain::Position;
+use keyledger_journal::testing::{
+    JournalUnderTest, after, create, created, first, new_key, next_event, revoked, until_caught_up,
+};
+use keyledger_journal::{
+    AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,
+};
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+
+/// A file of its own in a folder that is removed at the end.
+struct Sqlite(TempDir);
+
+impl Sqlite {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}/data/journal.db", self.0.path().display())
+    }
+
+    /// Changes the file as another program could.
+    async fn tamper(&self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let mut connection = SqliteConnection::connect(&self.url()).await?;
+        sqlx::query(statement).execute(&mut connection).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl JournalUnderTest for Sqlite {
+    async fn open(&self) -> Arc<dyn Journal> {
+        keyledger_journal::open(&self.url()).await.unwrap()
+    }
+
+    async fn open_reader(&self) -> Arc<dyn JournalReader> {
+        keyledger_journal::open_reader(&self.url()).await.unwrap()
+    }
+}
+
+contract_suite!(Sqlite::new());
+
+#[tokio::test]
+async fn a_second_writer_is_refused() {
+    let file = Sqlite::new();
+    let journal = file.open().await;
+    let second = keyledger_journal::open(&file.url()).await;
+    assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
+    create(&*journal).await;
+    drop(journal);
+    create(&*file.open().await).await;
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_refused() {
+    for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://x?mode=memory"] {
+        let opened = keyledger_journal::open(url).await;
+        assert!(
+            matches!(opened, Err(OpenError::BadUrl { .. } | OpenError::UnknownScheme(_))),
+            "{url} {opened:?}"
+        );
+    }
+    for url in ["mysql://x", "journal.db", ""] {
+        let opened = keyledger_journal::open(url).await;
+        assert!(matches!(opened, Err(OpenError::UnknownScheme(_))), "{url} {opened:?}");
+    }
+    let folder = TempDir::new().unwrap();
+    let opened = keyledger_journal::open(&format!("sqlite://{}", folder.path().display())).await;
+    assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
+    let missing = format!("sqlite://{}/none.db", folder.path().display());
+    let opened = keyledger_journal::open_reader(&missing).await;
+    assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
+}
+
+#[tokio::test]
+async fn the_file_itself_refuses_changes() {
+    let file = Sqlite::new();
+    create(&*file.open().await).await;
+    assert!(file.tamper("UPDATE events SET data = '{}'").await.is_err());
+    assert!(file.tamper("DELETE FROM events").await.is_err());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
+    for change in [
+        "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
+        "UPDATE events SET data = '{}' WHERE position = 2",
+        "UPDATE events SET data = 'x' WHERE position = 2",
+        "UPDATE events SET metadata = replace(metadata, '\"v\":1', '\"v\":2') WHERE position = 2",
+        "UPDATE events SET id = x'00' WHERE position = 2",
+        "UPDATE events SET revision = -1 WHERE position = 2",
+        "UPDATE events SET stream = 'apikey-01890a5d-ac96-774b-bcce-b302099a8057' WHERE position = 2",
+        "UPDATE events SET stream = 'other' WHERE position = 2",
+    ] {
+        let file = Sqlite::new();
+        let journal = file.open().await;
+        for _ in 0..3 {
+            create(&*journal).await;
+        }
+        file.tamper("DROP TRIGGER events_are_never_changed").await.unwrap();
+        file.tamper(change).await.unwrap();
+        let deliveries: Vec<_> = journal.subscribe(Position::START).collect().await;
+        let [.., Err(ReadError::Undecodable { position, .. })] = deliveries.as_slice() else {
+            panic!("{change}: {deliveries:?}");
+        };
+        assert_eq!(position.as_u64(), 2, "{change}");
+        assert!(deliveries.iter().rev().skip(1).all(Result::is_ok), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
+    let file = Sqlite::new();
+    let journal = file.open().await;
+    let (key_id, _) = create(&*journal).await;
+    let (_, caught_up) = until_caught_up(&mut journal.subscribe(Position::START)).await;
+    file.tamper(
+        "CREATE TRIGGER full BEFORE INSERT ON events
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    )
+    .await
+    .unwrap();
+    for _ in 0..3 {
+        let outcome = journal.append(after(0, key_id, vec![revoked(key_id)])).await;
+        assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+        assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
+    }
+    let mut subscription = journal.subscribe(caught_up);
+    file.tamper("DROP TRIGGER full").await.unwrap();
+    let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
+    let event = next_event(&mut subscription).await;
+    assert_eq!(event.position, appended.position);
+}
+
+#[tokio::test]
+async fn a_waiting_append_is_written_though_its_caller_has_gone() {
+    let file = Sqlite::new();
+    let journal = file.open().await;
+    let mut subscription = journal.subscribe(Position::START);
+    until_caught_up(&mut subscription).await;
+    let key_id = new_key();
+    let append = first(key_id, vec![created(key_id)]);
+    {
+        let appending = std::pin::pin!(journal.append(append.clone()));
+        // Polled once, the append is sent to the task that commits; then its caller is gone.
+        let _ = futures::poll!(appending);
+    }
+    let event = next_event(&mut subscription).await;
+    assert_eq!(event.event.key_id(), key_id);
+    assert_eq!(journal.append(append).await.unwrap().position, event.position);
+}

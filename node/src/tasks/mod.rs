@@ -1,0 +1,13 @@
+//! What runs beside the requests, one file each.
+
+mod head;
+mod index;
+mod log;
+mod tables;
+mod usage;
+
+pub use head::{Head, watch_head};
+pub use index::{IndexFollower, prove};
+pub use log::{LogFollower, LogSettings, Publisher, sign_last};
+pub use tables::{TablesFollower, watch_tables};
+pub use usage::{record_now, record_uses};

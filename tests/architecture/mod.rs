@@ -1,0 +1,84 @@
+//! The rules of the house: which crate may use which, where each technology lives, how large a room
+//! may be, and that a name means one thing.
+
+mod crates;
+mod modules;
+mod names;
+mod workspace;
+
+use workspace::{sources, uses};
+
+#[test]
+fn each_technology_has_one_place() {
+    let places: [(&str, &[&str]); 13] = [
+        ("sqlx", &["postgres/", "projections/", "journal/"]),
+        ("axum", &["src/http/"]),
+        ("eventstore", &["journal/src/kurrentdb/"]),
+        ("async_nats", &["relay/src/nats/"]),
+        ("socket2", &["journal/src/kurrentdb/"]),
+        ("keyledger_postgres", &["projections/", "journal/"]),
+        ("axum_extra", &["src/http/"]),
+        ("tower_http", &["src/http/"]),
+        ("utoipa", &["src/http/", "domain/src/published"]),
+        ("hyper_util", &["src/http/"]),
+        ("jsonwebtoken", &["identity/src/"]),
+        ("clap", &["src/cli/", "src/config/"]),
+        ("tracing_subscriber", &["src/telemetry.rs", "src/config/"]),
+    ];
+    let all: Vec<_> = workspace::CRATES.iter().flat_map(|(_, folder)| sources(folder)).collect();
+    for (krate, folders) in places {
+        let mut users = 0;
+        for (path, text) in &all {
+            let path = path.to_string_lossy().replace('\\', "/");
+            if uses(text, krate) {
+                users += 1;
+                let allowed = folders.iter().any(|folder| path.starts_with(folder));
+                assert!(allowed, "{path} uses {krate}");
+            }
+        }
+        assert!(users > 0, "nobody uses {krate}: the rule is out of date");
+    }
+}
+
+#[test]
+fn nothing_holds_both_the_write_side_and_the_read_side() {
+    for (path, text) in sources("src") {
+        for part in text.split("struct ").skip(1) {
+            let fields = part.split_inclusive(['}', ';']).next().unwrap_or_default();
+            let writes = ["Commands", "dyn Journal>"].iter().any(|name| fields.contains(name));
+            let reads = fields.contains("ReadTables");
+            assert!(!(writes && reads), "{}: struct {fields}", path.display());
+        }
+    }
+    for (path, text) in sources("src/commands") {
+        assert!(!uses(&text, "keyledger_projections"), "{} reads a projection", path.display());
+    }
+}
+
+#[test]
+fn a_secret_is_exposed_in_one_answer() {
+    let exposing: Vec<_> = sources("src")
+        .into_iter()
+        .flat_map(|(path, text)| {
+            let lines: Vec<_> =
+                text.lines().filter(|line| line.contains(".expose()")).map(String::from).collect();
+            lines.into_iter().map(move |line| format!("{}: {}", path.display(), line.trim()))
+        })
+        .collect();
+    assert_eq!(exposing.len(), 1, "{exposing:?}");
+    let is_create = ["src/http/commands.rs: ", "src/http/keys/create.rs: "];
+    assert!(is_create.iter().any(|path| exposing[0].starts_with(path)), "{exposing:?}");
+}
+
+#[test]
+fn settings_are_read_in_one_place() {
+    for (_, folder) in workspace::CRATES {
+        for (path, text) in sources(folder) {
+            let reads = ["env::var", "KEYLEDGER_"].iter().any(|word| {
+                let code = workspace::code(&path, &text);
+                code.iter().any(|line| line.contains(word) && !line.contains('"'))
+            });
+            assert!(!reads, "{} reads the environment", path.display());
+        }
+    }
+}
