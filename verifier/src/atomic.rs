@@ -19,10 +19,10 @@ mod production {
     /// How many hash tables the index has. Each grows on its own, so no single growth takes long.
     pub(crate) const TABLES: usize = 64;
 
-    /// How many items fill a page: a little less than a MiB, so that the allocator's own header does
-    /// not start another page of memory.
-    pub(crate) const fn page_of<T>() -> usize {
-        ((1 << 20) - 4_096) / size_of::<T>()
+    /// How many items of this size, in bytes, fill a page: a little less than a MiB, so that the
+    /// allocator's own header does not start another page of memory.
+    pub(crate) const fn items_of_page(size: usize) -> usize {
+        ((1 << 20) - 4_096) / size
     }
 }
 
@@ -34,7 +34,7 @@ mod model {
 
     pub(crate) const TABLES: usize = 1;
 
-    pub(crate) const fn page_of<T>() -> usize {
+    pub(crate) const fn items_of_page(_: usize) -> usize {
         4
     }
 

@@ -3,7 +3,7 @@
 use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 
-use crate::atomic::page_of;
+use crate::atomic::items_of_page;
 use crate::cell::Cell;
 use crate::packed::{self, has_hash, has_more, pack, unpack};
 use crate::pages::Pages;
@@ -38,8 +38,8 @@ const _: () = assert!(cfg!(test) || size_of::<Record>() <= 152, "a key takes too
 /// status word of its key has moved on, and copies again.
 #[derive(Debug)]
 pub(super) struct Records {
-    cells: Pages<Record, { page_of::<Record>() }>,
-    pieces: Pages<Piece, { page_of::<Piece>() }>,
+    cells: Pages<Record, { items_of_page(size_of::<Record>()) }>,
+    pieces: Pages<Piece, { items_of_page(size_of::<Piece>()) }>,
     /// Where the record is that is being replaced.
     aside: Words<WORDS>,
     /// Which keys have a use that is not recorded yet.
