@@ -1,11 +1,14 @@
-//! The index answers what the fold of the events says, wherever it was loaded and followed on.
+//! The index answers what the fold of the events says, whichever of them were loaded from the tables
+//! and whichever were applied afterwards.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use keyledger_domain::key::{KeyEvent, KeyStatus, Verdict, fold};
 use keyledger_domain::{KeyHash, KeyPrefix, Position, RecordedEvent, Secret};
-use keyledger_verifier::{Freshness, Index, IndexWriter, OutOfStep, Outcome, Stale, Verification};
+use keyledger_verifier::{
+    Freshness, Index, IndexWriter, OutOfStep, Outcome, RecordBuffer, Stale, Verification,
+};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -14,7 +17,7 @@ use crate::given::{
     Kind, Try, at, creations, history, key_id, on_both_databases, project, tables, tries,
 };
 
-/// The hash of the key of a number.
+/// The hash of the key with this number.
 fn hash(number: usize) -> KeyHash {
     secret(number).hash()
 }
@@ -24,7 +27,7 @@ fn secret(number: usize) -> Secret {
     Secret::generate(&KeyPrefix::parse("orag").unwrap(), &mut random)
 }
 
-/// Hands events to an index, as its supervisor does.
+/// Hands events to an index, as the node's follower does.
 fn follow(
     writer: &mut IndexWriter,
     events: &[RecordedEvent],
@@ -40,16 +43,16 @@ fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: usize) {
         let of_key = |event: &&RecordedEvent| event.event.key_id() == key_id(number);
         let of_key: Vec<&KeyEvent> =
             events.iter().filter(of_key).map(|event| &event.event).collect();
-        let found = index.find(&hash(number));
+        let mut buffer = RecordBuffer::new();
+        let found = index.find(&hash(number), &mut buffer);
         let Some(key) = fold(of_key.iter().copied()).unwrap() else {
             assert!(found.is_none(), "key {number} is not there");
             continue;
         };
         // A deleted key may be kept or left out.
-        let status = found.map_or(KeyStatus::Deleted, |found| found.status().1);
+        let status = found.map_or(KeyStatus::Deleted, |found| found.status);
         assert_eq!(status, key.lifecycle.status(), "key {number}");
-        if let Some(told) = found {
-            let told = told.key_record().unwrap();
+        if let Some(told) = found.map(|found| found.record) {
             assert_eq!(told.owner.text(&mut [0; 36]), key.owner.as_str());
             assert_eq!(told.owner_email, key.owner_email.as_ref().map(|email| email.as_str()));
             assert_eq!((told.key_id, told.hash), (key.id, key.hash));
@@ -75,7 +78,7 @@ proptest! {
             let mut writer = IndexWriter::load(&tables).await.unwrap();
             let index = writer.index();
             assert_shows(&index, &events[..loaded], 21);
-            // In two goes, as across a subscription that was lost.
+            // In two steps, as when a subscription is lost in between.
             for upto in [cut.max(loaded), events.len()] {
                 let from = usize::try_from(writer.position().as_u64()).unwrap();
                 follow(&mut writer, &events[from..upto], |_| {}).unwrap();
@@ -100,12 +103,13 @@ async fn many_keys_are_found_and_followed(kind: Kind) {
     let mut ended = 0;
     follow(&mut writer, &events[loaded..], |_| ended += 1).unwrap();
     assert_eq!((usize::try_from(index.len()).unwrap(), ended), (KEYS, KEYS / 3));
+    let mut buffer = RecordBuffer::new();
     for number in 0..KEYS {
         let expected = if number % 3 == 0 { KeyStatus::Revoked } else { KeyStatus::Active };
-        assert_eq!(index.find(&hash(number)).unwrap().status().1, expected);
+        assert_eq!(index.find(&hash(number), &mut buffer).unwrap().status, expected);
     }
     for number in KEYS..2 * KEYS {
-        assert!(index.find(&hash(number)).is_none());
+        assert!(index.find(&hash(number), &mut buffer).is_none());
     }
 }
 
@@ -118,10 +122,10 @@ async fn an_event_that_does_not_follow_stops_the_index(kind: Kind) {
         gappy.remove(missing);
         let followed = follow(&mut writer, &gappy, |_| {});
         let is_stopped = matches!(followed, Err(OutOfStep { .. }));
-        // What a key has last is not missed.
+        // No later event shows that the last event of a key is missing.
         assert_eq!((is_stopped, followed.is_ok()), (missing != 1, missing == 1), "{followed:?}");
     }
-    // What comes again changes nothing.
+    // Events that come again change nothing.
     let mut writer = IndexWriter::load(&tables).await.unwrap();
     let twice = [events.clone(), events.clone()].concat();
     follow(&mut writer, &twice, |_| {}).unwrap();
@@ -134,13 +138,20 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
     let writer = IndexWriter::load(&tables).await.unwrap();
     let freshness = Freshness::new(Duration::from_secs(60));
     let verification = Verification { index: writer.index(), freshness };
-    let verify = |number, now| verification.verify(secret(number).expose(), at(now));
+    let verify = |number, now| {
+        let mut buffer = RecordBuffer::new();
+        let outcome = verification.verify(secret(number).expose(), at(now), &mut buffer);
+        outcome.map(|outcome| match outcome {
+            Outcome::Valid(_) => Verdict::Valid,
+            Outcome::Refused(verdict) => verdict,
+        })
+    };
     assert_eq!(verify(0, 9), Err(Stale), "nothing is proven yet");
     verification.freshness.prove(Instant::now());
     for (number, now) in [(0, 9), (1, 10), (0, 12), (0, 11)] {
-        assert!(matches!(verify(number, now), Ok(Outcome::Valid(_))));
+        assert_eq!(verify(number, now), Ok(Verdict::Valid));
     }
-    assert_eq!(verify(7, 20), Ok(Outcome::Refused(Verdict::NotFound)));
+    assert_eq!(verify(7, 20), Ok(Verdict::NotFound));
     assert_eq!(verification.index.uses_waiting(), 2);
     let waiting = verification.index.waiting_uses();
     verification.index.record_uses(&waiting, &tables).await.unwrap();
@@ -149,7 +160,7 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
         let shown = tables.get(key_id(number)).await.unwrap().unwrap();
         assert_eq!(shown.last_used_at, used);
     }
-    // Someone was told of what this index does not include yet.
+    // A client was told of an event that this index does not include yet.
     verification.freshness.owe(Position::try_from(4_u64).unwrap());
     assert_eq!(verify(0, 30), Err(Stale));
 }
@@ -164,12 +175,13 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
     let verification = Verification { index: writer.index(), freshness };
     let index = &verification.index;
     let secrets: Vec<Secret> = (0..COUNT).map(secret).collect();
-    // Given up at a later moment each time, until it is done before that.
+    // The recording is given up one poll later each time, until it ends before that.
     let mut polls = 0;
     loop {
         polls += 1;
         for secret in &secrets {
-            assert!(verification.verify(secret.expose(), at(COUNT + polls)).is_ok());
+            let now = at(COUNT + polls);
+            assert!(verification.verify(secret.expose(), now, &mut RecordBuffer::new()).is_ok());
         }
         let waiting = index.waiting_uses();
         let mut recording = std::pin::pin!(index.record_uses(&waiting, &tables));

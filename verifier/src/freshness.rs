@@ -1,31 +1,31 @@
-//! The proof that the index is level with the journal.
+//! The proof that the index has caught up with the journal.
 //!
-//! Someone asks the journal for its head, notes by this machine's own clock when that was, and waits
-//! until the index includes it. Then the index includes all that had happened by the moment of the
-//! question, whatever the clocks of others say. The proof holds for a bounded time.
+//! A task notes the time on this machine's monotonic clock, asks the journal for its head, and waits
+//! until the index includes that position. Then the index includes every event that was committed
+//! before the noted time, and no other machine's clock is involved. The proof holds for a bounded time.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keyledger_domain::Position;
 
-/// How long it is since the index was last proven level, at most.
+/// When the index was last proven to have caught up, and which position answers must include.
 #[derive(Debug)]
 pub struct Freshness {
-    /// Times are kept as what has passed since this one.
+    /// Times are kept as the time since this one.
     origin: Instant,
     bound: Duration,
-    /// Nanoseconds; 0 before the first proof.
+    /// The time of the last proof, in nanoseconds since `origin`; 0 before the first one.
     proven: AtomicU64,
-    /// What reads must include, whatever was proven.
+    /// The position that answers must include, even while a proof holds.
     owed: AtomicI64,
 }
 
 impl Freshness {
-    /// No proof yet; one will hold for this long.
+    /// No proof yet. Each one will hold for less than `bound`.
     #[must_use]
     pub fn new(bound: Duration) -> Self {
-        // Nothing that was earlier than this can be a proof any more.
+        // A proof from before this time would have run out already.
         let now = Instant::now();
         let origin = now.checked_sub(bound).unwrap_or(now);
         let (proven, owed) = (AtomicU64::new(0), AtomicI64::new(Position::START.as_i64()));
@@ -37,12 +37,12 @@ impl Freshness {
         u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Tells that the index includes all that had happened at this moment.
+    /// Notes that the index includes every event that was committed before this moment.
     pub fn prove(&self, moment: Instant) {
         self.proven.fetch_max(self.since_origin(moment), Ordering::AcqRel);
     }
 
-    /// How long ago the moment was as of which the index is level; `None` if it never was.
+    /// How long ago the moment of the last proof was; `None` before the first one.
     #[must_use]
     pub fn staleness(&self, now: Instant) -> Option<Duration> {
         match self.proven.load(Ordering::Acquire) {
@@ -57,12 +57,13 @@ impl Freshness {
         self.staleness(now).is_some_and(|staleness| staleness < self.bound)
     }
 
-    /// Tells that reads must include this position: someone has been told of what happened there.
+    /// Requires answers to include this position from now on: call it before a client is told that the
+    /// event there has happened.
     pub fn owe(&self, position: Position) {
         self.owed.fetch_max(position.as_i64(), Ordering::AcqRel);
     }
 
-    /// What reads must include.
+    /// The position that answers must include.
     pub(super) fn owed(&self) -> Position {
         Position::try_from(self.owed.load(Ordering::Acquire)).unwrap_or_default()
     }

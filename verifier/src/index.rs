@@ -1,50 +1,38 @@
 //! The index: from a key's hash to what is known of the key.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use arc_swap::ArcSwap;
 use keyledger_domain::key::KeyStatus;
-use keyledger_domain::{KeyHash, Position, Revision};
+use keyledger_domain::{KeyHash, Position};
 
-use crate::record::{KeyRecord, Record};
-use crate::records::Records;
-use crate::slots::{Place, Slots};
+use crate::atomic::{ArcSwap, AtomicI64, AtomicU32, Ordering, TABLES};
+use crate::record::LoadedKey;
+use crate::records::{FreePieces, RecordBuffer, Records};
+use crate::slots::{SlotKey, Slots};
 
-/// The parts of the table that grow apart from each other, so that none takes long.
-const PARTS: usize = 64;
-
-/// The index, for those who ask; cheap to clone. Reading takes no locks and never waits, whatever is
-/// written meanwhile.
+/// The index, for readers. Cloning it is cheap. Reading takes no locks and never waits for the writer.
 #[derive(Clone, Debug)]
 pub struct Index(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     records: Records,
-    parts: Box<[ArcSwap<Slots>]>,
+    tables: Box<[ArcSwap<Slots>]>,
     /// How many records there are.
     count: AtomicU32,
     /// The position that all reads include.
     reached: AtomicI64,
 }
 
-/// A key that was found.
-#[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
-    pub(super) number: u32,
-    record: &'a Record,
-}
-
 impl Index {
-    /// An empty index with room for about as many keys.
+    /// An empty index with room for about this many keys.
     pub(super) fn with_room(count: usize) -> Self {
-        // No part gets exactly as many as another.
-        let of_part = count / PARTS + count / PARTS / 32;
-        let parts = (0..PARTS).map(|_| ArcSwap::from_pointee(Slots::with_room(of_part))).collect();
+        // A few more than the average, since no table gets exactly that many.
+        let of_table = count / TABLES + count / TABLES / 32;
+        let table = || ArcSwap::from_pointee(Slots::with_room(of_table));
         Self(Arc::new(Shared {
             records: Records::new(),
-            parts,
+            tables: (0..TABLES).map(|_| table()).collect(),
             count: AtomicU32::new(0),
             reached: AtomicI64::new(Position::START.as_i64()),
         }))
@@ -68,71 +56,62 @@ impl Index {
         Position::try_from(self.0.reached.load(Ordering::Acquire)).unwrap_or_default()
     }
 
-    /// The key with this hash. Should several share it, one that verifies goes before one that does
-    /// not.
-    #[must_use]
-    pub fn find(&self, hash: &KeyHash) -> Option<Found<'_>> {
-        let place = Place::of(hash.as_bytes());
-        let part = self.0.parts.get(place.part(PARTS))?.load();
-        let of_hash = |number| {
-            let record = self.record(number).filter(|record| record.has_hash(hash))?;
-            Some(Found { number, record })
+    /// Copies the key with this hash into `buffer`, and returns it. If several keys share the hash, an
+    /// active one is preferred.
+    pub fn find<'b>(&self, hash: &KeyHash, buffer: &'b mut RecordBuffer) -> Option<LoadedKey<'b>> {
+        self.find_numbered(hash, buffer).map(|(_, key)| key)
+    }
+
+    /// The same, with the key's number.
+    pub(super) fn find_numbered<'b>(
+        &self,
+        hash: &KeyHash,
+        buffer: &'b mut RecordBuffer,
+    ) -> Option<(u32, LoadedKey<'b>)> {
+        let slot_key = SlotKey::of(hash.as_bytes());
+        let table = self.0.tables.get(slot_key.table(TABLES))?.load();
+        let slot_key = slot_key.within(TABLES);
+        let mut read = |number| {
+            let status = self.0.records.read(number, buffer)?;
+            buffer.has_hash(hash).then_some((number, status))
         };
-        let is_active = |found: &Found<'_>| found.status().1 == KeyStatus::Active;
-        let active = part.find(place.within(PARTS), |number| of_hash(number).filter(is_active));
-        active.or_else(|| part.find(place.within(PARTS), of_hash))
+        let active = table.find(slot_key, |number| {
+            read(number).filter(|(_, status)| status.status() == KeyStatus::Active)
+        });
+        let (number, status) = active.or_else(|| table.find(slot_key, read))?;
+        Some((number, buffer.key(status)?))
     }
 
     pub(super) fn records(&self) -> &Records {
         &self.0.records
     }
 
-    pub(super) fn record(&self, number: u32) -> Option<&Record> {
-        self.0.records.get(number)
-    }
-
-    /// Adds a record; tells its number, or `None` when there is no room for any more. Only one may do
-    /// it at a time.
-    pub(super) fn add(&self, record: Record) -> Option<u32> {
+    /// Adds a key and returns its number; `None` if there is no room for more, or a text is too long.
+    /// Only one thread may do it at a time.
+    pub(super) fn add(&self, key: &LoadedKey<'_>, free: &mut FreePieces) -> Option<u32> {
         let number = self.len();
-        let place = Place::of(record.names()?.0);
-        let part = self.0.parts.get(place.part(PARTS))?;
-        self.0.records.set(number, record);
-        // A number that is out of reach was not taken.
-        self.record(number)?;
-        let slots = part.load();
+        let slot_key = SlotKey::of(key.record.hash.as_bytes());
+        let table = self.0.tables.get(slot_key.table(TABLES))?;
+        self.records().add(number, key, free)?;
+        let slots = table.load();
         if slots.has_room() {
-            slots.insert(place.within(PARTS), number);
+            slots.insert(slot_key.within(TABLES), number);
         } else {
-            let more = Slots::with_room(slots.len() + slots.len() / 3 + 1);
+            let larger = Slots::with_room(slots.len() + slots.len() / 3 + 1);
             for known in slots.numbers() {
-                if let Some((hash, _)) = self.record(known).and_then(Record::names) {
-                    more.insert(Place::of(hash).within(PARTS), known);
+                if let Some(hash) = self.records().hash(known) {
+                    larger.insert(SlotKey::of(&hash).within(TABLES), known);
                 }
             }
-            more.insert(place.within(PARTS), number);
-            part.store(Arc::new(more));
+            larger.insert(slot_key.within(TABLES), number);
+            table.store(Arc::new(larger));
         }
         self.0.count.store(number + 1, Ordering::Relaxed);
         Some(number)
     }
 
-    /// Tells that reads from now on include this position.
+    /// Moves on the position that reads include.
     pub(super) fn advance(&self, position: Position) {
         self.0.reached.fetch_max(position.as_i64(), Ordering::AcqRel);
-    }
-}
-
-impl<'a> Found<'a> {
-    /// All but its standing; always there.
-    #[must_use]
-    pub fn key_record(&self) -> Option<KeyRecord<'a>> {
-        self.record.key_record()
-    }
-
-    /// Its standing, and as of which of its revisions.
-    #[must_use]
-    pub fn status(&self) -> (Revision, KeyStatus) {
-        self.record.status.get()
     }
 }

@@ -1,22 +1,114 @@
 #![deny(missing_docs)]
-//! Verification: whether a key that someone presents is good, answered from memory.
+//! Verification of API keys from memory.
 //!
-//! An [`IndexWriter`] loads the index from the key table and keeps it level with the journal;
-//! [`Verification`] answers from it. It says nothing at all, rather than something that may be out of
-//! date, when the index is not proven level with the journal ([`Freshness`]), or does not include what
-//! a caller of this node was told.
+//! An [`IndexWriter`] loads an [`Index`] of all keys from a [`KeySource`], then applies the journal's
+//! events to it. [`Verification::verify`] answers from the index, on any thread, without locks, I/O or
+//! an async runtime. It returns [`Stale`] rather than an answer that may be out of date: when the index
+//! was not proven recently to have caught up with the journal ([`Freshness`]), or does not include what
+//! a client of this process was told already.
+//!
+//! The crate depends on no server, database or runtime, so that a gateway can verify keys in its own
+//! process. It needs three things:
+//!
+//! 1. **A source of keys**, read once at the start: implement [`KeySource`] over a table, a snapshot or
+//!    another service. An empty source is fine if all events are applied from the first one on.
+//! 2. **A task that applies events**: read the journal after [`IndexWriter::position`], in order, and
+//!    hand the events to [`IndexWriter::apply`]. On [`OutOfStep`] stop answering: an event is missing,
+//!    and it may be a revocation.
+//! 3. **A task that proves freshness**: note [`Instant::now`], then ask the journal for its head; once
+//!    [`Index::reached`] is at least that position, call [`Freshness::prove`] with the noted time. Do it
+//!    several times within the bound.
+//!
+//! To keep when keys were last used, call [`Index::waiting_uses`] and [`Index::record_uses`] from time
+//! to time, with a [`UseSink`]. Uses that are not recorded take no more memory as they wait.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::time::{Duration, Instant};
+//!
+//! use keyledger_domain::key::{KeyStatus, Verdict};
+//! use keyledger_domain::{KeyId, Position, Revision, Timestamp, hash_presented};
+//! use keyledger_verifier::{
+//!     Freshness, IndexWriter, KeyRecord, KeySource, LoadedKey, Outcome, Owner, RecordBuffer, Stale,
+//!     Verification,
+//! };
+//!
+//! const TEXT: &str = "demo_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+//!
+//! /// One key, as of position 7 of the journal.
+//! struct OneKey;
+//!
+//! #[async_trait::async_trait]
+//! impl KeySource for OneKey {
+//!     type Error = Infallible;
+//!
+//!     async fn count(&self) -> Result<usize, Infallible> {
+//!         Ok(1)
+//!     }
+//!
+//!     async fn scan(
+//!         &self,
+//!         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
+//!     ) -> Result<Position, Infallible> {
+//!         let hash = hash_presented(TEXT).unwrap();
+//!         let record = KeyRecord {
+//!             key_id: KeyId::for_imported_hash(&hash),
+//!             hash,
+//!             owner: Owner::of("ann"),
+//!             owner_email: Some("ann@example.com"),
+//!             name: "staging",
+//!             created_at: Timestamp::UNIX_EPOCH,
+//!             expires_at: None,
+//!         };
+//!         each(LoadedKey { record, revision: Revision::FIRST, status: KeyStatus::Active });
+//!         Ok(Position::try_from(7_u64).unwrap())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let mut writer = IndexWriter::load(&OneKey).await.unwrap();
+//! let verification = Verification {
+//!     index: writer.index(),
+//!     freshness: Freshness::new(Duration::from_secs(1)),
+//! };
+//!
+//! // Nothing is known of any key before the first proof.
+//! let mut buffer = RecordBuffer::new();
+//! assert_eq!(verification.verify(TEXT, Timestamp::UNIX_EPOCH, &mut buffer), Err(Stale));
+//!
+//! // The head is asked for after the time is noted. Events up to it are applied: here there are none.
+//! let asked = Instant::now();
+//! let head = Position::try_from(9_u64).unwrap();
+//! writer.apply(&[], head, |_ended| {}).unwrap();
+//! if verification.index.reached() >= head {
+//!     verification.freshness.prove(asked);
+//! }
+//!
+//! match verification.verify(TEXT, Timestamp::UNIX_EPOCH, &mut buffer).unwrap() {
+//!     Outcome::Valid(key) => assert_eq!((key.name, key.owner), ("staging", Owner::Text("ann"))),
+//!     Outcome::Refused(verdict) => panic!("{verdict:?}"),
+//! }
+//! let other = verification.verify("no key at all", Timestamp::UNIX_EPOCH, &mut buffer);
+//! assert_eq!(other, Ok(Outcome::Refused(Verdict::NotFound)));
+//! # }
+//! ```
 
-mod atomic {
-    pub(super) use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-}
+mod atomic;
+mod cell;
 mod freshness;
 mod index;
+#[cfg(test)]
+mod models;
+mod packed;
+mod pages;
 mod record;
 mod records;
 mod slots;
 mod status;
 mod used;
 mod uses;
+mod words;
 mod writer;
 
 use std::time::Instant;
@@ -25,57 +117,64 @@ use keyledger_domain::key::Verdict;
 use keyledger_domain::{Timestamp, hash_presented};
 
 pub use freshness::Freshness;
-pub use index::{Found, Index};
-pub use record::{KeyRecord, Owner};
+pub use index::Index;
+pub use record::{KeyRecord, LoadedKey, Owner};
+pub use records::RecordBuffer;
 pub use uses::{Use, UseSink, WaitingUses};
-pub use writer::{IndexWriter, KeySource, LoadedKey, OutOfStep};
+pub use writer::{IndexWriter, KeySource, OutOfStep};
 
-/// Answers whether keys are good.
+/// Answers whether keys are valid.
 #[derive(Debug)]
 pub struct Verification {
-    /// What answers follow from.
+    /// The index that answers are read from.
     pub index: Index,
-    /// Until when they may.
+    /// Decides whether an answer may be given.
     pub freshness: Freshness,
 }
 
-/// What becomes of a key that someone presents.
+/// The answer about a key that a client presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
-    /// It is good: this one.
+    /// The key is valid, and this is what is known of it.
     Valid(KeyRecord<'a>),
-    /// It is not, for this reason.
+    /// The key is not valid, for this reason. Never [`Verdict::Valid`].
     Refused(Verdict),
 }
 
-/// It cannot be known at the moment whether keys are good.
+/// It is not known at the moment whether any key is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the index is not proven level with the journal")]
+#[error("the index is not proven to have caught up with the journal")]
 pub struct Stale;
 
 impl Verification {
-    /// Whether what someone presents is a good key; and if it is, which one. The use is noted then.
+    /// Whether the presented text is a valid key. If it is, its record is copied into `buffer`, from
+    /// which the answer borrows, and its use is noted.
     ///
-    /// What has not the form of a key, or a checksum that does not fit, is refused without a look.
+    /// A text that does not have the form of a key, or whose checksum is wrong, is refused without a
+    /// look into the index.
     ///
     /// # Errors
-    /// [`Stale`], whatever the key.
-    pub fn verify(&self, presented: &str, now: Timestamp) -> Result<Outcome<'_>, Stale> {
-        // Before the look: what is proven then holds for what is seen after it.
+    /// [`Stale`], for every text, while [`Verification::knows`] is false.
+    pub fn verify<'b>(
+        &self,
+        presented: &str,
+        now: Timestamp,
+        buffer: &'b mut RecordBuffer,
+    ) -> Result<Outcome<'b>, Stale> {
+        // Checked before the look into the index: a proof covers only what is read after the check.
         if !self.knows() {
             return Err(Stale);
         }
         let Ok(hash) = hash_presented(presented) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
-        let found = self.index.find(&hash);
-        let Some((found, key)) = found.and_then(|found| Some((found, found.key_record()?))) else {
+        let Some((number, key)) = self.index.find_numbered(&hash, buffer) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
-        match found.status().1.verdict(key.expires_at, now) {
+        match key.status.verdict(key.record.expires_at, now) {
             Verdict::Valid => {
-                self.index.records().note_use(found.number, now);
-                Ok(Outcome::Valid(key))
+                self.index.records().note_use(number, now);
+                Ok(Outcome::Valid(key.record))
             }
             refused @ (Verdict::Revoked | Verdict::Expired | Verdict::NotFound) => {
                 Ok(Outcome::Refused(refused))

@@ -1,142 +1,306 @@
-//! Where records are: they stay there for as long as the index lives.
+//! The records of all keys, by number.
 
-use std::fmt;
-use std::sync::OnceLock;
+use keyledger_domain::key::KeyStatus;
+use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 
-use keyledger_domain::Timestamp;
-
-use crate::record::Record;
+use crate::atomic::items_of_page;
+use crate::cell::Cell;
+use crate::packed::{self, has_hash, has_more, pack, unpack};
+use crate::pages::Pages;
+use crate::record::{KeyRecord, LoadedKey};
+use crate::status::StatusWord;
 use crate::used::Marks;
+use crate::words::Words;
 
-/// How many there are of each: groups of pages of records.
-const GROUPS: usize = 1 << 10;
-const PAGES: usize = 1 << 10;
-/// A page is a little less than a MiB, so that what an allocator adds to it does not begin another.
-const PAGE: usize = ((1 << 20) - 4_096) / size_of::<OnceLock<Record>>();
+/// How many words of a record are next to the key's status; a longer record goes on in pieces.
+const WORDS: usize = 16;
+/// The same in bytes.
+pub(super) const INLINE: usize = 8 * WORDS;
+/// How many words of a record are in a piece.
+const PIECE: usize = 15;
+/// The most pieces that a record has.
+const MOST_PIECES: usize = packed::LONGEST / (8 * PIECE) + 1;
+/// Comes after the last piece.
+const NO_PIECE: u32 = u32::MAX;
 
-struct Page {
-    records: Box<[OnceLock<Record>]>,
-    /// Which of them have a use that is not recorded yet.
+type Record = Cell<WORDS>;
+/// A part of a long record, and in the last word the number of the next piece.
+type Piece = Words<{ PIECE + 1 }>;
+
+const _: () = assert!(cfg!(test) || size_of::<Record>() <= 152, "a key takes too much memory");
+
+/// Records by their keys' numbers, from 0 without a gap. One writer adds and replaces; readers copy
+/// without locks.
+///
+/// A record of more than [`INLINE`] bytes has its last 4 inline bytes replaced by the number of the
+/// first of a chain of pieces. Pieces that a record refers to are never written. Those of a replaced
+/// record are written again for another one; a reader that is still copying them sees then that the
+/// status word of its key has moved on, and copies again.
+#[derive(Debug)]
+pub(super) struct Records {
+    cells: Pages<Record, { items_of_page(size_of::<Record>()) }>,
+    pieces: Pages<Piece, { items_of_page(size_of::<Piece>()) }>,
+    /// Where the record is that is being replaced.
+    aside: Words<WORDS>,
+    /// Which keys have a use that is not recorded yet.
     used: Marks,
 }
 
-type Group = Box<[OnceLock<Page>]>;
-
-/// Records by their numbers, from 0 without a gap. One writer adds; what was added is read without
-/// locks and never moves.
-pub(super) struct Records(Box<[OnceLock<Group>]>);
-
-fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
-    (0..count).map(|_| OnceLock::new()).collect()
+/// The pieces that no record refers to. It belongs to the writer.
+#[derive(Debug, Default)]
+pub(super) struct FreePieces {
+    /// Those that were in use before.
+    again: Vec<u32>,
+    /// From this number on no piece was ever used.
+    made: u32,
 }
 
-impl Records {
-    pub(super) fn new() -> Self {
-        Self(empty(GROUPS))
+/// Room for the copy of a key's record, which the answers about the key borrow from. An empty one is
+/// about 150 bytes without an allocation, so there may as well be one for each question.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBuffer {
+    inline: [[u8; 8]; WORDS],
+    /// The whole record, if it is longer than that.
+    long: Vec<u8>,
+}
+
+impl RecordBuffer {
+    /// A buffer with no record in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// The page of the record of this number, and its place there.
-    fn page(&self, number: u32) -> Option<(&Page, usize)> {
-        let number = usize::try_from(number).ok()?;
-        let group = self.0.get(number / PAGE / PAGES)?.get()?;
-        Some((group.get(number / PAGE % PAGES)?.get()?, number % PAGE))
+    fn bytes(&self) -> &[u8] {
+        if self.long.is_empty() { self.inline.as_flattened() } else { &self.long }
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&Record> {
-        let (page, place) = self.page(number)?;
-        page.records.get(place)?.get()
+    pub(super) fn has_hash(&self, hash: &KeyHash) -> bool {
+        has_hash(self.inline.as_flattened(), hash)
     }
 
-    /// Puts in the record of this number, once. A number that is out of reach is left.
-    pub(super) fn set(&self, number: u32, record: Record) {
-        let place = || {
-            let number = usize::try_from(number).ok()?;
-            let group = self.0.get(number / PAGE / PAGES)?.get_or_init(|| empty(PAGES));
-            let page = || Page { records: empty(PAGE), used: Marks::new(PAGE) };
-            let page = group.get(number / PAGE % PAGES)?.get_or_init(page);
-            page.records.get(number % PAGE)
-        };
-        if let Some(place) = place() {
-            // It is set once: numbers are given once.
-            let _ = place.set(record);
-        }
+    /// The copied record, with the status that was read beside it.
+    pub(super) fn key(&self, status: StatusWord) -> Option<LoadedKey<'_>> {
+        let record = unpack(self.bytes())?;
+        Some(LoadedKey { record, revision: status.revision(), status: status.status() })
     }
+}
 
-    /// Notes a use of the record of this number.
-    pub(super) fn note_use(&self, number: u32, at: Timestamp) {
-        if let Some((page, place)) = self.page(number)
-            && let Some(record) = page.records.get(place).and_then(OnceLock::get)
-        {
-            page.used.note(place, &record.used, at.unix_micros());
-        }
-    }
-
-    /// Notes that a use of the record of this number is recorded, or that none was there.
-    pub(super) fn use_is_recorded(&self, number: u32, at: Option<Timestamp>) {
-        if let Some((page, place)) = self.page(number)
-            && let Some(record) = page.records.get(place).and_then(OnceLock::get)
-        {
-            page.used.is_recorded(place, &record.used, at.map(|at| at.unix_micros()));
-        }
-    }
-
-    fn pages(&self) -> impl Iterator<Item = (usize, &Page)> {
-        let groups = self.0.iter().map_while(OnceLock::get);
-        groups.flat_map(|group| group.iter().map_while(OnceLock::get)).enumerate()
-    }
-
-    /// How many records have a use that waits to be recorded.
-    pub(super) fn used_count(&self) -> usize {
-        self.pages().map(|(_, page)| page.used.count()).sum()
-    }
-
-    /// The numbers of those records.
-    pub(super) fn used(&self) -> impl Iterator<Item = u32> {
-        self.pages().flat_map(|(index, page)| {
-            let number = move |place| u32::try_from(index * PAGE + place).ok();
-            page.used.places().filter_map(number)
+impl FreePieces {
+    fn take(&mut self) -> u32 {
+        self.again.pop().unwrap_or_else(|| {
+            let new = self.made;
+            self.made = new.saturating_add(1);
+            new
         })
     }
 }
 
-impl fmt::Debug for Records {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Records(..)")
+/// Bytes as words, with zeros after them; `None` if they do not fit.
+fn words<const N: usize>(bytes: &[u8]) -> Option<[[u8; 8]; N]> {
+    let mut words = [[0; 8]; N];
+    words.as_flattened_mut().get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(words)
+}
+
+/// The number in the last 4 bytes.
+fn last_number<const N: usize>(words: &[[u8; 8]; N]) -> u32 {
+    words.as_flattened().last_chunk().map_or(NO_PIECE, |bytes| u32::from_le_bytes(*bytes))
+}
+
+impl Records {
+    pub(super) fn new() -> Self {
+        Self {
+            cells: Pages::new(),
+            pieces: Pages::new(),
+            aside: Words::default(),
+            used: Marks::new(),
+        }
+    }
+
+    fn get(&self, number: u32) -> Option<&Record> {
+        self.cells.get(number)
+    }
+
+    /// Puts in the record of a key that has no record yet. `None` if a text is too long, or the number
+    /// out of reach; then nothing was put in.
+    pub(super) fn add(
+        &self,
+        number: u32,
+        key: &LoadedKey<'_>,
+        free: &mut FreePieces,
+    ) -> Option<()> {
+        let record = self.cells.get_or_make(number)?;
+        self.used.make_room(number)?;
+        record.fill(&self.inline(&key.record, free)?, key.revision, key.status);
+        Some(())
+    }
+
+    /// Replaces the record of a key. `None` if a text is too long; then nothing has changed.
+    pub(super) fn replace(
+        &self,
+        number: u32,
+        revision: Revision,
+        of: &KeyRecord<'_>,
+        free: &mut FreePieces,
+    ) -> Option<()> {
+        let record = self.get(number)?;
+        let old = record.first::<WORDS>();
+        record.replace(&self.aside, &self.inline(of, free)?, revision);
+        // Only now that no reader finds them any more.
+        free.again.extend(self.pieces(&old).map(|(number, _)| number));
+        Some(())
+    }
+
+    /// The inline words of a record. The rest of a long one is written to free pieces.
+    fn inline(&self, of: &KeyRecord<'_>, free: &mut FreePieces) -> Option<[[u8; 8]; WORDS]> {
+        let mut packed = pack(of)?;
+        if packed.len() <= INLINE {
+            return words(&packed);
+        }
+        let rest = packed.split_off(INLINE - 4);
+        let mut next = NO_PIECE;
+        for part in rest.chunks(8 * PIECE).rev() {
+            let number = free.take();
+            let mut piece = words::<{ PIECE + 1 }>(part)?;
+            *piece.as_flattened_mut().last_chunk_mut()? = next.to_le_bytes();
+            self.pieces.get_or_make(number)?.write(&piece);
+            next = number;
+        }
+        packed::set_has_more(&mut packed);
+        packed.extend(next.to_le_bytes());
+        words(&packed)
+    }
+
+    /// The pieces of a record with these inline words. While the record is being replaced this may be
+    /// a mixture of chains, but never an endless one.
+    fn pieces(
+        &self,
+        inline: &[[u8; 8]; WORDS],
+    ) -> impl Iterator<Item = (u32, [[u8; 8]; PIECE + 1])> {
+        let mut next = NO_PIECE;
+        if has_more(inline.as_flattened()) {
+            next = last_number(inline);
+        }
+        let pieces = std::iter::from_fn(move || {
+            let number = next;
+            let piece = self.pieces.get(number)?.first();
+            next = last_number(&piece);
+            Some((number, piece))
+        });
+        pieces.take(MOST_PIECES)
+    }
+
+    /// Copies the record of this number, and returns the status that belongs to it; `None` if there is
+    /// none.
+    pub(super) fn read(&self, number: u32, buffer: &mut RecordBuffer) -> Option<StatusWord> {
+        self.get(number)?.read(&self.aside, |words| {
+            words.copy_to(&mut buffer.inline);
+            buffer.long.clear();
+            if has_more(buffer.inline.as_flattened()) {
+                self.read_long(buffer);
+            }
+        })
+    }
+
+    #[cold]
+    fn read_long(&self, buffer: &mut RecordBuffer) {
+        let (inline, _) = buffer.inline.as_flattened().split_at(INLINE - 4);
+        buffer.long.extend_from_slice(inline);
+        for (_, piece) in self.pieces(&buffer.inline) {
+            let (part, _) = piece.as_flattened().split_at(8 * PIECE);
+            buffer.long.extend_from_slice(part);
+        }
+    }
+
+    /// The status of the key with this number; `None` if there is none.
+    pub(super) fn status(&self, number: u32) -> Option<StatusWord> {
+        self.get(number)?.status()
+    }
+
+    /// Takes over the status that an event of this revision led to.
+    pub(super) fn advance(&self, number: u32, revision: Revision, status: KeyStatus) {
+        if let Some(record) = self.get(number) {
+            record.advance(revision, status);
+        }
+    }
+
+    /// The hash of the key with this number. No replacement changes it.
+    pub(super) fn hash(&self, number: u32) -> Option<[u8; 32]> {
+        let record = self.get(number)?;
+        record.status().and_then(|_| record.first::<4>().as_flattened().first_chunk().copied())
+    }
+
+    /// The id of the key with this number. No replacement changes it.
+    pub(super) fn key_id(&self, number: u32) -> Option<KeyId> {
+        let record = self.get(number)?;
+        record.status().and_then(|_| packed::key_id(&record.first()))
+    }
+
+    /// Notes a use of a key.
+    pub(super) fn note_use(&self, number: u32, at: Timestamp) {
+        if let Some(record) = self.get(number) {
+            self.used.note(number, &record.used, at.unix_micros());
+        }
+    }
+
+    /// The last use of a key, if it is not recorded yet.
+    pub(super) fn last_use(&self, number: u32) -> Option<Timestamp> {
+        let micros = self.get(number)?.used.waiting()?;
+        Some(Timestamp::saturating_from_unix_micros(micros))
+    }
+
+    /// Notes that this use of a key is recorded, or that no use was waiting.
+    pub(super) fn use_is_recorded(&self, number: u32, at: Option<Timestamp>) {
+        if let Some(record) = self.get(number) {
+            self.used.is_recorded(number, &record.used, at.map(|at| at.unix_micros()));
+        }
+    }
+
+    /// How many keys have a use that waits to be recorded.
+    pub(super) fn used_count(&self) -> usize {
+        self.used.count()
+    }
+
+    /// The numbers of those keys.
+    pub(super) fn used(&self) -> impl Iterator<Item = u32> {
+        self.used.numbers()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use keyledger_domain::key::KeyStatus;
-    use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
+    use keyledger_domain::{KeyHash, Timestamp};
+    use uuid::Uuid;
 
     use super::*;
-    use crate::record::{KeyRecord, Owner};
+    use crate::record::Owner;
 
     #[test]
-    fn records_are_found_by_their_numbers() {
-        let records = Records::new();
-        let key_id = |number: u32| KeyId::from_uuid(uuid::Uuid::from_u128(number.into()));
-        let record = |number| {
-            let of = KeyRecord {
-                key_id: key_id(number),
+    fn a_key_that_is_replaced_for_ever_takes_no_more_memory() {
+        let mut model = loom::model::Builder::new();
+        model.max_branches = 100_000;
+        model.check(|| {
+            let (records, mut free) = (Records::new(), FreePieces::default());
+            let mut record = KeyRecord {
+                key_id: KeyId::from_uuid(Uuid::from_u128(1)),
                 hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
                 owner: Owner::of("ann"),
                 owner_email: None,
-                name: "key",
+                name: "name",
                 created_at: Timestamp::UNIX_EPOCH,
                 expires_at: None,
             };
-            Record::new(&of, Revision::FIRST, KeyStatus::Active).unwrap()
-        };
-        let page = u32::try_from(PAGE).unwrap();
-        let numbers = [0, 1, page - 1, page, page * 1_024 - 1, page * 1_024, u32::MAX];
-        for number in numbers {
-            assert!(records.get(number).is_none());
-            records.set(number, record(number));
-        }
-        for number in numbers {
-            assert_eq!(records.get(number).unwrap().key_id(), Some(key_id(number)));
-        }
+            let (revision, status) = (Revision::FIRST, KeyStatus::Active);
+            records.add(0, &LoadedKey { record, revision, status }, &mut free).unwrap();
+            let names = [100, 500, 255, 3].map(|length| "x".repeat(length));
+            for (revision, name) in (1..200).zip(names.iter().cycle()) {
+                record.name = name;
+                records.replace(0, Revision::new(revision), &record, &mut free).unwrap();
+            }
+            // The longest name takes 4 pieces, the one after it 2, and they overlap in time.
+            assert!(free.made <= 6, "{} pieces", free.made);
+            assert!(free.again.len() <= 6);
+        });
     }
 }

@@ -1,44 +1,78 @@
-//! A key's standing, as of one of its events.
+//! A key's status as of one of its events.
 
 use keyledger_domain::Revision;
 use keyledger_domain::key::KeyStatus;
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// The standing of a key as of a revision: one word that only ever moves forward. Whoever tells an
-/// older standing, in whatever order and at whatever moment, changes nothing.
+/// One word per key that only ever grows: the revision of the key's last event, the status that this
+/// event led to, and where the record is that belongs to it. An older status that arrives late changes
+/// nothing.
 #[derive(Debug)]
 pub(super) struct StatusCell(AtomicU64);
 
-/// A standing and the revision that led to it, so that later ones are greater.
-fn word(revision: Revision, status: KeyStatus) -> u64 {
-    let status = match status {
-        KeyStatus::Active => 0,
-        KeyStatus::Revoked => 1,
-        KeyStatus::Deleted => 2,
-    };
-    u64::from(revision.as_u32()) << 2 | status
-}
+/// What a [`StatusCell`] held at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StatusWord(u64);
 
-impl StatusCell {
+/// No key is here yet. Not a status word: the record of a key's first event is never aside.
+const EMPTY: u64 = 0;
+/// The record is in its own place, not aside.
+const IN_PLACE: u64 = 1;
+
+impl StatusWord {
+    /// Later revisions are greater; of one revision, "in place" comes after "aside".
     pub(super) fn new(revision: Revision, status: KeyStatus) -> Self {
-        Self(AtomicU64::new(word(revision, status)))
+        let status = match status {
+            KeyStatus::Active => 0,
+            KeyStatus::Revoked => 1,
+            KeyStatus::Deleted => 2,
+        };
+        Self(u64::from(revision.as_u32()) << 3 | status << 1 | IN_PLACE)
     }
 
-    /// Tells that an event of this revision has led to this standing.
-    pub(super) fn advance(&self, revision: Revision, status: KeyStatus) {
-        self.0.fetch_max(word(revision, status), Ordering::AcqRel);
+    /// The same, while the record is aside.
+    pub(super) fn aside(self) -> Self {
+        Self(self.0 & !IN_PLACE)
     }
 
-    /// The standing, and as of which revision.
-    pub(super) fn get(&self) -> (Revision, KeyStatus) {
-        let word = self.0.load(Ordering::Acquire);
-        let status = match word & 3 {
+    pub(super) fn is_aside(self) -> bool {
+        self.0 & IN_PLACE == 0
+    }
+
+    pub(super) fn revision(self) -> Revision {
+        // Always fits: it was shifted in from 32 bits.
+        Revision::new(u32::try_from(self.0 >> 3).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn status(self) -> KeyStatus {
+        match self.0 >> 1 & 3 {
             0 => KeyStatus::Active,
             1 => KeyStatus::Revoked,
             _ => KeyStatus::Deleted,
-        };
-        // What was put in fits.
-        (Revision::new(u32::try_from(word >> 2).unwrap_or(u32::MAX)), status)
+        }
+    }
+}
+
+impl StatusCell {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(EMPTY))
+    }
+
+    /// Moves on to this word, unless the cell holds a greater one already.
+    pub(super) fn advance(&self, to: StatusWord) {
+        self.0.fetch_max(to.0, Ordering::AcqRel);
+    }
+
+    /// The current word; `None` while there is no key.
+    pub(super) fn get(&self) -> Option<StatusWord> {
+        Some(self.0.load(Ordering::Acquire)).filter(|word| *word != EMPTY).map(StatusWord)
+    }
+
+    /// Whether the cell still holds this word. Call it after a fence: see [`Cell::read`].
+    ///
+    /// [`Cell::read`]: crate::cell::Cell::read
+    pub(super) fn is_still(&self, word: StatusWord) -> bool {
+        self.0.load(Ordering::Relaxed) == word.0
     }
 }

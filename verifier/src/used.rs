@@ -1,31 +1,35 @@
-//! Uses that wait to be recorded: the last one of each record, and marks of which records have one.
-//! They take no more memory however long the database is away.
+//! Uses that wait to be recorded: the last one of each key, and marks that say which keys have one.
+//! However long the database is away, they take no more memory.
 
 use crate::atomic::{AtomicI64, AtomicU64, Ordering};
+use crate::pages::Pages;
 
-/// When something was last used, in microseconds, if that is not recorded yet.
+/// When a key was last used, in microseconds since 1970, if that is not recorded yet.
 #[derive(Debug)]
 pub(super) struct LastUse(AtomicI64);
 
 /// No use waits to be recorded.
 const NONE: i64 = i64::MIN;
 /// How many marks a word has.
-const WORD: usize = 64;
+const WORD: u32 = 64;
+/// How many words of marks are in one allocation of a KiB.
+const PAGE: usize = 128;
 
 impl LastUse {
     pub(super) fn new() -> Self {
         Self(AtomicI64::new(NONE))
     }
 
-    /// The use that waits.
+    /// The use that waits, if one does.
     pub(super) fn waiting(&self) -> Option<i64> {
         let micros = self.0.load(Ordering::Acquire);
         (micros != NONE).then_some(micros)
     }
 
-    /// Notes a use, to the millisecond; tells whether it is the first that waits.
+    /// Notes a use. Returns whether no other was waiting.
     fn note(&self, micros: i64) -> bool {
-        // What is used all the time need not be written to all the time.
+        // Uses less than a millisecond apart count as one, so that a key that is used all the time
+        // is not written to all the time.
         let known = self.0.load(Ordering::Relaxed);
         if known != NONE && micros < known.saturating_add(1_000) {
             return false;
@@ -39,58 +43,75 @@ impl LastUse {
     }
 }
 
-/// Which of many have a use that waits: a bit for each.
-pub(super) struct Marks(Box<[AtomicU64]>);
+#[derive(Debug)]
+struct MarkWord(AtomicU64);
+
+impl Default for MarkWord {
+    fn default() -> Self {
+        Self(AtomicU64::new(0))
+    }
+}
+
+/// One bit for each key: whether it has a use that waits.
+#[derive(Debug)]
+pub(super) struct Marks(Pages<MarkWord, PAGE>);
 
 impl Marks {
-    pub(super) fn new(count: usize) -> Self {
-        Self((0..count.div_ceil(WORD)).map(|_| AtomicU64::new(0)).collect())
+    pub(super) fn new() -> Self {
+        Self(Pages::new())
     }
 
-    /// Notes a use of what is at this place.
-    pub(super) fn note(&self, place: usize, last: &LastUse, micros: i64) {
+    /// Makes room for the mark of this number. `None` if the number is out of reach. Only the writer
+    /// of the index calls it, before anyone uses the key.
+    pub(super) fn make_room(&self, number: u32) -> Option<()> {
+        self.0.get_or_make(number / WORD).map(|_| ())
+    }
+
+    /// Notes a use of the key with this number.
+    pub(super) fn note(&self, number: u32, last: &LastUse, micros: i64) {
         if last.note(micros) {
-            self.mark(place);
+            self.mark(number);
         }
     }
 
-    /// Notes that a use of what is at this place is recorded; or that none was there, when two have
-    /// recorded it.
-    pub(super) fn is_recorded(&self, place: usize, last: &LastUse, micros: Option<i64>) {
-        // Before the use is forgotten: whoever notes the next one marks it after that.
-        if let Some(word) = self.0.get(place / WORD) {
-            word.fetch_and(!bit(place), Ordering::AcqRel);
+    /// Notes that this use of the key is recorded. With `None`: that there was none to record, which
+    /// happens when two tasks record at the same time.
+    pub(super) fn is_recorded(&self, number: u32, last: &LastUse, micros: Option<i64>) {
+        // The mark goes before the use is forgotten: a thread that notes the next use sets it anew
+        // after that.
+        if let Some(word) = self.0.get(number / WORD) {
+            word.0.fetch_and(!bit(number), Ordering::AcqRel);
         }
         if let Some(micros) = micros {
             last.forget(micros);
         }
         if last.waiting().is_some() {
-            self.mark(place);
+            self.mark(number);
         }
     }
 
-    fn mark(&self, place: usize) {
-        if let Some(word) = self.0.get(place / WORD) {
-            word.fetch_or(bit(place), Ordering::AcqRel);
+    fn mark(&self, number: u32) {
+        if let Some(word) = self.0.get(number / WORD) {
+            word.0.fetch_or(bit(number), Ordering::AcqRel);
         }
     }
 
-    /// How many there are.
+    /// How many keys are marked.
     pub(super) fn count(&self) -> usize {
-        let ones = |word: &AtomicU64| usize::try_from(word.load(Ordering::Acquire).count_ones());
+        let ones = |word: &MarkWord| usize::try_from(word.0.load(Ordering::Acquire).count_ones());
         self.0.iter().map(|word| ones(word).unwrap_or(0)).sum()
     }
 
-    /// The places that are marked.
-    pub(super) fn places(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(index, word)| {
-            let marks = word.load(Ordering::Acquire);
-            let places = (0..WORD).filter(move |place| marks & bit(*place) != 0);
-            places.map(move |place| index * WORD + place)
+    /// The numbers of the marked keys.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(self.0.iter()).flat_map(|(index, word): (u32, _)| {
+            let marks = word.0.load(Ordering::Acquire);
+            let marked = (0..WORD).filter(move |place| marks & bit(*place) != 0);
+            marked.map(move |place| index * WORD + place)
         })
     }
 }
 
-fn bit(place: usize) -> u64 {
-    1 << (place % WORD)
+fn bit(number: u32) -> u64 {
+    1 << (number % WORD)
 }

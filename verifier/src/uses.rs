@@ -4,25 +4,25 @@ use async_trait::async_trait;
 use keyledger_domain::{KeyId, Timestamp};
 
 use crate::index::Index;
-use crate::record::Record;
 
 /// The most keys whose uses are recorded by one call of [`UseSink::record`].
 const AT_ONCE: usize = 1_024;
 
-/// A key, and when it was last used.
+/// A key's id, and when the key was last used.
 pub type Use = (KeyId, Timestamp);
 
-/// Where last uses are recorded.
+/// Where last uses are recorded, for instance a table.
 #[async_trait]
 pub trait UseSink: Sync {
     /// Why uses cannot be recorded.
     type Error;
 
-    /// Records when keys were last used, all or none. A time earlier than the recorded one changes
-    /// nothing. No key occurs twice.
+    /// Records when keys were last used: all of these uses, or none. A time earlier than the one that
+    /// is recorded already must change nothing. No key occurs twice, and the keys are in the order of
+    /// their ids.
     ///
     /// # Errors
-    /// The sink's own; nothing was recorded then.
+    /// The sink's own error; no use was recorded then.
     async fn record(&self, uses: &[Use]) -> Result<(), Self::Error>;
 }
 
@@ -31,7 +31,7 @@ pub trait UseSink: Sync {
 pub struct WaitingUses(Vec<u32>);
 
 impl Index {
-    /// How many keys' uses wait to be recorded.
+    /// How many keys have a use that waits to be recorded.
     #[must_use]
     pub fn uses_waiting(&self) -> usize {
         self.records().used_count()
@@ -46,12 +46,12 @@ impl Index {
     pub fn waiting_uses(&self) -> WaitingUses {
         let mut used = Vec::with_capacity(self.uses_waiting());
         used.extend(self.records().used());
-        used.sort_unstable_by_key(|number| self.record(*number).and_then(Record::key_id));
+        used.sort_unstable_by_key(|number| self.records().key_id(*number));
         WaitingUses(used)
     }
 
-    /// Records these uses, some at a time. A use that is not recorded, because of an error or
-    /// because the caller dropped the future, keeps waiting.
+    /// Records these uses, at most 1,024 in one call of the sink. A use that is not recorded, because
+    /// of an error or because the caller dropped the future, keeps waiting.
     ///
     /// # Errors
     /// The sink's error.
@@ -69,8 +69,7 @@ impl Index {
     async fn record_some<S: UseSink>(&self, numbers: &[u32], sink: &S) -> Result<(), S::Error> {
         let mut uses: Vec<(Use, u32)> = Vec::with_capacity(numbers.len());
         for number in numbers.iter().copied() {
-            let Some(record) = self.record(number) else { continue };
-            match record.key_id().zip(record.last_use()) {
+            match self.records().key_id(number).zip(self.records().last_use(number)) {
                 Some(used) => uses.push((used, number)),
                 None => self.records().use_is_recorded(number, None),
             }

@@ -1,65 +1,55 @@
-//! The one who writes the index: first from the key table, then from the journal.
+//! The writer of the index: it loads the keys from a source, then applies the journal's events.
 
 use async_trait::async_trait;
 use hashbrown::HashTable;
-use keyledger_domain::key::{KeyEvent, KeyStatus};
+use keyledger_domain::key::{KeyCreated, KeyEvent, KeyStatus};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision};
 
 use crate::index::Index;
-use crate::record::{KeyRecord, Owner, Record};
+use crate::record::{KeyRecord, LoadedKey, Owner};
+use crate::records::{FreePieces, RecordBuffer};
 
-/// Where an index gets its keys from when it starts.
+/// Where an index gets its keys from when it starts, for instance a table.
 #[async_trait]
 pub trait KeySource: Sync {
     /// Why the keys cannot be read.
     type Error;
 
-    /// How many keys there are, about.
+    /// About how many keys there are. The index makes room for that many.
     ///
     /// # Errors
-    /// The source's own.
+    /// The source's own error.
     async fn count(&self) -> Result<usize, Self::Error>;
 
     /// Calls `each` with every key that is not deleted, in the order of the keys' ids, and returns
-    /// the journal position as of which the keys are.
+    /// the journal position that the keys include. All keys must be as of this one position.
     ///
     /// # Errors
-    /// The source's own.
+    /// The source's own error.
     async fn scan(
         &self,
         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
     ) -> Result<Position, Self::Error>;
 }
 
-/// A key as its source holds it.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadedKey<'a> {
-    /// What is known of it.
-    pub record: KeyRecord<'a>,
-    /// The revision of its last event.
-    pub revision: Revision,
-    /// Its status as of that revision.
-    pub status: KeyStatus,
-}
-
-/// An event does not follow the last event of its key that the index includes.
+/// An event does not follow the last event of its key that the index includes, or cannot be applied to
+/// what the index knows of the key. The index misses something: stop answering from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of key {key_id} does not follow the key's last one")]
 pub struct OutOfStep {
-    /// The key.
+    /// The id of the event's key.
     pub key_id: KeyId,
 }
 
-/// Keeps an index level with the events it is given. There is one for an index, so that nothing is
-/// written at once; and each key's standing only moves forward, so that nothing older could take the
-/// place of something newer if it were.
+/// Applies events to an index. An index has one writer, so nothing is written by two threads at once.
 #[derive(Debug)]
 pub struct IndexWriter {
     index: Index,
-    /// How many records were loaded: the first ones, in the order of their keys' ids.
+    /// How many keys were loaded. They have the first numbers, in the order of their ids.
     loaded: u32,
-    /// The numbers of all others, by the ids of their keys.
+    /// The numbers of all other keys, by their ids.
     added: HashTable<u32>,
+    free: FreePieces,
     position: Position,
 }
 
@@ -69,11 +59,12 @@ impl IndexWriter {
     /// # Errors
     /// The source's error.
     pub async fn load<S: KeySource>(source: &S) -> Result<Self, S::Error> {
-        // Room for all keys at once, since each table that grows leaves a hole in memory.
+        // Room for all keys at once, since each table that grows leaves a hole in memory behind it.
         let mut writer = Self {
             index: Index::with_room(source.count().await?),
             loaded: 0,
             added: HashTable::new(),
+            free: FreePieces::default(),
             position: Position::START,
         };
         let position = source.scan(&mut |key| writer.load_one(&key)).await?;
@@ -81,24 +72,26 @@ impl IndexWriter {
         Ok(writer)
     }
 
-    /// The index, for those who ask.
+    /// The index, for readers.
     #[must_use]
     pub fn index(&self) -> Index {
         self.index.clone()
     }
 
-    /// The position after which the events are to begin.
+    /// The position up to which the index includes all events. [`IndexWriter::apply`] takes the events
+    /// after it.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Applies events in journal order; afterwards the index includes every event up to `to`.
-    /// Calls `ended` with each event that ends a key, once the index includes it.
+    /// Applies events in journal order; afterwards the index includes every event up to `to`. An event
+    /// that the index includes already changes nothing. Calls `ended` with each event that revokes or
+    /// deletes a key, once the index includes it.
     ///
     /// # Errors
     /// [`OutOfStep`] when an event does not follow the last one of its key. The events before it
-    /// stay applied, and [`IndexWriter::position`] says how far that is.
+    /// stay applied, and [`IndexWriter::position`] says up to where.
     pub fn apply(
         &mut self,
         events: &[RecordedEvent],
@@ -124,87 +117,119 @@ impl IndexWriter {
         }
     }
 
-    /// Takes an event; one that the index includes already changes nothing.
+    /// Replaces what is known of a key, because of the event with this revision. The key keeps its
+    /// status, and a use of it that is not recorded yet. While this happens, readers see the whole old
+    /// record or the whole new one. An event that the index includes already changes nothing.
+    ///
+    /// [`IndexWriter::get`] returns what is known so far, so that an event that changes one field is
+    /// applied as `replace(revision, &KeyRecord { name, ..known.record })`. The position stays as it
+    /// is: when all events up to a position are applied, tell [`IndexWriter::apply`].
+    ///
+    /// # Errors
+    /// [`OutOfStep`] when the index does not know the key, when the event does not follow the key's
+    /// last one, or when the record has another hash (a key's hash never changes) or a text of more
+    /// than 32,767 bytes. The index has not changed then.
+    pub fn replace(&mut self, revision: Revision, record: &KeyRecord<'_>) -> Result<(), OutOfStep> {
+        let out_of_step = OutOfStep { key_id: record.key_id };
+        let number = self.find(record.key_id).ok_or(out_of_step)?;
+        if !self.is_next(number, revision).ok_or(out_of_step)? {
+            return Ok(());
+        }
+        let records = self.index.records();
+        if records.hash(number).as_ref() != Some(record.hash.as_bytes()) {
+            return Err(out_of_step);
+        }
+        records.replace(number, revision, record, &mut self.free).ok_or(out_of_step)
+    }
+
+    /// Copies what the index knows of a key into `buffer`, and returns it.
+    pub fn get<'b>(&self, key_id: KeyId, buffer: &'b mut RecordBuffer) -> Option<LoadedKey<'b>> {
+        let status = self.index.records().read(self.find(key_id)?, buffer)?;
+        buffer.key(status)
+    }
+
+    /// Applies one event; one that the index includes already changes nothing.
     fn apply_one(&mut self, recorded: &RecordedEvent) -> Result<(), OutOfStep> {
         let RecordedEvent { revision, event, .. } = recorded;
-        let key_id = event.key_id();
+        match event {
+            KeyEvent::Created(created) => self.create(*revision, created),
+            KeyEvent::Revoked(revoked) => self.end(revoked.key_id, *revision, KeyStatus::Revoked),
+            KeyEvent::Deleted(deleted) => self.end(deleted.key_id, *revision, KeyStatus::Deleted),
+        }
+    }
+
+    fn create(&mut self, revision: Revision, created: &KeyCreated) -> Result<(), OutOfStep> {
+        let out_of_step = OutOfStep { key_id: created.key_id };
+        if let Some(number) = self.find(created.key_id) {
+            let is_included = self.is_next(number, revision) == Some(false);
+            return if is_included { Ok(()) } else { Err(out_of_step) };
+        }
+        if revision != Revision::FIRST {
+            return Err(out_of_step);
+        }
+        let record = KeyRecord {
+            key_id: created.key_id,
+            hash: created.key_hash,
+            owner: Owner::of(created.user_id.as_str()),
+            owner_email: created.user_email.as_ref().map(|email| email.as_str()),
+            name: created.name.as_str(),
+            created_at: created.occurred_at,
+            expires_at: created.expires_at,
+        };
+        self.add(&LoadedKey { record, revision, status: KeyStatus::Active }).ok_or(out_of_step)
+    }
+
+    fn end(&self, key_id: KeyId, revision: Revision, status: KeyStatus) -> Result<(), OutOfStep> {
         let out_of_step = OutOfStep { key_id };
-        let known = self.find(key_id);
-        match (event, known.map(|record| record.status.get().0)) {
-            (_, Some(known)) if known >= *revision => Ok(()),
-            (KeyEvent::Created(created), None) if *revision == Revision::FIRST => {
-                let key_record = KeyRecord {
-                    key_id,
-                    hash: created.key_hash,
-                    owner: Owner::of(created.user_id.as_str()),
-                    owner_email: created.user_email.as_ref().map(|email| email.as_str()),
-                    name: created.name.as_str(),
-                    created_at: created.occurred_at,
-                    expires_at: created.expires_at,
-                };
-                if self.add(&key_record, *revision, KeyStatus::Active) {
-                    Ok(())
-                } else {
-                    Err(out_of_step)
-                }
-            }
-            (KeyEvent::Revoked(_), Some(known)) if known.next() == Some(*revision) => {
-                self.end(key_id, *revision, KeyStatus::Revoked);
-                Ok(())
-            }
-            (KeyEvent::Deleted(_), Some(known)) if known.next() == Some(*revision) => {
-                self.end(key_id, *revision, KeyStatus::Deleted);
-                Ok(())
-            }
-            (KeyEvent::Created(_) | KeyEvent::Revoked(_) | KeyEvent::Deleted(_), _) => {
-                Err(out_of_step)
-            }
+        let number = self.find(key_id).ok_or(out_of_step)?;
+        if self.is_next(number, revision).ok_or(out_of_step)? {
+            self.index.records().advance(number, revision, status);
         }
+        Ok(())
     }
 
-    fn end(&self, key_id: KeyId, revision: Revision, status: KeyStatus) {
-        if let Some(record) = self.find(key_id) {
-            record.status.advance(revision, status);
+    /// Whether this revision follows the last one of the key with this number: `Some(false)` if the
+    /// index includes it already, `None` if one is missing between them.
+    fn is_next(&self, number: u32, revision: Revision) -> Option<bool> {
+        let known = self.index.records().status(number)?.revision();
+        if revision <= known {
+            return Some(false);
         }
+        (known.next() == Some(revision)).then_some(true)
     }
 
-    fn find(&self, key_id: KeyId) -> Option<&Record> {
-        let id_of = |number: u32| self.index.record(number).and_then(Record::key_id);
+    /// The number of a key.
+    fn find(&self, key_id: KeyId) -> Option<u32> {
+        let id_of = |number: u32| self.index.records().key_id(number);
         let is_it = |number: &u32| id_of(*number) == Some(key_id);
         if let Some(number) = self.added.find(key_id.hash_bits(), is_it) {
-            return self.index.record(*number);
+            return Some(*number);
         }
         let (mut from, mut to) = (0, self.loaded);
         while from < to {
             let middle = from.midpoint(to);
             match id_of(middle)?.cmp(&key_id) {
                 std::cmp::Ordering::Less => from = middle + 1,
-                std::cmp::Ordering::Equal => return self.index.record(middle),
+                std::cmp::Ordering::Equal => return Some(middle),
                 std::cmp::Ordering::Greater => to = middle,
             }
         }
         None
     }
 
-    /// Adds a key of the table, after those with lesser ids.
+    /// Adds a key from the source. Its id is greater than those of all keys before it.
     fn load_one(&mut self, key: &LoadedKey<'_>) {
-        let record = Record::new(&key.record, key.revision, key.status);
-        if let Some(number) = record.and_then(|record| self.index.add(record)) {
+        if let Some(number) = self.index.add(key, &mut self.free) {
             self.loaded = number + 1;
         }
     }
 
-    /// Adds a key that is not there yet; tells whether there was room.
-    fn add(&mut self, of: &KeyRecord<'_>, revision: Revision, status: KeyStatus) -> bool {
-        let record = Record::new(of, revision, status);
-        let Some(number) = record.and_then(|record| self.index.add(record)) else {
-            return false;
-        };
-        let index = &self.index;
-        let rehash = |number: &u32| {
-            index.record(*number).and_then(Record::key_id).map_or(0, KeyId::hash_bits)
-        };
-        self.added.insert_unique(of.key_id.hash_bits(), number, rehash);
-        true
+    /// Adds a key that is not there yet; `None` if there is no room for it.
+    fn add(&mut self, key: &LoadedKey<'_>) -> Option<()> {
+        let number = self.index.add(key, &mut self.free)?;
+        let records = self.index.records();
+        let rehash = |number: &u32| records.key_id(*number).map_or(0, KeyId::hash_bits);
+        self.added.insert_unique(key.record.key_id.hash_bits(), number, rehash);
+        Some(())
     }
 }

@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyledger_verifier::{KeyRecord, Outcome, Owner};
+use keyledger_verifier::{KeyRecord, Outcome, Owner, RecordBuffer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
@@ -34,7 +34,8 @@ pub(in crate::http) async fn auth<B>(
         Ok(key) => key,
         Err(refusal) => return Ok(refusal.into_response()),
     };
-    match verifier.verify(key, position).await? {
+    let mut buffer = RecordBuffer::new();
+    match verifier.verify(key, position, &mut buffer).await? {
         Outcome::Valid(key) => Ok(identity(&key)),
         Outcome::Refused(_) => Ok(Unauthorized::Invalid.into_response()),
     }

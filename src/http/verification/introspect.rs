@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::KeyId;
-use keyledger_verifier::{KeyRecord, Outcome, Owner};
+use keyledger_verifier::{KeyRecord, Outcome, Owner, RecordBuffer};
 use serde::Serialize;
 
 use super::Verifier;
@@ -22,7 +22,8 @@ pub(super) async fn introspect(
     let position = min_position(request.headers())?;
     let bytes = body::read_form(request).await?;
     let token = token(&bytes)?;
-    let answer = match verifier.verify(&token, position).await? {
+    let mut buffer = RecordBuffer::new();
+    let answer = match verifier.verify(&token, position, &mut buffer).await? {
         Outcome::Valid(key) => Json(Introspection::from(key)).into_response(),
         // Nothing more is to be told of it (section 2.2).
         Outcome::Refused(_) => Json(Introspection::default()).into_response(),

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::routing::{any, post};
 use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
-use keyledger_verifier::{Outcome, Verification};
+use keyledger_verifier::{Outcome, RecordBuffer, Verification};
 
 use super::position::WAIT;
 use super::problem::ApiError;
@@ -51,12 +51,14 @@ pub(super) fn routes(verifier: &'static Verifier) -> Router {
 }
 
 impl Verifier {
-    /// Whether a key is good; after waiting until the index includes this position, if there is one.
-    async fn verify(
+    /// Whether a key is valid, after waiting until the index includes `min_position`. What is known of
+    /// the key is copied into `buffer`.
+    async fn verify<'b>(
         &self,
         presented: &str,
         min_position: Option<Position>,
-    ) -> Result<Outcome<'_>, ApiError> {
+        buffer: &'b mut RecordBuffer,
+    ) -> Result<Outcome<'b>, ApiError> {
         let unknown = || {
             self.counters.unknown.inc();
             ApiError::CannotVerify
@@ -66,7 +68,8 @@ impl Verifier {
             let reached = self.verified.wait_for(position, WAIT).await;
             reached.map_err(|_| ApiError::VerificationBehind)?;
         }
-        let outcome = verification.verify(presented, self.clock.now()).map_err(|_| unknown())?;
+        let outcome = verification.verify(presented, self.clock.now(), buffer);
+        let outcome = outcome.map_err(|_| unknown())?;
         self.counters.verdict(match outcome {
             Outcome::Valid(_) => Verdict::Valid,
             Outcome::Refused(verdict) => verdict,

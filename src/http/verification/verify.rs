@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use keyledger_domain::key::Verdict;
 use keyledger_domain::{KeyId, Position, Timestamp};
-use keyledger_verifier::{KeyRecord, Outcome, Owner};
+use keyledger_verifier::{KeyRecord, Outcome, Owner, RecordBuffer};
 use serde::{Deserialize, Serialize};
 
 use super::Verifier;
@@ -28,7 +28,8 @@ where
     let bytes = body::read_json(request).await?;
     let question = Question::parse(&bytes)?;
     let position = question.min_position()?.or(from_header);
-    match verifier.verify(&question.key, position).await? {
+    let mut buffer = RecordBuffer::new();
+    match verifier.verify(&question.key, position, &mut buffer).await? {
         Outcome::Valid(key) => json(&Good::from(key)),
         Outcome::Refused(verdict) => json(&Refused { valid: false, code: verdict.code() }),
     }

@@ -1,0 +1,156 @@
+//! Whatever was loaded and whatever was applied afterwards, the index shows what all of it together
+//! says.
+
+use std::collections::BTreeMap;
+
+use keyledger_domain::key::KeyStatus;
+use keyledger_domain::{Position, RecordedEvent, Revision};
+use keyledger_verifier::{Index, IndexWriter, OutOfStep, RecordBuffer};
+use proptest::prelude::*;
+
+use crate::given::{Keys, Known, at, hash, key_id, recorded};
+
+const NUMBERS: usize = 8;
+
+/// Something that happens to the key with a number, if it can.
+#[derive(Clone, Debug)]
+enum Step {
+    Create(usize),
+    Rename(usize, String),
+    Expire(usize, Option<u32>),
+    Revoke(usize),
+    Delete(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let number = || 0..NUMBERS;
+    // Short ones, and ones that need one piece or several.
+    let name = (0..3_usize, "[a-z]").prop_map(|(size, letter)| letter.repeat([3, 100, 400][size]));
+    let step = prop_oneof![
+        3 => number().prop_map(Step::Create),
+        4 => (number(), name).prop_map(|(number, name)| Step::Rename(number, name)),
+        2 => (number(), proptest::option::of(1..100_u32))
+            .prop_map(|(number, at)| Step::Expire(number, at)),
+        1 => number().prop_map(Step::Revoke),
+        1 => number().prop_map(Step::Delete),
+    ];
+    proptest::collection::vec(step, 0..80)
+}
+
+/// What happened, in the journal's order. No event replaces a record yet, so those that do are told to
+/// the writer directly.
+#[derive(Clone, Debug)]
+enum Fact {
+    Event(RecordedEvent),
+    Replaced(u64, Known),
+}
+
+type Fold = BTreeMap<usize, Known>;
+
+/// The facts that follow from steps, and what all facts up to each one together say.
+fn facts(steps: &[Step]) -> (Vec<Fact>, Vec<Fold>) {
+    let (mut facts, mut folds) = (Vec::new(), vec![Fold::new()]);
+    for step in steps {
+        let mut fold = folds.last().unwrap().clone();
+        let position = u64::try_from(facts.len()).unwrap() + 1;
+        let (Step::Create(number)
+        | Step::Rename(number, _)
+        | Step::Expire(number, _)
+        | Step::Revoke(number)
+        | Step::Delete(number)) = step;
+        let event = |known: &Known, event| Fact::Event(recorded(position, known.revision, event));
+        let fact = match (step, fold.get_mut(number)) {
+            (Step::Create(_), None) => {
+                let known = fold.entry(*number).or_insert(Known::new(*number, "name"));
+                event(known, known.created())
+            }
+            (Step::Create(_), Some(_)) | (_, None) => continue,
+            (_, Some(known)) if known.status == KeyStatus::Deleted => continue,
+            (Step::Revoke(_), Some(known)) if known.status == KeyStatus::Revoked => continue,
+            (step, Some(known)) => {
+                known.revision = known.revision.next().unwrap();
+                match step {
+                    Step::Rename(_, name) => known.name.clone_from(name),
+                    Step::Expire(_, expiry) => known.expires_at = expiry.map(at),
+                    Step::Revoke(_) => known.status = KeyStatus::Revoked,
+                    Step::Create(_) | Step::Delete(_) => known.status = KeyStatus::Deleted,
+                }
+                if matches!(step, Step::Rename(..) | Step::Expire(..)) {
+                    Fact::Replaced(position, known.clone())
+                } else {
+                    event(known, known.ended())
+                }
+            }
+        };
+        facts.push(fact);
+        folds.push(fold);
+    }
+    (facts, folds)
+}
+
+fn apply(writer: &mut IndexWriter, fact: &Fact) -> Result<(), OutOfStep> {
+    match fact {
+        Fact::Event(event) => writer.apply(std::slice::from_ref(event), event.position, |_| {}),
+        Fact::Replaced(position, known) => {
+            writer.replace(known.revision, &known.record())?;
+            writer.apply(&[], Position::try_from(*position).unwrap(), |_| {})
+        }
+    }
+}
+
+fn assert_shows(writer: &IndexWriter, index: &Index, fold: &Fold) {
+    let mut buffer = RecordBuffer::new();
+    for number in 0..NUMBERS {
+        let known = fold.get(&number);
+        let may_be_missing = known.is_none_or(|known| known.status == KeyStatus::Deleted);
+        let expected = known.map(Known::loaded);
+        let found = index.find(&hash(number), &mut buffer);
+        assert!(found == expected || may_be_missing && found.is_none(), "{found:?}, {expected:?}");
+        let known = writer.get(key_id(number), &mut buffer);
+        assert!(known == expected || may_be_missing && known.is_none(), "{known:?}, {expected:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_index_shows_the_fold_of_everything_that_happened(
+        steps in steps(),
+        loaded in any::<prop::sample::Index>(),
+        again in proptest::collection::vec(any::<prop::sample::Index>(), 80),
+    ) {
+        let (facts, folds) = facts(&steps);
+        let loaded = loaded.index(folds.len());
+        let position = u64::try_from(loaded).unwrap();
+        let source = Keys { keys: folds[loaded].clone(), position };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut writer = runtime.block_on(source.load());
+        let index = writer.index();
+        assert_shows(&writer, &index, &folds[loaded]);
+        for (applied, again) in (loaded..facts.len()).zip(again) {
+            apply(&mut writer, &facts[applied]).unwrap();
+            assert_shows(&writer, &index, &folds[applied + 1]);
+            // One of those before it comes again.
+            let late = &facts[loaded..=applied];
+            apply(&mut writer, &late[again.index(late.len())]).unwrap();
+            assert_shows(&writer, &index, &folds[applied + 1]);
+            prop_assert_eq!(index.reached().as_u64(), u64::try_from(applied).unwrap() + 1);
+        }
+    }
+}
+
+#[test]
+fn an_event_that_does_not_follow_is_refused_and_changes_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut writer = runtime.block_on(Keys::many(1).load());
+    let [gap, next] = [2, 1].map(Revision::new);
+    let ended = Known { status: KeyStatus::Revoked, ..Known::new(0, "name") }.ended();
+    let unknown = Known { status: KeyStatus::Revoked, ..Known::new(7, "name") }.ended();
+    for (revision, event, number) in [(gap, ended, 0), (next, unknown, 7)] {
+        let event = recorded(9, revision, event);
+        let refused = writer.apply(&[event], Position::MAX, |_| {});
+        assert_eq!(refused, Err(OutOfStep { key_id: key_id(number) }));
+    }
+    assert_eq!(writer.position().as_u64(), 1);
+    let known = Known::new(0, "name");
+    assert_eq!(writer.get(key_id(0), &mut RecordBuffer::new()), Some(known.loaded()));
+}

@@ -1,0 +1,171 @@
+//! Keys, and a source that holds them in memory.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked, KeyStatus};
+use keyledger_domain::{
+    DisplayPrefix, Email, EventId, KeyHash, KeyId, KeyName, Metadata, Position, RecordedEvent,
+    Revision, Timestamp, UserId, hash_presented,
+};
+use keyledger_verifier::{IndexWriter, KeyRecord, KeySource, LoadedKey, Owner, Use, UseSink};
+use uuid::Uuid;
+
+/// The text of the key with this number.
+pub(crate) fn text(number: usize) -> String {
+    format!("demo_{number:043}")
+}
+
+pub(crate) fn hash(number: usize) -> KeyHash {
+    hash_presented(&text(number)).unwrap()
+}
+
+pub(crate) fn key_id(number: usize) -> KeyId {
+    KeyId::from_uuid(Uuid::from_u128(u128::try_from(number).unwrap()))
+}
+
+pub(crate) fn at(second: u32) -> Timestamp {
+    Timestamp::UNIX_EPOCH.plus_seconds(second).unwrap()
+}
+
+/// What is known of a key, in owned form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) number: usize,
+    pub(crate) owner: String,
+    pub(crate) email: Option<String>,
+    pub(crate) name: String,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) revision: Revision,
+    pub(crate) status: KeyStatus,
+}
+
+impl Known {
+    /// A key that was just created.
+    pub(crate) fn new(number: usize, name: &str) -> Self {
+        Self {
+            number,
+            owner: "ann".to_owned(),
+            email: None,
+            name: name.to_owned(),
+            expires_at: None,
+            revision: Revision::FIRST,
+            status: KeyStatus::Active,
+        }
+    }
+
+    pub(crate) fn record(&self) -> KeyRecord<'_> {
+        KeyRecord {
+            key_id: key_id(self.number),
+            hash: hash(self.number),
+            owner: Owner::of(&self.owner),
+            owner_email: self.email.as_deref(),
+            name: &self.name,
+            created_at: at(1),
+            expires_at: self.expires_at,
+        }
+    }
+
+    pub(crate) fn loaded(&self) -> LoadedKey<'_> {
+        LoadedKey { record: self.record(), revision: self.revision, status: self.status }
+    }
+
+    /// Its creation.
+    pub(crate) fn created(&self) -> KeyEvent {
+        KeyEvent::Created(KeyCreated {
+            key_id: key_id(self.number),
+            user_id: UserId::from_stored(self.owner.clone()),
+            user_email: self.email.clone().map(Email::from_stored),
+            name: KeyName::from_stored(self.name.clone()),
+            key_prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
+            key_hash: hash(self.number),
+            occurred_at: at(1),
+            expires_at: self.expires_at,
+        })
+    }
+
+    /// Its revocation or deletion.
+    pub(crate) fn ended(&self) -> KeyEvent {
+        let (key_id, user_id) = (key_id(self.number), UserId::from_stored(self.owner.clone()));
+        let (occurred_at, reason) = (at(2), None);
+        if self.status == KeyStatus::Revoked {
+            KeyEvent::Revoked(KeyRevoked { key_id, user_id, occurred_at, reason })
+        } else {
+            KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at, reason })
+        }
+    }
+}
+
+/// An event as the journal holds it.
+pub(crate) fn recorded(position: u64, revision: Revision, event: KeyEvent) -> RecordedEvent {
+    RecordedEvent {
+        position: Position::try_from(position).unwrap(),
+        revision,
+        id: EventId::from_uuid(Uuid::from_u128(position.into())),
+        event,
+        metadata: Metadata {
+            actor: UserId::from_stored("ann".to_owned()),
+            correlation_id: String::new(),
+            causation_id: Uuid::nil(),
+            traceparent: None,
+            client: None,
+        },
+    }
+}
+
+/// Keys in memory, as of a position.
+#[derive(Default)]
+pub(crate) struct Keys {
+    pub(crate) keys: BTreeMap<usize, Known>,
+    pub(crate) position: u64,
+}
+
+impl Keys {
+    /// As many keys, all of them active.
+    pub(crate) fn many(count: usize) -> Self {
+        Self {
+            keys: (0..count).map(|number| (number, Known::new(number, "name"))).collect(),
+            position: 1,
+        }
+    }
+
+    pub(crate) async fn load(&self) -> IndexWriter {
+        let Ok(writer) = IndexWriter::load(self).await;
+        writer
+    }
+}
+
+#[async_trait]
+impl KeySource for Keys {
+    type Error = Infallible;
+
+    async fn count(&self) -> Result<usize, Infallible> {
+        Ok(self.keys.len())
+    }
+
+    async fn scan(
+        &self,
+        each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
+    ) -> Result<Position, Infallible> {
+        for known in self.keys.values().filter(|known| known.status != KeyStatus::Deleted) {
+            each(known.loaded());
+        }
+        Ok(Position::try_from(self.position).unwrap())
+    }
+}
+
+/// Last uses in memory.
+#[derive(Default)]
+pub(crate) struct Uses(pub(crate) Mutex<BTreeMap<KeyId, Timestamp>>);
+
+#[async_trait]
+impl UseSink for Uses {
+    type Error = Infallible;
+
+    async fn record(&self, uses: &[Use]) -> Result<(), Infallible> {
+        self.0.lock().unwrap().extend(uses.iter().copied());
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the index as others use it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod folding;
+mod given;
+mod replacing;
