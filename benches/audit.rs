@@ -11,9 +11,9 @@ use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
 use keyledger_domain::Delivery;
 use keyledger_domain::Position;
-use keyledger_projections::log::{TREE_BATCH, TreeWriter};
+use keyledger_projections::log::{LOG_BATCH, LogWriter};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
-use keyledger_tlog::SigningKey;
+use keyledger_tlog::NoteSigningKey;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub(crate) async fn exports() {
     let folder = crate::folder();
     fill_million(folder.path()).await;
-    let key = SigningKey::from_seed(NAME, Zeroizing::new([1; 32])).unwrap();
+    let key = NoteSigningKey::from_seed(NAME, Zeroizing::new([1; 32])).unwrap();
     let (events, growing) = grow(folder.path(), &key).await;
     let public = key.verifying_key().to_string();
     let file = folder.path().join("export");
@@ -68,16 +68,16 @@ pub(crate) async fn exports() {
 
 /// Builds the tree over the journal in a folder, and signs it; tells how many events it has, and how
 /// many seconds that took.
-async fn grow(folder: &Path, key: &SigningKey) -> (f64, f64) {
+async fn grow(folder: &Path, key: &NoteSigningKey) -> (f64, f64) {
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.display());
     let journal = keyledger_journal::open_reader(&url("journal")).await.unwrap();
     let tables = ReadTables::open(&url("read")).await.unwrap();
     let holder = uuid::Uuid::from_u128(1);
     let lease = Lease::new(&tables, LeaseName::Tree, holder, Duration::from_secs(600));
     let term = lease.claim().await.unwrap().unwrap();
-    let mut writer = TreeWriter::load(&tables, term).await.unwrap();
+    let mut writer = LogWriter::load(&tables, term).await.unwrap();
     let begun = Instant::now();
-    let mut batches = journal.subscribe(Position::START).ready_chunks(TREE_BATCH);
+    let mut batches = journal.subscribe(Position::START).ready_chunks(LOG_BATCH);
     let mut is_level = false;
     while !is_level {
         let mut events = Vec::new();
@@ -141,7 +141,7 @@ fn hash(path: &Path) -> f64 {
 
 pub(crate) fn creates() {
     let (on_folder, off_folder) = (crate::folder(), crate::folder());
-    let key = SigningKey::from_seed(NAME, Zeroizing::new([1; 32])).unwrap();
+    let key = NoteSigningKey::from_seed(NAME, Zeroizing::new([1; 32])).unwrap();
     std::fs::write(on_folder.path().join("audit.key"), &*key.private_text()).unwrap();
     let settings = [("KEYLEDGER_AUDIT_KEY", "audit.key"), ("KEYLEDGER_AUDIT_INTERVAL", "1s")];
     let on = service::keyledger_with(on_folder.path(), &settings);

@@ -17,7 +17,7 @@ mod store;
 mod tables;
 mod usage;
 
-pub use keys::{BadRow, Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
+pub use keys::{BadRow, Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};
 pub use lease::{Epoch, Lease, LeaseName};
 pub use projector::{PROJECTION_BATCH, Projector};
 pub use rebuild::{Rebuild, RebuildError, Rebuilt};

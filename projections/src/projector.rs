@@ -1,6 +1,6 @@
 //! Applies events to the key table, as they come.
 //!
-//! Delivery: the rows and the checkpoint change in one transaction, and the checkpoint only moves
+//! Delivery: the rows and the position of the build change in one transaction, and the position only moves
 //! from where this projector left it, in the epoch of its lease. So each event takes effect exactly
 //! once, whatever crashes and however many projectors run: all but one of them find that they were
 //! superseded.
@@ -8,7 +8,7 @@
 use keyledger_domain::{Position, RecordedEvent};
 
 use crate::lease::Epoch;
-use crate::store::{Checkpoint, Target};
+use crate::store::{Build, Target};
 use crate::{ReadTables, WriteError};
 
 /// The most events that share a transaction. Fewer do when fewer are waiting.
@@ -18,7 +18,7 @@ pub const PROJECTION_BATCH: usize = 500;
 #[derive(Debug)]
 pub struct Projector {
     tables: ReadTables,
-    checkpoint: Checkpoint,
+    build: Build,
     epoch: Epoch,
 }
 
@@ -28,14 +28,14 @@ impl Projector {
     /// # Errors
     /// [`WriteError::Database`].
     pub async fn load(tables: &ReadTables, epoch: Epoch) -> Result<Self, WriteError> {
-        let checkpoint = tables.store.live().await?;
-        Ok(Self { tables: tables.clone(), checkpoint, epoch })
+        let build = tables.store.live().await?;
+        Ok(Self { tables: tables.clone(), build, epoch })
     }
 
     /// The position of the last event that the table includes.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.checkpoint.position
+        self.build.position
     }
 
     /// Applies events in one transaction; afterwards the table includes every event up to `to`.
@@ -47,10 +47,10 @@ impl Projector {
         events: &[RecordedEvent],
         to: Position,
     ) -> Result<(), WriteError> {
-        if to > self.checkpoint.position {
+        if to > self.build.position {
             let target = Target::Live(self.epoch);
-            let written = self.tables.store.write(self.checkpoint, target, events, to);
-            self.checkpoint = written.await?;
+            let written = self.tables.store.write(self.build, target, events, to);
+            self.build = written.await?;
         }
         Ok(())
     }

@@ -7,14 +7,14 @@ use futures::{Stream, StreamExt};
 use keyledger_domain::{Batch, Delivery, Position};
 
 use crate::projector::PROJECTION_BATCH;
-use crate::store::{Checkpoint, Target};
+use crate::store::{Build, Target};
 use crate::{ReadTables, WriteError};
 
 /// A build of the key table that is to take the place of the one that queries read.
 #[derive(Debug)]
 pub struct Rebuild {
     tables: ReadTables,
-    checkpoint: Checkpoint,
+    build: Build,
 }
 
 /// What a rebuild came to.
@@ -53,8 +53,8 @@ impl Rebuild {
     /// [`WriteError::Database`].
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
         clear(tables).await?;
-        let checkpoint = tables.store.begin_build().await?;
-        Ok(Self { tables: tables.clone(), checkpoint })
+        let build = tables.store.begin_build().await?;
+        Ok(Self { tables: tables.clone(), build })
     }
 
     /// Applies all events from the first on, until the build is level with the one that queries
@@ -78,18 +78,18 @@ impl Rebuild {
         let mut count = 0;
         loop {
             let batch = next_batch(&mut batches).await?;
-            let to = batch.reaches(self.checkpoint.position);
-            let written = self.tables.store.write(self.checkpoint, Target::Next, &batch.events, to);
-            self.checkpoint = written.await?;
+            let to = batch.reaches(self.build.position);
+            let written = self.tables.store.write(self.build, Target::Next, &batch.events, to);
+            self.build = written.await?;
             count += batch.events.len();
-            reached(self.checkpoint.position);
+            reached(self.build.position);
             if batch.caught_up.is_some() {
                 count += self.take_over(&mut batches, head).await?;
-                reached(self.checkpoint.position);
+                reached(self.build.position);
                 break;
             }
         }
-        Ok(Rebuilt { events: count, position: self.checkpoint.position })
+        Ok(Rebuilt { events: count, position: self.build.position })
     }
 
     /// Makes this build the one that queries read, once it includes all that they show now; tells
@@ -110,13 +110,13 @@ impl Rebuild {
         // made from another, longer journal.
         let due = live.position.min(head.await.map_err(RebuildError::Source)?);
         let mut count = 0;
-        while self.checkpoint.position < due {
+        while self.build.position < due {
             let batch = next_batch(batches).await?;
-            let to = batch.reaches(self.checkpoint.position);
-            self.checkpoint = swap.write(self.checkpoint, &batch.events, to).await?;
+            let to = batch.reaches(self.build.position);
+            self.build = swap.write(self.build, &batch.events, to).await?;
             count += batch.events.len();
         }
-        swap.finish(self.checkpoint.generation).await?;
+        swap.finish(self.build.generation).await?;
         Ok(count)
     }
 }

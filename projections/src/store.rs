@@ -5,9 +5,9 @@ use keyledger_domain::{KeyId, Position, RecordedEvent};
 use keyledger_verifier::Use;
 
 use crate::WriteError;
-use crate::keys::{ListQuery, Row, ScanRow};
+use crate::keys::{KeyRow, ListQuery, ScanRow};
 use crate::lease::{Claim, Epoch};
-use crate::log::TreeStore;
+use crate::log::LogStore;
 
 /// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
 /// a value if a row is not at the revision `before` the change.
@@ -73,7 +73,7 @@ pub(crate) fn position_of(table: &str, number: i64) -> Result<Position, sqlx::Er
 
 /// A build of the key table, and how far in the journal it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Checkpoint {
+pub(crate) struct Build {
     pub(crate) generation: i64,
     pub(crate) position: Position,
 }
@@ -89,41 +89,41 @@ pub(crate) enum Target {
 
 /// A database that holds the read tables.
 #[async_trait]
-pub(crate) trait Store: TreeStore + std::fmt::Debug + Send + Sync {
+pub(crate) trait Store: LogStore + std::fmt::Debug + Send + Sync {
     /// The rows of an owner's keys.
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, sqlx::Error>;
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<KeyRow>, sqlx::Error>;
 
     /// The row of a key.
-    async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error>;
+    async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error>;
 
     /// How many keys are not deleted, about.
     async fn count(&self) -> Result<i64, sqlx::Error>;
 
     /// Tells each row of a key that is not deleted, for as long as the answer is true; and the
-    /// checkpoint of the build, as of which all of them are.
+    /// build that they are of.
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
-    ) -> Result<Checkpoint, sqlx::Error>;
+    ) -> Result<Build, sqlx::Error>;
 
-    /// The checkpoint of the build that queries read.
-    async fn live(&self) -> Result<Checkpoint, sqlx::Error>;
+    /// The build that queries read.
+    async fn live(&self) -> Result<Build, sqlx::Error>;
 
     /// Waits until it is worth looking at [`Store::live`] again.
     async fn changed(&self);
 
     /// Writes what events do, all of it or nothing, and that the build includes this position: only
-    /// if the build is where the checkpoint says, and is what the target says.
+    /// if the build is at this position, and is what the target says.
     async fn write(
         &self,
-        from: Checkpoint,
+        from: Build,
         target: Target,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError>;
+    ) -> Result<Build, WriteError>;
 
     /// Begins another build.
-    async fn begin_build(&self) -> Result<Checkpoint, sqlx::Error>;
+    async fn begin_build(&self) -> Result<Build, sqlx::Error>;
 
     /// Begins the change from one build to another. Until it ends, nobody else writes the build that
     /// queries read.
@@ -151,16 +151,16 @@ pub(crate) trait Store: TreeStore + std::fmt::Debug + Send + Sync {
 /// The change from one build to another, which is undone unless it is finished.
 #[async_trait]
 pub(crate) trait Swap: Send {
-    /// The checkpoint of the build that queries read.
-    async fn live(&mut self) -> Result<Checkpoint, sqlx::Error>;
+    /// The build that queries read.
+    async fn live(&mut self) -> Result<Build, sqlx::Error>;
 
     /// Writes to the build that is to take its place, like [`Store::write`].
     async fn write(
         &mut self,
-        from: Checkpoint,
+        from: Build,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError>;
+    ) -> Result<Build, WriteError>;
 
     /// Makes this build the one that queries read, unless a later one is already.
     async fn finish(self: Box<Self>, generation: i64) -> Result<(), WriteError>;

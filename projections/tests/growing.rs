@@ -1,7 +1,7 @@
 //! The tree: it grows by every event once, proves what is in it, and keeps what was signed.
 
 use keyledger_domain::{RecordedEvent, Timestamp};
-use keyledger_projections::log::{EventTree, TreeError, TreeWriter};
+use keyledger_projections::log::{LogReader, LogWriteError, LogWriter};
 use keyledger_projections::{Lease, LeaseName, ReadTables, Rebuild, WriteError};
 use keyledger_tlog::merkle::{TreeHash, root_of, verify_consistency, verify_inclusion};
 use keyledger_tlog::{Checkpoint, Entry};
@@ -14,9 +14,9 @@ fn lease(tables: &ReadTables, node: u128, period: Duration) -> Lease {
     Lease::new(tables, LeaseName::Tree, Uuid::from_u128(node), period)
 }
 
-async fn writer(tables: &ReadTables) -> TreeWriter {
+async fn writer(tables: &ReadTables) -> LogWriter {
     let lease = lease(tables, 1, Duration::from_secs(600));
-    TreeWriter::load(tables, lease.claim().await.unwrap().unwrap()).await.unwrap()
+    LogWriter::load(tables, lease.claim().await.unwrap().unwrap()).await.unwrap()
 }
 
 fn now() -> Timestamp {
@@ -27,7 +27,7 @@ fn leaves(events: &[RecordedEvent]) -> Vec<TreeHash> {
     events.iter().map(|event| Entry::of(event).unwrap().hash()).collect()
 }
 
-async fn grow(writer: &mut TreeWriter, events: &[RecordedEvent]) {
+async fn grow(writer: &mut LogWriter, events: &[RecordedEvent]) {
     for batch in events.chunks(500) {
         writer.append(batch, batch.last().unwrap().position).await.unwrap();
     }
@@ -37,7 +37,7 @@ async fn the_tree_is_that_of_the_events_however_they_come(kind: Kind) {
     let events = creations(1_300);
     let leaves = leaves(&events);
     let (_database, tables) = tables(kind).await;
-    let tree = EventTree::new(&tables);
+    let tree = LogReader::new(&tables);
     assert_eq!(tree.state().await.unwrap().root, TreeHash::empty());
     let mut rest = &events[..];
     for size in [1, 2, 3, 250, 256, 400, 300, 88] {
@@ -84,16 +84,16 @@ async fn two_who_write_do_not_meet(kind: Kind) {
     let (mut one, mut other) = (writer(&tables).await, writer(&tables).await);
     grow(&mut one, &events[..10]).await;
     let refused = other.append(&events[..5], events[4].position).await;
-    assert!(matches!(refused, Err(TreeError::Write(WriteError::Superseded))), "{refused:?}");
+    assert!(matches!(refused, Err(LogWriteError::Write(WriteError::Superseded))), "{refused:?}");
     grow(&mut one, &events[10..]).await;
-    let state = EventTree::new(&tables).state().await.unwrap();
+    let state = LogReader::new(&tables).state().await.unwrap();
     assert_eq!(state.root, root_of(leaves(&events)));
 }
 
 async fn what_is_signed_is_remembered_before_and_kept(kind: Kind) {
     let events = creations(20);
     let (_database, tables) = tables(kind).await;
-    let tree = EventTree::new(&tables);
+    let tree = LogReader::new(&tables);
     let mut writer = writer(&tables).await;
     assert_eq!(writer.checkpoint("log", now()).await.unwrap(), None, "there is nothing");
     grow(&mut writer, &events[..10]).await;
@@ -140,7 +140,7 @@ async fn a_tree_that_does_not_continue_what_was_signed_is_not_signed(kind: Kind)
     let more = creations(11);
     writer.append(&more[10..], more[10].position).await.unwrap();
     let refused = writer.checkpoint("log", now()).await;
-    assert!(matches!(refused, Err(TreeError::NotContinued { size: 10 })), "{refused:?}");
+    assert!(matches!(refused, Err(LogWriteError::NotContinued { size: 10 })), "{refused:?}");
 }
 
 async fn a_damaged_tree_is_not_gone_on_with(kind: Kind) {
@@ -155,7 +155,7 @@ async fn a_damaged_tree_is_not_gone_on_with(kind: Kind) {
     database.tamper(cut).await;
     let lease = lease(&tables, 1, Duration::from_secs(600));
     let term = lease.claim().await.unwrap().unwrap();
-    let refused = TreeWriter::load(&tables, term).await.unwrap_err();
+    let refused = LogWriter::load(&tables, term).await.unwrap_err();
     let told = refused.to_string();
     assert_eq!(told, "the tree is damaged: its hashes do not lead to its root");
 }
@@ -164,10 +164,10 @@ async fn a_rebuild_leaves_the_tree_as_it_is(kind: Kind) {
     let events = creations(30);
     let (_database, tables) = tables(kind).await;
     grow(&mut writer(&tables).await, &events).await;
-    let before = EventTree::new(&tables).state().await.unwrap();
+    let before = LogReader::new(&tables).state().await.unwrap();
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
-    assert_eq!(EventTree::new(&tables).state().await.unwrap(), before);
+    assert_eq!(LogReader::new(&tables).state().await.unwrap(), before);
 }
 
 on_both_databases! {
@@ -185,16 +185,16 @@ async fn whoever_lost_the_lease_appends_and_signs_nothing() {
     let (_database, tables) = tables(Kind::Postgres).await;
     let paused = lease(&tables, 1, Duration::from_millis(1));
     let term = paused.claim().await.unwrap().unwrap();
-    let mut old = TreeWriter::load(&tables, term).await.unwrap();
+    let mut old = LogWriter::load(&tables, term).await.unwrap();
     grow(&mut old, &events[..10]).await;
     let successor = lease(&tables, 2, Duration::from_secs(600));
     while successor.claim().await.unwrap().is_none() {}
     let refused = old.append(&events[10..], events[19].position).await;
-    assert!(matches!(refused, Err(TreeError::Write(WriteError::Superseded))), "{refused:?}");
-    let mut old = TreeWriter::load(&tables, term).await.unwrap();
+    assert!(matches!(refused, Err(LogWriteError::Write(WriteError::Superseded))), "{refused:?}");
+    let mut old = LogWriter::load(&tables, term).await.unwrap();
     let refused = old.checkpoint("log", now()).await;
-    assert!(matches!(refused, Err(TreeError::Write(WriteError::Superseded))), "{refused:?}");
-    let state = EventTree::new(&tables).state().await.unwrap();
+    assert!(matches!(refused, Err(LogWriteError::Write(WriteError::Superseded))), "{refused:?}");
+    let state = LogReader::new(&tables).state().await.unwrap();
     let checkpoint =
         Checkpoint { origin: "log".into(), size: 10, root: state.root, time: Some(now()) };
     assert!(matches!(old.keep(&checkpoint, "late").await, Err(WriteError::Superseded)));

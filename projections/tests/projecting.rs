@@ -1,7 +1,7 @@
 //! The tables equal the fold of the events, however they came.
 
 use keyledger_domain::{Position, Revision};
-use keyledger_projections::{Page, StatusFilter, WriteError};
+use keyledger_projections::{ListPage, StatusFilter, WriteError};
 use proptest::prelude::*;
 
 use crate::given::{
@@ -49,12 +49,12 @@ proptest! {
             for filter in [StatusFilter::All, StatusFilter::Active, StatusFilter::Revoked] {
                 let whole = tables.list(&owner, filter, None).await.unwrap();
                 let mut parts = Vec::new();
-                let mut page = Some(Page { limit, after: None });
+                let mut page = Some(ListPage { limit, after: None });
                 while let Some(wanted) = page {
                     let part = tables.list(&owner, filter, Some(wanted)).await.unwrap();
                     assert!(part.keys.len() <= limit as usize);
                     parts.extend(part.keys);
-                    page = part.next.map(|after| Page { limit, after: Some(after) });
+                    page = part.next.map(|after| ListPage { limit, after: Some(after) });
                 }
                 assert_eq!(parts, whole.keys);
                 assert_eq!(whole.next, None);

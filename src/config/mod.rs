@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_tlog::{LogKeys, VerifyingKey};
+use keyledger_tlog::{LogKeys, NoteVerifyingKey};
 
 use crate::identity::{KeySource, TokenRules};
 pub use nats::{NatsSettings, Topic};
@@ -218,7 +218,7 @@ fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
 ///
 /// # Errors
 /// All [`Mistakes`] together.
-pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<VerifyingKey>, Mistakes> {
+pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<NoteVerifyingKey>, Mistakes> {
     let mut read = parse::Reader::new(matches);
     let keys = read.optional("audit-key", parse::audit_keys);
     read.finish()?;

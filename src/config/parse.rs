@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_tlog::{LogKeys, SigningKey};
+use keyledger_tlog::{LogKeys, NoteSigningKey};
 use reqwest::Url;
 use zeroize::Zeroizing;
 
@@ -188,7 +188,7 @@ pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
     let read = |path: String| {
         let text = std::fs::read_to_string(&path).map(Zeroizing::new);
         let text = text.map_err(|error| format!("the file {path:?} cannot be read: {error}"))?;
-        SigningKey::parse(text.trim()).map_err(|error| format!("{path:?}: {error}"))
+        NoteSigningKey::parse(text.trim()).map_err(|error| format!("{path:?}: {error}"))
     };
     let keys = list(value)?.into_iter().map(read).collect::<Result<_, _>>()?;
     LogKeys::new(keys).map_err(|error| error.to_string())

@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::key::{Corrupt, Refusal};
 use keyledger_domain::{KeyId, KeyNameError, ReasonError};
-use keyledger_projections::log::TreeReadError;
+use keyledger_projections::log::LogReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -73,7 +73,7 @@ pub(super) enum ApiError {
     #[error("the tree has no such event, or not this size")]
     NotInTree,
     #[error("the tree cannot be read")]
-    Tree(#[from] TreeReadError),
+    Tree(#[from] LogReadError),
     #[error("there is no such key")]
     KeyNotFound,
     #[error("there is no such path")]

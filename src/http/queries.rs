@@ -7,7 +7,7 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyledger_projections::{Cursor, KeyView, Page, ReadTables, StatusFilter};
+use keyledger_projections::{Cursor, KeyView, ListPage, ReadTables, StatusFilter};
 
 use super::caller::{Authenticator, SignedIn};
 use super::commands::KeyPath;
@@ -138,7 +138,7 @@ fn matches(if_none_match: &HeaderValue, etag: &str) -> bool {
 /// Which keys are asked for.
 pub(super) struct ListQuery {
     filter: StatusFilter,
-    page: Option<Page>,
+    page: Option<ListPage>,
 }
 
 /// How many keys a page has when only a cursor is given.
@@ -159,7 +159,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
             }
         }
         let paged = limit.is_some() || after.is_some();
-        let page = paged.then(|| Page { limit: limit.unwrap_or(DEFAULT_LIMIT), after });
+        let page = paged.then(|| ListPage { limit: limit.unwrap_or(DEFAULT_LIMIT), after });
         Ok(Self { filter: filter.unwrap_or(StatusFilter::All), page })
     }
 }

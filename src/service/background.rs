@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use keyledger_projections::{Lease, LeaseName};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
@@ -140,7 +140,7 @@ impl Background {
         let signed = Arc::new(Notify::new());
         let source = nats.map(|nats| CheckpointSource {
             nats,
-            tree: EventTree::new(&node.tables),
+            tree: LogReader::new(&node.tables),
             origin: settings.keys.origin().to_owned(),
             keys: settings.keys.public(),
             signed: signed.clone(),

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use keyledger_domain::KeyPrefix;
 use keyledger_projections::OpenTablesError;
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -176,7 +176,7 @@ fn api(
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
     let followers = http::Followers { tables: progress.clone(), verification, verified };
     let (journal, tables) = (journal.clone(), tables.clone());
-    let tree = EventTree::new(&tables);
+    let tree = LogReader::new(&tables);
     http::router(
         http::CommandState { gate: gate.clone(), commands, followers },
         http::QueryState { gate: gate.clone(), tables, progress },

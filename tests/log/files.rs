@@ -1,7 +1,7 @@
 //! A byte of each kind in what is handed out: the exported file, a checkpoint, a proof.
 
 use keyledger_tlog::merkle::{verify_consistency, verify_inclusion};
-use keyledger_tlog::{Checkpoint, TreeHash, VerifyingKey};
+use keyledger_tlog::{Checkpoint, NoteVerifyingKey, TreeHash};
 use serde_json::Value;
 
 use super::{Log, signed, work};
@@ -95,7 +95,7 @@ async fn a_byte_of_a_checkpoint_or_a_proof_is_found() {
     let service = log.setup().start().ready().await;
     work(&service, 20).await;
     signed(&service, 21).await;
-    let trusted: [VerifyingKey; 1] = [log.key.parse().unwrap()];
+    let trusted: [NoteVerifyingKey; 1] = [log.key.parse().unwrap()];
     let note = service.stranger().get("/audit/checkpoint").await.text;
     let Checkpoint { size, root, .. } = Checkpoint::open(&note, &trusted).unwrap();
     assert_eq!(size, 21);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyledger_projections::ReadTables;
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_tlog::{Checkpoint, TreeHash};
 use tempfile::TempDir;
@@ -76,7 +76,7 @@ impl Nodes {
             assert_eq!(*roots.entry(size).or_insert(root), root, "two roots for {size}");
             *times.entry(size).or_default() += 1;
         }
-        let tree = EventTree::new(&ReadTables::open(&self.log.read).await.unwrap());
+        let tree = LogReader::new(&ReadTables::open(&self.log.read).await.unwrap());
         for (size, root) in &roots {
             assert_eq!(tree.root_at(*size).await.unwrap(), *root);
         }

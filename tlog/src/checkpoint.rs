@@ -4,7 +4,7 @@ use std::fmt;
 
 use keyledger_domain::Timestamp;
 
-use super::{Note, NoteError, SigningKey, TreeHash, VerifyingKey};
+use super::{Note, NoteError, NoteSigningKey, NoteVerifyingKey, TreeHash};
 
 const TIME: &str = "time ";
 /// The most lines of a kind that this code does not know.
@@ -49,7 +49,7 @@ impl Checkpoint {
     /// [`CheckpointError::OtherLog`], and those of signing.
     pub fn sign<'a>(
         &self,
-        keys: impl IntoIterator<Item = &'a SigningKey>,
+        keys: impl IntoIterator<Item = &'a NoteSigningKey>,
     ) -> Result<Note, CheckpointError> {
         let mut note = Note::new(self.to_string())?;
         for key in keys {
@@ -63,7 +63,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Every variant of [`CheckpointError`].
-    pub fn open(note: &str, trusted: &[VerifyingKey]) -> Result<Self, CheckpointError> {
+    pub fn open(note: &str, trusted: &[NoteVerifyingKey]) -> Result<Self, CheckpointError> {
         let note = Note::parse(note)?;
         let signers = note.verify(trusted)?;
         let checkpoint = Self::parse(note.text())?;
@@ -101,7 +101,7 @@ impl Checkpoint {
 
     fn is_of<'a>(
         &self,
-        signers: impl IntoIterator<Item = &'a VerifyingKey>,
+        signers: impl IntoIterator<Item = &'a NoteVerifyingKey>,
     ) -> Result<(), CheckpointError> {
         let mut other = String::new();
         for signer in signers {
@@ -136,8 +136,8 @@ mod tests {
 
     use super::*;
 
-    fn key(name: &str, seed: u8) -> SigningKey {
-        SigningKey::from_seed(name, Zeroizing::new([seed; 32])).unwrap()
+    fn key(name: &str, seed: u8) -> NoteSigningKey {
+        NoteSigningKey::from_seed(name, Zeroizing::new([seed; 32])).unwrap()
     }
 
     fn checkpoint() -> Checkpoint {

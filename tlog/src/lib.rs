@@ -7,15 +7,15 @@
 
 mod checkpoint;
 mod checkpoint_file;
+mod entry;
 pub mod export;
-mod leaf;
 mod log_keys;
 pub mod merkle;
 mod note;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use checkpoint_file::{append_note, split_notes};
-pub use leaf::{Entry, EntryError};
+pub use entry::{Entry, EntryError};
 pub use log_keys::{LogKeys, LogKeysError};
 pub use merkle::TreeHash;
-pub use note::{Note, NoteError, NoteKeyError, SigningKey, VerifyingKey};
+pub use note::{Note, NoteError, NoteKeyError, NoteSigningKey, NoteVerifyingKey};

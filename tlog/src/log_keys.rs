@@ -1,12 +1,12 @@
 //! The keys of a log: while one takes the place of another, both sign.
 
-use super::{SigningKey, VerifyingKey};
+use super::{NoteSigningKey, NoteVerifyingKey};
 
 /// The keys that sign a log's checkpoints: all of them sign each, and all have the log's name.
 #[derive(Debug)]
 pub struct LogKeys {
-    first: SigningKey,
-    others: Vec<SigningKey>,
+    first: NoteSigningKey,
+    others: Vec<NoteSigningKey>,
 }
 
 /// Why keys do not sign together.
@@ -28,7 +28,7 @@ impl LogKeys {
     ///
     /// # Errors
     /// Every variant of [`LogKeysError`].
-    pub fn new(keys: Vec<SigningKey>) -> Result<Self, LogKeysError> {
+    pub fn new(keys: Vec<NoteSigningKey>) -> Result<Self, LogKeysError> {
         let mut keys = keys.into_iter();
         let first = keys.next().ok_or(LogKeysError::None)?;
         let mut all = Self { first, others: Vec::new() };
@@ -53,13 +53,13 @@ impl LogKeys {
     }
 
     /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &SigningKey> {
+    pub fn all(&self) -> impl Iterator<Item = &NoteSigningKey> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
     /// What others check their signatures with.
     #[must_use]
-    pub fn public(&self) -> Vec<VerifyingKey> {
+    pub fn public(&self) -> Vec<NoteVerifyingKey> {
         self.all().map(|key| key.verifying_key().clone()).collect()
     }
 }
@@ -70,8 +70,8 @@ mod tests {
 
     use super::*;
 
-    fn key(name: &str, seed: u8) -> SigningKey {
-        SigningKey::from_seed(name, Zeroizing::new([seed; 32])).unwrap()
+    fn key(name: &str, seed: u8) -> NoteSigningKey {
+        NoteSigningKey::from_seed(name, Zeroizing::new([seed; 32])).unwrap()
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod source;
 
 pub(crate) use apply::{Change, changes};
 pub(crate) use query::{COUNT, GET, LIST, ListQuery, SCAN};
-pub use query::{Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
+pub use query::{Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};
 pub use row::BadRow;
-pub(crate) use row::{Row, ScanRow, loaded_key};
+pub(crate) use row::{KeyRow, ScanRow, loaded_key};

@@ -42,7 +42,7 @@ pub enum StatusFilter {
 
 /// A part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct ListPage {
     /// The most keys that it has.
     pub limit: u32,
     /// Where the page before ended; `None` for the first.
@@ -145,7 +145,7 @@ impl ReadTables {
         &self,
         owner: &UserId,
         filter: StatusFilter,
-        page: Option<Page>,
+        page: Option<ListPage>,
     ) -> Result<Listing, QueryError> {
         let status = match filter {
             StatusFilter::Active => "active",

@@ -8,7 +8,7 @@ use super::query::KeyView;
 use keyledger_verifier::{KeyRecord, LoadedKey, Owner};
 
 #[derive(sqlx::FromRow)]
-pub(crate) struct Row {
+pub(crate) struct KeyRow {
     key_id: Uuid,
     user_id: String,
     name: String,
@@ -32,10 +32,10 @@ pub struct BadRow {
     pub key_id: KeyId,
 }
 
-impl TryFrom<Row> for KeyView {
+impl TryFrom<KeyRow> for KeyView {
     type Error = BadRow;
 
-    fn try_from(row: Row) -> Result<Self, BadRow> {
+    fn try_from(row: KeyRow) -> Result<Self, BadRow> {
         let key_id = KeyId::from_uuid(row.key_id);
         let bad = |column| BadRow { table: "keys", column, key_id };
         let time =

@@ -15,17 +15,17 @@ use keyledger_domain::{EventId, Position};
 use crate::WriteError;
 use keyledger_tlog::EntryError;
 use keyledger_tlog::merkle::{PlanError, Tile, TreeFull, TreeHash};
-pub use reader::EventTree;
+pub use reader::LogReader;
 pub(crate) use store::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
-    TreeRow, TreeStore, place_of,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
+    TILE, TREE, place_of,
 };
-pub use walk::Walk;
-pub use writer::{TREE_BATCH, TreeWriter};
+pub use walk::LeafWalk;
+pub use writer::{LOG_BATCH, LogWriter};
 
 /// What the tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TreeState {
+pub struct LogState {
     /// How far in the journal it has come.
     pub position: Position,
     /// How many events it holds.
@@ -47,7 +47,7 @@ pub struct SignedCheckpoint {
 
 /// Why the tree cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum TreeReadError {
+pub enum LogReadError {
     /// The database does not answer.
     #[error("the tree cannot be read")]
     Unavailable(#[from] sqlx::Error),
@@ -59,7 +59,7 @@ pub enum TreeReadError {
     Absent(#[from] PlanError),
 }
 
-impl TreeReadError {
+impl LogReadError {
     /// Whether it may be different in a moment.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
@@ -73,10 +73,10 @@ impl TreeReadError {
 
 /// Why the tree cannot grow, or must not be signed.
 #[derive(Debug, thiserror::Error)]
-pub enum TreeError {
+pub enum LogWriteError {
     /// It cannot be read.
     #[error(transparent)]
-    Read(#[from] TreeReadError),
+    Read(#[from] LogReadError),
     /// It cannot be written; nothing was changed then.
     #[error("the tree cannot be written")]
     Write(#[from] WriteError),
@@ -102,7 +102,7 @@ pub enum TreeError {
     },
 }
 
-impl From<sqlx::Error> for TreeError {
+impl From<sqlx::Error> for LogWriteError {
     fn from(error: sqlx::Error) -> Self {
         Self::Read(error.into())
     }

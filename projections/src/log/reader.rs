@@ -3,8 +3,8 @@
 use keyledger_domain::{EventId, Position};
 
 use super::store::CheckpointRow;
-use super::walk::{Tiles, Walk};
-use super::{SignedCheckpoint, TreeReadError, TreeState};
+use super::walk::{LeafWalk, Tiles};
+use super::{LogReadError, LogState, SignedCheckpoint};
 use crate::ReadTables;
 use keyledger_tlog::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash};
 
@@ -15,11 +15,11 @@ const CHECKPOINTS: i64 = 100;
 
 /// The tree over all events; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct EventTree {
+pub struct LogReader {
     tables: ReadTables,
 }
 
-impl EventTree {
+impl LogReader {
     /// The tree that is in the same database as these tables.
     #[must_use]
     pub fn new(tables: &ReadTables) -> Self {
@@ -29,39 +29,39 @@ impl EventTree {
     /// What the tree is.
     ///
     /// # Errors
-    /// [`TreeReadError::Unavailable`] and [`TreeReadError::Damaged`].
-    pub async fn state(&self) -> Result<TreeState, TreeReadError> {
+    /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
+    pub async fn state(&self) -> Result<LogState, LogReadError> {
         let (position, frontier) = self.frontier().await?;
-        Ok(TreeState { position, size: frontier.size(), root: frontier.root() })
+        Ok(LogState { position, size: frontier.size(), root: frontier.root() })
     }
 
-    pub(super) async fn frontier(&self) -> Result<(Position, Frontier), TreeReadError> {
+    pub(super) async fn frontier(&self) -> Result<(Position, Frontier), LogReadError> {
         let row = self.tables.store.tree().await?;
-        let damaged = |what: &str| TreeReadError::Damaged(what.to_owned());
+        let damaged = |what: &str| LogReadError::Damaged(what.to_owned());
         let position = Position::try_from(row.position).map_err(|_| damaged("its position"))?;
         let size = u64::try_from(row.size).map_err(|_| damaged("its size"))?;
         let roots = hashes_in(&row.frontier).ok_or_else(|| damaged("its frontier"))?;
         let frontier = Frontier::from_parts(size, roots);
-        Ok((position, frontier.map_err(|error| TreeReadError::Damaged(error.to_string()))?))
+        Ok((position, frontier.map_err(|error| LogReadError::Damaged(error.to_string()))?))
     }
 
     /// All hashes of a tile that there are.
-    pub(super) async fn tile(&self, tile: Tile) -> Result<Vec<TreeHash>, TreeReadError> {
+    pub(super) async fn tile(&self, tile: Tile) -> Result<Vec<TreeHash>, LogReadError> {
         let stored = self.tables.store.tile(tile).await?.unwrap_or_default();
-        hashes_in(&stored).ok_or_else(|| TreeReadError::short(tile))
+        hashes_in(&stored).ok_or_else(|| LogReadError::short(tile))
     }
 
     /// The tree as it was when it had this size, to be gone through in order.
     #[must_use]
-    pub fn walk(&self, size: u64) -> Walk {
-        Walk::new(self.clone(), size)
+    pub fn walk(&self, size: u64) -> LeafWalk {
+        LeafWalk::new(self.clone(), size)
     }
 
     /// The root of the tree when it had this size.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
-    pub async fn root_at(&self, size: u64) -> Result<TreeHash, TreeReadError> {
+    /// Every variant of [`LogReadError`].
+    pub async fn root_at(&self, size: u64) -> Result<TreeHash, LogReadError> {
         let roots = self.gather(&Plan::root(size)).await?;
         Ok(roots.first().copied().unwrap_or_else(TreeHash::empty))
     }
@@ -69,38 +69,38 @@ impl EventTree {
     /// The proof that the tree of this size has this leaf.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
-    pub async fn inclusion(&self, leaf: u64, size: u64) -> Result<Vec<TreeHash>, TreeReadError> {
+    /// Every variant of [`LogReadError`].
+    pub async fn inclusion(&self, leaf: u64, size: u64) -> Result<Vec<TreeHash>, LogReadError> {
         self.gather(&Plan::inclusion(leaf, size)?).await
     }
 
     /// The proof that the later tree begins with the leaves of the earlier.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
+    /// Every variant of [`LogReadError`].
     pub async fn consistency(
         &self,
         earlier: u64,
         later: u64,
-    ) -> Result<Vec<TreeHash>, TreeReadError> {
+    ) -> Result<Vec<TreeHash>, LogReadError> {
         self.gather(&Plan::consistency(earlier, later)?).await
     }
 
     /// The leaf hash at a place.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
-    pub async fn leaf(&self, leaf: u64) -> Result<TreeHash, TreeReadError> {
+    /// Every variant of [`LogReadError`].
+    pub async fn leaf(&self, leaf: u64) -> Result<TreeHash, LogReadError> {
         let node = Node { level: 0, index: leaf };
         let tile = Tile::of(node);
-        tile.hash_of(node, &self.tile(tile).await?).map_err(|_| TreeReadError::short(tile))
+        tile.hash_of(node, &self.tile(tile).await?).map_err(|_| LogReadError::short(tile))
     }
 
     /// The place of an event among the leaves.
     ///
     /// # Errors
-    /// [`TreeReadError::Unavailable`].
-    pub async fn leaf_of(&self, event_id: EventId) -> Result<Option<u64>, TreeReadError> {
+    /// [`LogReadError::Unavailable`].
+    pub async fn leaf_of(&self, event_id: EventId) -> Result<Option<u64>, LogReadError> {
         let leaf = self.tables.store.leaf_of(event_id).await?;
         Ok(leaf.and_then(|leaf| u64::try_from(leaf).ok()))
     }
@@ -108,23 +108,23 @@ impl EventTree {
     /// The last checkpoint that was signed.
     ///
     /// # Errors
-    /// [`TreeReadError::Unavailable`] and [`TreeReadError::Damaged`].
-    pub async fn last_signed(&self) -> Result<Option<SignedCheckpoint>, TreeReadError> {
+    /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
+    pub async fn last_signed(&self) -> Result<Option<SignedCheckpoint>, LogReadError> {
         self.tables.store.last_signed().await?.map(signed).transpose()
     }
 
     /// The next checkpoints that were signed beyond this size, the smallest first: 100 at most.
     ///
     /// # Errors
-    /// [`TreeReadError::Unavailable`] and [`TreeReadError::Damaged`].
-    pub async fn signed_after(&self, size: u64) -> Result<Vec<SignedCheckpoint>, TreeReadError> {
+    /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
+    pub async fn signed_after(&self, size: u64) -> Result<Vec<SignedCheckpoint>, LogReadError> {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let rows = self.tables.store.signed_after(size, CHECKPOINTS).await?;
         rows.into_iter().map(signed).collect()
     }
 
     /// The hashes of a plan, each tile read once.
-    async fn gather(&self, plan: &Plan) -> Result<Vec<TreeHash>, TreeReadError> {
+    async fn gather(&self, plan: &Plan) -> Result<Vec<TreeHash>, LogReadError> {
         Tiles::new(self.clone()).gather(plan).await
     }
 }
@@ -137,13 +137,13 @@ pub(super) fn hashes_in(bytes: &[u8]) -> Option<Vec<TreeHash>> {
 }
 
 /// A remembered size and root.
-pub(super) fn remembered(row: &CheckpointRow) -> Result<(u64, TreeHash), TreeReadError> {
+pub(super) fn remembered(row: &CheckpointRow) -> Result<(u64, TreeHash), LogReadError> {
     let size = u64::try_from(row.size).ok();
     let root = TreeHash::try_from(row.root.as_slice()).ok();
-    size.zip(root).ok_or_else(|| TreeReadError::Damaged(format!("checkpoint {}", row.size)))
+    size.zip(root).ok_or_else(|| LogReadError::Damaged(format!("checkpoint {}", row.size)))
 }
 
-fn signed(row: CheckpointRow) -> Result<SignedCheckpoint, TreeReadError> {
+fn signed(row: CheckpointRow) -> Result<SignedCheckpoint, LogReadError> {
     let (size, root) = remembered(&row)?;
     Ok(SignedCheckpoint { size, root, note: row.note.unwrap_or_default() })
 }

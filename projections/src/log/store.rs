@@ -31,7 +31,7 @@ pub(crate) const CHECKPOINTS_AFTER: &str = "
 
 /// The row of the tree, as it is stored.
 #[derive(Clone, Debug, sqlx::FromRow)]
-pub(crate) struct TreeRow {
+pub(crate) struct LogRow {
     pub(crate) position: i64,
     pub(crate) size: i64,
     pub(crate) frontier: Vec<u8>,
@@ -68,9 +68,9 @@ pub(crate) fn place_of(tile: Tile) -> (i16, i64) {
 
 /// A database that holds the tree.
 #[async_trait]
-pub(crate) trait TreeStore: Send + Sync {
+pub(crate) trait LogStore: Send + Sync {
     /// What the tree is.
-    async fn tree(&self) -> Result<TreeRow, sqlx::Error>;
+    async fn tree(&self) -> Result<LogRow, sqlx::Error>;
 
     /// The hashes of a tile, one after another.
     async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, sqlx::Error>;

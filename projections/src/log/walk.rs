@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EventTree, TreeReadError};
+use super::{LogReadError, LogReader};
 use keyledger_tlog::merkle::{Node, Plan, TILE_WIDTH, Tile, TreeHash, root_of};
 
 /// How many tiles are kept before those that are behind are forgotten.
@@ -10,21 +10,21 @@ const KEPT: usize = 64;
 
 /// A tree of one size, for whoever goes through its leaves in order: each tile is read once.
 #[derive(Debug)]
-pub struct Walk {
+pub struct LeafWalk {
     size: u64,
     tiles: Tiles,
 }
 
-impl Walk {
-    pub(super) fn new(tree: EventTree, size: u64) -> Self {
+impl LeafWalk {
+    pub(super) fn new(tree: LogReader, size: u64) -> Self {
         Self { size, tiles: Tiles::new(tree) }
     }
 
     /// The hash of a leaf.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
-    pub async fn leaf(&mut self, leaf: u64) -> Result<TreeHash, TreeReadError> {
+    /// Every variant of [`LogReadError`].
+    pub async fn leaf(&mut self, leaf: u64) -> Result<TreeHash, LogReadError> {
         self.tiles.forget_before(leaf);
         self.tiles.hash(Node { level: 0, index: leaf }).await
     }
@@ -32,8 +32,8 @@ impl Walk {
     /// The hash over a range of 256 leaves: the one that the tree keeps, if the range is full.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
-    pub async fn range(&mut self, range: u64) -> Result<TreeHash, TreeReadError> {
+    /// Every variant of [`LogReadError`].
+    pub async fn range(&mut self, range: u64) -> Result<TreeHash, LogReadError> {
         if range < self.size >> 8 {
             return self.tiles.hash(Node { level: 8, index: range }).await;
         }
@@ -47,8 +47,8 @@ impl Walk {
     /// The proof that the tree has a leaf.
     ///
     /// # Errors
-    /// Every variant of [`TreeReadError`].
-    pub async fn inclusion(&mut self, leaf: u64) -> Result<Vec<TreeHash>, TreeReadError> {
+    /// Every variant of [`LogReadError`].
+    pub async fn inclusion(&mut self, leaf: u64) -> Result<Vec<TreeHash>, LogReadError> {
         self.tiles.gather(&Plan::inclusion(leaf, self.size)?).await
     }
 }
@@ -56,34 +56,34 @@ impl Walk {
 /// Tiles that were read.
 #[derive(Debug)]
 pub(super) struct Tiles {
-    tree: EventTree,
+    tree: LogReader,
     read: BTreeMap<Tile, Vec<TreeHash>>,
 }
 
 impl Tiles {
-    pub(super) fn new(tree: EventTree) -> Self {
+    pub(super) fn new(tree: LogReader) -> Self {
         Self { tree, read: BTreeMap::new() }
     }
 
-    async fn hash(&mut self, node: Node) -> Result<TreeHash, TreeReadError> {
+    async fn hash(&mut self, node: Node) -> Result<TreeHash, LogReadError> {
         let tile = Tile::of(node);
         if let Some(hashes) = self.read.get(&tile) {
-            return tile.hash_of(node, hashes).map_err(|_| TreeReadError::short(tile));
+            return tile.hash_of(node, hashes).map_err(|_| LogReadError::short(tile));
         }
         let hashes = self.tree.tile(tile).await?;
-        let hash = tile.hash_of(node, &hashes).map_err(|_| TreeReadError::short(tile));
+        let hash = tile.hash_of(node, &hashes).map_err(|_| LogReadError::short(tile));
         self.read.insert(tile, hashes);
         hash
     }
 
     /// The hashes of a plan.
-    pub(super) async fn gather(&mut self, plan: &Plan) -> Result<Vec<TreeHash>, TreeReadError> {
+    pub(super) async fn gather(&mut self, plan: &Plan) -> Result<Vec<TreeHash>, LogReadError> {
         let mut hashes = BTreeMap::new();
         for node in plan.nodes() {
             hashes.insert(node, self.hash(node).await?);
         }
         plan.gather(|node| {
-            let absent = || TreeReadError::short(Tile::of(node));
+            let absent = || LogReadError::short(Tile::of(node));
             hashes.get(&node).copied().ok_or_else(absent)
         })
     }

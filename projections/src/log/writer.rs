@@ -4,7 +4,7 @@ use keyledger_domain::{EventId, Place, Position, RecordedEvent, Timestamp};
 
 use super::reader::remembered;
 use super::store::Growth;
-use super::{EventTree, TreeError, TreeReadError, TreeState};
+use super::{LogReadError, LogReader, LogState, LogWriteError};
 use crate::lease::Epoch;
 use crate::{ReadTables, WriteError};
 use keyledger_tlog::merkle::{Frontier, Node, TILE_WIDTH, Tile, TreeHash};
@@ -12,14 +12,14 @@ use keyledger_tlog::{Checkpoint, Entry};
 
 /// The most events that share a transaction: each writes the last tile of every level anew, and keeps
 /// others from writing the read tables meanwhile.
-pub const TREE_BATCH: usize = 4_096;
+pub const LOG_BATCH: usize = 4_096;
 
 /// How many bytes the id of an event has.
 const ID: usize = 16;
 
 /// Writes the tree, for as long as the term lasts. After an error it is of no more use.
 #[derive(Debug)]
-pub struct TreeWriter {
+pub struct LogWriter {
     tables: ReadTables,
     term: Epoch,
     position: Position,
@@ -54,18 +54,18 @@ impl Open {
     }
 }
 
-impl TreeWriter {
+impl LogWriter {
     /// Goes on where the tree stands. It must lead to the roots that it says it has, and continue
     /// what was last remembered of it.
     ///
     /// # Errors
-    /// [`TreeError::Read`] and [`TreeError::NotContinued`].
-    pub async fn load(tables: &ReadTables, term: Epoch) -> Result<Self, TreeError> {
-        let tree = EventTree::new(tables);
+    /// [`LogWriteError::Read`] and [`LogWriteError::NotContinued`].
+    pub async fn load(tables: &ReadTables, term: Epoch) -> Result<Self, LogWriteError> {
+        let tree = LogReader::new(tables);
         let (position, frontier) = tree.frontier().await?;
         let size = frontier.size();
         if tree.root_at(size).await? != frontier.root() {
-            return Err(TreeReadError::Damaged("its hashes do not lead to its root".into()).into());
+            return Err(LogReadError::Damaged("its hashes do not lead to its root".into()).into());
         }
         let mut tiles = Vec::new();
         for level in 0_u8..8 {
@@ -78,7 +78,7 @@ impl TreeWriter {
             let mut stored = if width == 0 { Vec::new() } else { tree.tile(tile).await? };
             stored.truncate(width);
             if stored.len() < width {
-                return Err(TreeReadError::short(tile).into());
+                return Err(LogReadError::short(tile).into());
             }
             let bytes = stored.iter().flat_map(|hash| *hash.as_bytes()).collect();
             tiles.push(Open { index: tile.index, bytes });
@@ -96,9 +96,9 @@ impl TreeWriter {
 
     /// What the tree is.
     #[must_use]
-    pub fn state(&self) -> TreeState {
+    pub fn state(&self) -> LogState {
         let frontier = &self.frontier;
-        TreeState { position: self.position, size: frontier.size(), root: frontier.root() }
+        LogState { position: self.position, size: frontier.size(), root: frontier.root() }
     }
 
     /// Where in the journal the tree stands: the last event that is a leaf of it.
@@ -110,17 +110,17 @@ impl TreeWriter {
     /// Appends events, and notes that the tree has come as far as `to` in the journal.
     ///
     /// # Errors
-    /// [`TreeError::Write`], [`TreeError::Entry`] and [`TreeError::Full`].
+    /// [`LogWriteError::Write`], [`LogWriteError::Entry`] and [`LogWriteError::Full`].
     pub async fn append(
         &mut self,
         new_events: &[RecordedEvent],
         to: Position,
-    ) -> Result<(), TreeError> {
+    ) -> Result<(), LogWriteError> {
         let from = (self.position, number(self.frontier.size()));
         let mut changed = Vec::new();
         let mut ids = Vec::new();
         for event in new_events {
-            let entry = Entry::of(event).map_err(|source| TreeError::Entry {
+            let entry = Entry::of(event).map_err(|source| LogWriteError::Entry {
                 id: event.id,
                 position: event.position,
                 source,
@@ -155,20 +155,20 @@ impl TreeWriter {
     /// there is nothing to sign.
     ///
     /// # Errors
-    /// [`TreeError::Read`], [`TreeError::Write`] and [`TreeError::NotContinued`].
+    /// [`LogWriteError::Read`], [`LogWriteError::Write`] and [`LogWriteError::NotContinued`].
     pub async fn checkpoint(
         &self,
         origin: &str,
         now: Timestamp,
-    ) -> Result<Option<Checkpoint>, TreeError> {
-        let TreeState { size, root, .. } = self.state();
+    ) -> Result<Option<Checkpoint>, LogWriteError> {
+        let LogState { size, root, .. } = self.state();
         if size == 0 || self.signed.is_some_and(|signed| signed >= size) {
             return Ok(None);
         }
         self.check_continues().await?;
         let known = self.tables.store.remember(number(size), root, self.term).await?;
         if TreeHash::try_from(known.as_slice()) != Ok(root) {
-            return Err(TreeError::NotContinued { size });
+            return Err(LogWriteError::NotContinued { size });
         }
         Ok(Some(Checkpoint { origin: origin.to_owned(), size, root, time: Some(now) }))
     }
@@ -176,7 +176,7 @@ impl TreeWriter {
     /// Keeps the note that was signed of a checkpoint.
     ///
     /// # Errors
-    /// [`TreeError::Write`].
+    /// [`LogWriteError::Write`].
     pub async fn keep(&mut self, checkpoint: &Checkpoint, note: &str) -> Result<(), WriteError> {
         let at = checkpoint.time.unwrap_or(Timestamp::UNIX_EPOCH);
         self.tables.store.keep_note(number(checkpoint.size), note, at, self.term).await?;
@@ -186,14 +186,14 @@ impl TreeWriter {
 
     /// Whether the tree continues what was last remembered of it, as far as it has come. After a
     /// crash of the database it may be behind that.
-    async fn check_continues(&self) -> Result<(), TreeError> {
+    async fn check_continues(&self) -> Result<(), LogWriteError> {
         let Some(last) = self.tables.store.last_checkpoint().await? else { return Ok(()) };
         let (size, root) = remembered(&last)?;
         if size > self.frontier.size() {
             return Ok(());
         }
-        let is_continued = EventTree::new(&self.tables).root_at(size).await? == root;
-        if is_continued { Ok(()) } else { Err(TreeError::NotContinued { size }) }
+        let is_continued = LogReader::new(&self.tables).root_at(size).await? == root;
+        if is_continued { Ok(()) } else { Err(LogWriteError::NotContinued { size }) }
     }
 }
 
@@ -211,7 +211,7 @@ fn add(tiles: &mut Vec<Open>, node: Node, hash: TreeHash) -> Option<(Tile, Vec<u
 }
 
 /// The ids of the last tile's events in a tree of this size.
-async fn open_ids(tables: &ReadTables, size: u64) -> Result<Open, TreeReadError> {
+async fn open_ids(tables: &ReadTables, size: u64) -> Result<Open, LogReadError> {
     let tile = Tile { level: 0, index: size / u64::from(TILE_WIDTH) };
     let length = usize::from(tile.width_at(size)) * ID;
     if length == 0 {
@@ -220,7 +220,7 @@ async fn open_ids(tables: &ReadTables, size: u64) -> Result<Open, TreeReadError>
     let mut bytes = tables.store.ids(number(tile.index)).await?.unwrap_or_default();
     if bytes.len() < length {
         let damaged = format!("the ids of tile {} are too few", tile.index);
-        return Err(TreeReadError::Damaged(damaged));
+        return Err(LogReadError::Damaged(damaged));
     }
     bytes.truncate(length);
     Ok(Open { index: tile.index, bytes })

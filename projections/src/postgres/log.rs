@@ -11,8 +11,8 @@ use super::PostgresStore;
 use crate::WriteError;
 use crate::lease::{Epoch, LeaseName};
 use crate::log::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
-    TreeRow, TreeStore, place_of,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
+    TILE, TREE, place_of,
 };
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
@@ -63,8 +63,8 @@ const KEEP_NOTE: &str = "
     WHERE size = $1 AND EXISTS (SELECT FROM term)";
 
 #[async_trait]
-impl TreeStore for PostgresStore {
-    async fn tree(&self) -> Result<TreeRow, sqlx::Error> {
+impl LogStore for PostgresStore {
+    async fn tree(&self) -> Result<LogRow, sqlx::Error> {
         self.reads.ask(|connection| sqlx::query_as(TREE).fetch_one(connection).boxed()).await
     }
 

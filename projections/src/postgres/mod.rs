@@ -15,10 +15,10 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
+use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::lease::{Claim, Epoch};
 use crate::store::{
-    CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
+    Build, CLEAR, CLEAR_BUILDS, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
 use crate::{OpenTablesError, WriteError};
 use write::{CHANNEL, live, write};
@@ -102,7 +102,7 @@ impl Writer<'_> {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, sqlx::Error> {
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
         let rows = self.reads.ask(|connection| {
             sqlx::query_as(LIST)
                 .bind(query.owner.to_owned())
@@ -116,7 +116,7 @@ impl Store for PostgresStore {
         rows.await
     }
 
-    async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error> {
+    async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error> {
         let row = self.reads.ask(|connection| {
             sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(connection).boxed()
         });
@@ -131,21 +131,21 @@ impl Store for PostgresStore {
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
-    ) -> Result<Checkpoint, sqlx::Error> {
+    ) -> Result<Build, sqlx::Error> {
         let mut connection = self.location.connect().await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         bounded(sqlx::raw_sql(begin).execute(&mut connection)).await?;
-        let checkpoint = bounded(live(&mut connection)).await?;
-        let mut rows = sqlx::query_as(SCAN).bind(checkpoint.generation).fetch(&mut connection);
+        let build = bounded(live(&mut connection)).await?;
+        let mut rows = sqlx::query_as(SCAN).bind(build.generation).fetch(&mut connection);
         while let Some(row) = bounded(rows.try_next()).await? {
             if !each(row) {
                 break;
             }
         }
-        Ok(checkpoint)
+        Ok(build)
     }
 
-    async fn live(&self) -> Result<Checkpoint, sqlx::Error> {
+    async fn live(&self) -> Result<Build, sqlx::Error> {
         self.reads.ask(|connection| live(connection).boxed()).await
     }
 
@@ -156,19 +156,19 @@ impl Store for PostgresStore {
 
     async fn write(
         &self,
-        from: Checkpoint,
+        from: Build,
         target: Target,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError> {
+    ) -> Result<Build, WriteError> {
         let mut writer = self.writer().await?;
         let writing = write(&mut writer.connection, from, target, events, to);
-        let checkpoint = bounded(writing.map(Ok)).await??;
+        let build = bounded(writing.map(Ok)).await??;
         writer.keep();
-        Ok(checkpoint)
+        Ok(build)
     }
 
-    async fn begin_build(&self) -> Result<Checkpoint, sqlx::Error> {
+    async fn begin_build(&self) -> Result<Build, sqlx::Error> {
         let generation = self.writer().await?.change(|connection| {
             sqlx::query_scalar(
                 "WITH next AS (
@@ -180,7 +180,7 @@ impl Store for PostgresStore {
             .fetch_one(connection)
             .boxed()
         });
-        Ok(Checkpoint { generation: generation.await?, position: Position::START })
+        Ok(Build { generation: generation.await?, position: Position::START })
     }
 
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {
@@ -300,16 +300,16 @@ struct PostgresSwap {
 
 #[async_trait]
 impl Swap for PostgresSwap {
-    async fn live(&mut self) -> Result<Checkpoint, sqlx::Error> {
+    async fn live(&mut self) -> Result<Build, sqlx::Error> {
         bounded(live(&mut self.connection)).await
     }
 
     async fn write(
         &mut self,
-        from: Checkpoint,
+        from: Build,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError> {
+    ) -> Result<Build, WriteError> {
         let writing = write(&mut self.connection, from, Target::Next, events, to);
         bounded(writing.map(Ok)).await?
     }

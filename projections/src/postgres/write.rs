@@ -17,13 +17,13 @@ use uuid::Uuid;
 use crate::WriteError;
 use crate::keys::{Change, changes};
 use crate::lease::{Epoch, LeaseName};
-use crate::store::{Checkpoint, Target, position_of, upsert};
+use crate::store::{Build, Target, position_of, upsert};
 
 /// The channel on which a write of the live build says that it has happened.
 pub(super) const CHANNEL: &str = "keyledger_read";
 
-/// The checkpoint of the build that queries read.
-pub(super) async fn live(connection: &mut PgConnection) -> Result<Checkpoint, sqlx::Error> {
+/// The build that queries read.
+pub(super) async fn live(connection: &mut PgConnection) -> Result<Build, sqlx::Error> {
     let (generation, position): (i64, i64) = sqlx::query_as(
         "SELECT projection.live_generation, build.position
          FROM projection JOIN build ON build.generation = projection.live_generation
@@ -31,7 +31,7 @@ pub(super) async fn live(connection: &mut PgConnection) -> Result<Checkpoint, sq
     )
     .fetch_one(connection)
     .await?;
-    Ok(Checkpoint { generation, position: position_of("build", position)? })
+    Ok(Build { generation, position: position_of("build", position)? })
 }
 
 /// `$1` generation, `$2` its position before and `$3` after, `$4` the epoch of the lease `$5` (none
@@ -71,11 +71,11 @@ const WRITE: &str = concat!(
 /// Writes what events do, and how far they bring the build.
 pub(super) async fn write(
     connection: &mut PgConnection,
-    from: Checkpoint,
+    from: Build,
     target: Target,
     events: &[RecordedEvent],
     to: Position,
-) -> Result<Checkpoint, WriteError> {
+) -> Result<Build, WriteError> {
     let changes = changes(events)?;
     let epoch = match target {
         Target::Live(Epoch(epoch)) => Some(epoch),
@@ -107,7 +107,7 @@ pub(super) async fn write(
     match written {
         Ok((0, ..)) => Err(WriteError::Superseded),
         Ok((_, rows, ..)) if usize::try_from(rows).is_ok_and(|rows| rows == changes.len()) => {
-            Ok(Checkpoint { position: to, ..from })
+            Ok(Build { position: to, ..from })
         }
         Ok(_) => Err(WriteError::RowsOutOfStep),
         Err(sqlx::Error::Database(refusal)) if refusal.kind() == ErrorKind::NotNullViolation => {

@@ -12,8 +12,8 @@ use super::statement::{MOST_ROWS, ManyRows};
 use crate::WriteError;
 use crate::lease::Epoch;
 use crate::log::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
-    TreeRow, TreeStore, place_of,
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
+    TILE, TREE, place_of,
 };
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
@@ -45,8 +45,8 @@ const LEAF_OF: &str = "
     WHERE instr(ids, $1) % 16 = 1 LIMIT 1";
 
 #[async_trait]
-impl TreeStore for SqliteStore {
-    async fn tree(&self) -> Result<TreeRow, sqlx::Error> {
+impl LogStore for SqliteStore {
+    async fn tree(&self) -> Result<LogRow, sqlx::Error> {
         sqlx::query_as(TREE).fetch_one(&self.reads).await
     }
 

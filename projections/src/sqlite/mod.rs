@@ -20,10 +20,10 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
+use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::lease::{Claim, Epoch};
 use crate::store::{
-    CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
+    Build, CLEAR, CLEAR_BUILDS, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
 use crate::{OpenTablesError, WriteError};
 use statement::ManyRows;
@@ -100,7 +100,7 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<Row>, sqlx::Error> {
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
         sqlx::query_as(LIST)
             .bind(query.owner)
             .bind(query.status)
@@ -111,7 +111,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn get(&self, key_id: KeyId) -> Result<Option<Row>, sqlx::Error> {
+    async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error> {
         sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(&self.reads).await
     }
 
@@ -123,20 +123,20 @@ impl Store for SqliteStore {
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
-    ) -> Result<Checkpoint, sqlx::Error> {
+    ) -> Result<Build, sqlx::Error> {
         let mut connection = self.scanning.connect().await?;
         let mut transaction = connection.begin().await?;
-        let checkpoint = live(&mut transaction).await?;
-        let mut rows = sqlx::query_as(SCAN).bind(checkpoint.generation).fetch(&mut *transaction);
+        let build = live(&mut transaction).await?;
+        let mut rows = sqlx::query_as(SCAN).bind(build.generation).fetch(&mut *transaction);
         while let Some(row) = rows.try_next().await? {
             if !each(row) {
                 break;
             }
         }
-        Ok(checkpoint)
+        Ok(build)
     }
 
-    async fn live(&self) -> Result<Checkpoint, sqlx::Error> {
+    async fn live(&self) -> Result<Build, sqlx::Error> {
         let mut connection = self.reads.acquire().await?;
         live(&mut connection).await
     }
@@ -147,22 +147,22 @@ impl Store for SqliteStore {
 
     async fn write(
         &self,
-        from: Checkpoint,
+        from: Build,
         target: Target,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError> {
+    ) -> Result<Build, WriteError> {
         let mut connection = self.writes.lock().await;
         write(&mut connection, from, matches!(target, Target::Live(_)), events, to).await
     }
 
-    async fn begin_build(&self) -> Result<Checkpoint, sqlx::Error> {
+    async fn begin_build(&self) -> Result<Build, sqlx::Error> {
         let generation = sqlx::query_scalar(
             "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
              RETURNING last_generation",
         );
         let generation = generation.fetch_one(&mut *self.writes.lock().await).await?;
-        Ok(Checkpoint { generation, position: Position::START })
+        Ok(Build { generation, position: Position::START })
     }
 
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {
@@ -233,16 +233,16 @@ struct SqliteSwap<'a> {
 
 #[async_trait]
 impl Swap for SqliteSwap<'_> {
-    async fn live(&mut self) -> Result<Checkpoint, sqlx::Error> {
+    async fn live(&mut self) -> Result<Build, sqlx::Error> {
         live(&mut self.connection).await
     }
 
     async fn write(
         &mut self,
-        from: Checkpoint,
+        from: Build,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Checkpoint, WriteError> {
+    ) -> Result<Build, WriteError> {
         write(&mut self.connection, from, false, events, to).await
     }
 

@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::statement::{ManyRows, Query};
 use crate::WriteError;
 use crate::keys::{Change, changes};
-use crate::store::{Checkpoint, position_of, upsert};
+use crate::store::{Build, position_of, upsert};
 
 /// How far a build has come: to its last event, or to a later place that is no event of a key.
 macro_rules! reached {
@@ -30,15 +30,15 @@ macro_rules! reached {
     };
 }
 
-/// The checkpoint of the build that queries read.
-pub(super) async fn live(connection: &mut SqliteConnection) -> Result<Checkpoint, sqlx::Error> {
+/// The build that queries read.
+pub(super) async fn live(connection: &mut SqliteConnection) -> Result<Build, sqlx::Error> {
     const LIVE: &str = concat!(
         "SELECT live_generation, ",
         reached!("projection.live_generation"),
         " FROM projection WHERE name = 'keys'"
     );
     let (generation, position): (i64, i64) = sqlx::query_as(LIVE).fetch_one(connection).await?;
-    Ok(Checkpoint { generation, position: position_of("keys", position)? })
+    Ok(Build { generation, position: position_of("keys", position)? })
 }
 
 static WRITE: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(COLUMNS, statement));
@@ -46,12 +46,12 @@ static WRITE: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(COLUMNS, state
 /// Writes what events do, and how far they bring the build.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
-    from: Checkpoint,
+    from: Build,
     is_live: bool,
     events: &[RecordedEvent],
     to: Position,
-) -> Result<Checkpoint, WriteError> {
-    let mut checkpoint = from;
+) -> Result<Build, WriteError> {
+    let mut build = from;
     if let Some(last) = events.last() {
         let changes = changes(events)?;
         let query = sqlx::query(WRITE.text(changes.len()))
@@ -61,7 +61,7 @@ pub(super) async fn write(
         let query = changes.iter().fold(query, |query, change| bind(change, query));
         match query.execute(&mut *connection).await {
             Ok(written) => match usize::try_from(written.rows_affected()) {
-                Ok(rows) if rows == changes.len() => checkpoint.position = last.position,
+                Ok(rows) if rows == changes.len() => build.position = last.position,
                 Ok(0) => return Err(WriteError::Superseded),
                 Ok(_) | Err(_) => return Err(WriteError::RowsOutOfStep),
             },
@@ -73,17 +73,17 @@ pub(super) async fn write(
             Err(error) => return Err(error.into()),
         }
     }
-    if to > checkpoint.position {
-        mark(connection, checkpoint, is_live, to).await?;
-        checkpoint.position = to;
+    if to > build.position {
+        mark(connection, build, is_live, to).await?;
+        build.position = to;
     }
-    Ok(checkpoint)
+    Ok(build)
 }
 
 /// Notes that the build has come further without an event.
 async fn mark(
     connection: &mut SqliteConnection,
-    from: Checkpoint,
+    from: Build,
     is_live: bool,
     to: Position,
 ) -> Result<(), WriteError> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command};
 use keyledger_projections::ReadTables;
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use keyledger_tlog::Checkpoint;
 use keyledger_tlog::export::Finding;
 use keyledger_tlog::merkle::verify_consistency;
@@ -43,7 +43,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     };
     let (earlier, later) = if one.size <= other.size { (one, other) } else { (other, one) };
     let stores = Stores::from_matches(matches)?;
-    let tree = EventTree::new(&ReadTables::open(&stores.read_url).await?);
+    let tree = LogReader::new(&ReadTables::open(&stores.read_url).await?);
     let held = tree.state().await?.size;
     if later.size > held {
         return no(&format!("The tree holds {held} events, fewer than the {} signed.", later.size));

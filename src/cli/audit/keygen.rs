@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use keyledger_tlog::SigningKey;
+use keyledger_tlog::NoteSigningKey;
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -28,7 +28,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     let (name, path) = (text("name"), text("out"));
     let seed = Zeroizing::new(UnwrapErr(SysRng).random::<[u8; 32]>());
-    let key = SigningKey::from_seed(&name, seed)?;
+    let key = NoteSigningKey::from_seed(&name, seed)?;
     let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
     let mut file = file.with_context(|| format!("the file {path:?} cannot be made"))?;
     let private = key.private_text();

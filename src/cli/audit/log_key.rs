@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches};
-use keyledger_tlog::VerifyingKey;
+use keyledger_tlog::NoteVerifyingKey;
 
 use crate::config;
 
@@ -17,7 +17,7 @@ pub(super) fn arg() -> Arg {
 }
 
 /// The key that is given, or else the public one of the service's.
-pub(super) fn from_matches(matches: &ArgMatches) -> anyhow::Result<VerifyingKey> {
+pub(super) fn from_matches(matches: &ArgMatches) -> anyhow::Result<NoteVerifyingKey> {
     if let Some(text) = matches.get_one::<String>(FLAG) {
         return text.parse().with_context(|| format!("--{FLAG} {text:?} is no public key"));
     }

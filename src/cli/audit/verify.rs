@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyledger_tlog::VerifyingKey;
-use keyledger_tlog::export::{Finding, Report, Verifier};
+use keyledger_tlog::NoteVerifyingKey;
+use keyledger_tlog::export::{ExportVerifier, Finding, Report};
 
 use super::{UNREADABLE, notes};
 use crate::cli::say;
@@ -36,7 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
     let all = |name: &str| matches.get_many::<String>(name).unwrap_or_default();
     let keys = all("key").map(|key| {
-        key.parse::<VerifyingKey>().with_context(|| format!("--key {key:?} is no public key"))
+        key.parse::<NoteVerifyingKey>().with_context(|| format!("--key {key:?} is no public key"))
     });
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
     let mut earlier = Vec::new();
@@ -51,9 +51,10 @@ fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
     let bar = ProgressBar::new(length).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}",
     )?);
-    let continues =
-        |verifier: Verifier, kept: notes::Kept| verifier.continues_note(&kept.text, kept.place);
-    let verifier = earlier.into_iter().fold(Verifier::new(keys), continues);
+    let continues = |verifier: ExportVerifier, kept: notes::Kept| {
+        verifier.continues_note(&kept.text, kept.place)
+    };
+    let verifier = earlier.into_iter().fold(ExportVerifier::new(keys), continues);
     let report = verifier.check(file, |more| bar.inc(u64::try_from(more).unwrap_or(0)));
     bar.finish_and_clear();
     report.with_context(unreadable)

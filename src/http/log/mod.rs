@@ -6,7 +6,7 @@ mod proofs;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use keyledger_projections::log::EventTree;
+use keyledger_projections::log::LogReader;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,7 +18,7 @@ pub struct TreeState {
     /// Who may come in.
     pub gate: Arc<Authenticator>,
     /// The tree.
-    pub tree: EventTree,
+    pub tree: LogReader,
 }
 
 impl FromRef<TreeState> for Arc<Authenticator> {

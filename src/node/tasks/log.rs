@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use keyledger_domain::{Batch, Place, Position, RecordedEvent, chain};
 use keyledger_journal::{JournalReader, ReadError};
-use keyledger_projections::log::{TREE_BATCH, TreeError, TreeWriter};
+use keyledger_projections::log::{LOG_BATCH, LogWriteError, LogWriter};
 use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
 use keyledger_tlog::{CheckpointError, append_note};
 use tokio::sync::Notify;
@@ -30,7 +30,7 @@ enum LogError {
     #[error("the log is written without a lease")]
     NoLease,
     #[error(transparent)]
-    Tree(#[from] TreeError),
+    Tree(#[from] LogWriteError),
     #[error("the checkpoint cannot be signed")]
     Sign(#[from] CheckpointError),
     #[error("the checkpoint cannot be written to its file {}", .0.display())]
@@ -45,15 +45,17 @@ impl LogError {
     /// Whether another attempt may succeed before someone has looked into the cause.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Tree(TreeError::Write(error)) => {
+            Self::Tree(LogWriteError::Write(error)) => {
                 matches!(error, WriteError::Superseded | WriteError::Database(_))
             }
-            Self::Tree(TreeError::Read(error)) => error.is_unavailable(),
+            Self::Tree(LogWriteError::Read(error)) => error.is_unavailable(),
             Self::Events(error) => error.is_passing(),
             Self::Sign(_) | Self::File(..) | Self::Ended => true,
             Self::NoLease
             | Self::Tree(
-                TreeError::Entry { .. } | TreeError::Full(_) | TreeError::NotContinued { .. },
+                LogWriteError::Entry { .. }
+                | LogWriteError::Full(_)
+                | LogWriteError::NotContinued { .. },
             ) => false,
         }
     }
@@ -97,7 +99,7 @@ pub struct LogFollower {
     /// The clock that checkpoints are dated by.
     pub clock: Arc<dyn Clock>,
     /// What writes the log, once it is loaded.
-    pub writer: Option<TreeWriter>,
+    pub writer: Option<LogWriter>,
 }
 
 impl LogFollower {
@@ -114,7 +116,7 @@ impl LogFollower {
         }
     }
 
-    fn loaded(&mut self) -> Result<&mut TreeWriter, LogError> {
+    fn loaded(&mut self) -> Result<&mut LogWriter, LogError> {
         self.writer.as_mut().ok_or(LogError::NoLease)
     }
 
@@ -144,10 +146,10 @@ impl LogFollower {
         journal: &dyn JournalReader,
         epoch: Epoch,
     ) -> Result<(), LogError> {
-        let writer = TreeWriter::load(&self.tables, epoch).await?;
+        let writer = LogWriter::load(&self.tables, epoch).await?;
         let writer = self.writer.insert(writer);
         let events = journal.subscribe(writer.state().position);
-        let mut batches = std::pin::pin!(events.ready_chunks(TREE_BATCH));
+        let mut batches = std::pin::pin!(events.ready_chunks(LOG_BATCH));
         while let Some(deliveries) = batches.next().await {
             let batch = Batch::gather(deliveries);
             let position = writer.state().position;
@@ -170,7 +172,7 @@ impl LogFollower {
 impl Follower for LogFollower {
     fn pace(&self) -> Pace {
         Pace {
-            batch: TREE_BATCH,
+            batch: LOG_BATCH,
             gather: GATHER,
             tick: Some(self.settings.interval),
             ready: ReadyWhen::CaughtUp,
@@ -179,7 +181,7 @@ impl Follower for LogFollower {
 
     async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption> {
         let epoch = epoch.ok_or(LogError::NoLease)?;
-        let writer = TreeWriter::load(&self.tables, epoch).await.map_err(LogError::from)?;
+        let writer = LogWriter::load(&self.tables, epoch).await.map_err(LogError::from)?;
         Ok(self.writer.insert(writer).place())
     }
 

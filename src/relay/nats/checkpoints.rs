@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use keyledger_domain::chain;
 use keyledger_projections::Epoch;
-use keyledger_projections::log::{EventTree, SignedCheckpoint};
-use keyledger_tlog::{Checkpoint, Note, TreeHash, VerifyingKey};
+use keyledger_projections::log::{LogReader, SignedCheckpoint};
+use keyledger_tlog::{Checkpoint, Note, NoteVerifyingKey, TreeHash};
 use tokio::sync::Notify;
 
 use super::outlet::{Outgoing, Outlet};
@@ -30,11 +30,11 @@ pub struct CheckpointSource {
     /// Where they go.
     pub nats: NatsSettings,
     /// Where they are stored.
-    pub tree: EventTree,
+    pub tree: LogReader,
     /// The log's name.
     pub origin: String,
     /// The public keys of those that sign.
-    pub keys: Vec<VerifyingKey>,
+    pub keys: Vec<NoteVerifyingKey>,
     /// Notified when a checkpoint was signed.
     pub signed: Arc<Notify>,
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use keyledger_domain::Position;
 use keyledger_journal::ReadError;
 use keyledger_projections::DatabaseError;
-use keyledger_projections::log::TreeReadError;
+use keyledger_projections::log::LogReadError;
 
 use crate::node::Interruption;
 pub use checkpoints::{CheckpointPublisher, CheckpointSource};
@@ -51,7 +51,7 @@ enum NatsError {
     #[error("the relay is not connected")]
     NotConnected,
     #[error(transparent)]
-    Tree(#[from] TreeReadError),
+    Tree(#[from] LogReadError),
     #[error("the log is shorter than the checkpoint of {0} events that was published last")]
     TreeBehind(u64),
     #[error("the log does not continue the checkpoint of {0} events that was published last")]

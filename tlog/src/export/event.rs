@@ -10,7 +10,7 @@ use keyledger_domain::KeyId;
 use memchr::memmem::Finder;
 use uuid::Uuid;
 
-use super::super::leaf::Fields;
+use super::super::entry::Fields;
 use super::super::{Entry, TreeHash};
 use super::{EVENT, take_number};
 

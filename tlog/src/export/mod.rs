@@ -2,7 +2,7 @@
 //!
 //! A whole export holds every event of the tree, and is checked by building the tree again. A
 //! subset holds some of them, each with a proof that it is in the tree, and shows nothing of the
-//! others. Writer and verifier hold one range of 256 events in memory, whatever the length; the
+//! others. ExportWriter and verifier hold one range of 256 events in memory, whatever the length; the
 //! verifier also remembers how far each stream has come, which takes some 60 bytes a stream.
 
 mod block;
@@ -22,8 +22,8 @@ mod writer;
 pub use finding::Finding;
 pub use header::{Header, Subset};
 pub use placing::Placing;
-pub use verifier::{Report, Verifier};
-pub use writer::{ExportError, Writer};
+pub use verifier::{ExportVerifier, Report};
+pub use writer::{ExportError, ExportWriter};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;

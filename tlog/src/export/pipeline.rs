@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::block::{Block, Cutter, Unexamined};
-use super::verifier::{Report, Verifier};
+use super::verifier::{ExportVerifier, Report};
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -15,7 +15,7 @@ const WAITING: usize = 2;
 /// More threads than these wait for the one that compares.
 const MOST_EXAMINERS: usize = 4;
 
-impl Verifier {
+impl ExportVerifier {
     /// Checks everything that can be read from here. `progress` is told how many bytes more were
     /// read, each time some were.
     ///

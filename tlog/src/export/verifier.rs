@@ -8,12 +8,12 @@ use super::header::Header;
 use super::proven::Proven;
 use super::whole::Whole;
 use super::{TRAILER, take_number, trailer};
-use crate::{Checkpoint, CheckpointError, Note, NoteError, VerifyingKey};
+use crate::{Checkpoint, CheckpointError, Note, NoteError, NoteVerifyingKey};
 
 /// Checks an export that is handed to it piece by piece.
 #[derive(Debug)]
-pub struct Verifier {
-    trusted: Vec<VerifyingKey>,
+pub struct ExportVerifier {
+    trusted: Vec<NoteVerifyingKey>,
     earlier: Vec<Checkpoint>,
     cutter: Cutter,
     line: u64,
@@ -61,11 +61,11 @@ impl Report {
     }
 }
 
-impl Verifier {
+impl ExportVerifier {
     /// Checks against these public keys, of which one must have signed. Without any, the file is
     /// checked against the key that it names itself, which proves nothing against whoever made it.
     #[must_use]
-    pub fn new(trusted: Vec<VerifyingKey>) -> Self {
+    pub fn new(trusted: Vec<NoteVerifyingKey>) -> Self {
         Self {
             trusted,
             earlier: Vec::new(),
@@ -169,7 +169,7 @@ impl Verifier {
     }
 
     fn check_header(&mut self, header: &Header) -> Body {
-        let own: Option<VerifyingKey> = header.public_key.parse().ok();
+        let own: Option<NoteVerifyingKey> = header.public_key.parse().ok();
         if self.trusted.is_empty() {
             self.trusted.extend(own.clone());
         } else if own.is_none_or(|own| did_not_sign(&own, &header.checkpoint)) {
@@ -254,7 +254,7 @@ impl Verifier {
 }
 
 /// Whether a note has no signature of this key, be it right or wrong.
-fn did_not_sign(key: &VerifyingKey, note: &str) -> bool {
+fn did_not_sign(key: &NoteVerifyingKey, note: &str) -> bool {
     let opened = Checkpoint::open(note, std::slice::from_ref(key));
     matches!(
         opened,

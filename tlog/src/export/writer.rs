@@ -9,7 +9,7 @@ use super::trailer;
 
 /// Writes an export to buffers, which whoever calls it empties into a file.
 #[derive(Debug)]
-pub struct Writer {
+pub struct ExportWriter {
     crc32: Hasher,
     whole: bool,
     /// How many events the first line announces; `None` while that line is left blank.
@@ -41,7 +41,7 @@ pub enum ExportError {
     Form(u64),
 }
 
-impl Writer {
+impl ExportWriter {
     /// Begins an export with its first line.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Writer {
     }
 
     /// Begins an export of events that nobody has counted: its first line is left blank, and
-    /// [`Writer::finish`] tells what belongs there.
+    /// [`ExportWriter::finish`] tells what belongs there.
     ///
     /// # Errors
     /// [`ExportError::Json`].

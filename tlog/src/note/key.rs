@@ -69,13 +69,13 @@ pub enum NoteKeyError {
 
 /// What a signature is checked with; the text form is the `vkey` of C2SP.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct VerifyingKey {
+pub struct NoteVerifyingKey {
     name: String,
     fingerprint: Fingerprint,
     public: [u8; 32],
 }
 
-impl VerifyingKey {
+impl NoteVerifyingKey {
     /// The key with this name and these 32 bytes (RFC 8032).
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl VerifyingKey {
     }
 }
 
-impl FromStr for VerifyingKey {
+impl FromStr for NoteVerifyingKey {
     type Err = NoteKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -123,13 +123,13 @@ impl FromStr for VerifyingKey {
     }
 }
 
-impl fmt::Display for VerifyingKey {
+impl fmt::Display for NoteVerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{}+{}", self.name, self.fingerprint, *encode_key(&self.public))
     }
 }
 
-impl fmt::Debug for VerifyingKey {
+impl fmt::Debug for NoteVerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -137,12 +137,12 @@ impl fmt::Debug for VerifyingKey {
 
 /// What checkpoints are signed with; the text form is the `skey` of C2SP. It cannot be cloned or
 /// printed, and its memory is wiped when it is dropped.
-pub struct SigningKey {
+pub struct NoteSigningKey {
     seed: Zeroizing<[u8; 32]>,
-    verifying: VerifyingKey,
+    verifying: NoteVerifyingKey,
 }
 
-impl SigningKey {
+impl NoteSigningKey {
     /// The key with this name that follows from 32 random bytes.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl SigningKey {
     pub fn from_seed(name: &str, seed: Zeroizing<[u8; 32]>) -> Result<Self, NoteKeyError> {
         let pair = pair(&seed).ok_or(NoteKeyError::Seed)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| NoteKeyError::Seed)?;
-        Ok(Self { seed, verifying: VerifyingKey::new(name, public)? })
+        Ok(Self { seed, verifying: NoteVerifyingKey::new(name, public)? })
     }
 
     /// Reads the private text form.
@@ -171,14 +171,14 @@ impl SigningKey {
     /// The private text form, for the one file that it is kept in.
     #[must_use]
     pub fn private_text(&self) -> Zeroizing<String> {
-        let VerifyingKey { name, fingerprint, .. } = &self.verifying;
+        let NoteVerifyingKey { name, fingerprint, .. } = &self.verifying;
         let encoded = encode_key(&self.seed);
         Zeroizing::new(format!("{PRIVATE}{name}+{fingerprint}+{}", *encoded))
     }
 
     /// What its signatures are checked with.
     #[must_use]
-    pub fn verifying_key(&self) -> &VerifyingKey {
+    pub fn verifying_key(&self) -> &NoteVerifyingKey {
         &self.verifying
     }
 
@@ -190,9 +190,9 @@ impl SigningKey {
     }
 }
 
-impl fmt::Debug for SigningKey {
+impl fmt::Debug for NoteSigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SigningKey({}, ..)", self.verifying.id())
+        write!(f, "NoteSigningKey({}, ..)", self.verifying.id())
     }
 }
 

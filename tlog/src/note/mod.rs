@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use key::{Fingerprint, KEY_TYPE, is_name};
-pub use key::{NoteKeyError, SigningKey, VerifyingKey};
+pub use key::{NoteKeyError, NoteSigningKey, NoteVerifyingKey};
 
 /// The longest note that is read, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -78,7 +78,7 @@ impl Note {
     ///
     /// # Errors
     /// [`NoteError::Sign`], and [`NoteError::Signatures`] when there are 64 of them.
-    pub fn sign(&mut self, key: &SigningKey) -> Result<(), NoteError> {
+    pub fn sign(&mut self, key: &NoteSigningKey) -> Result<(), NoteError> {
         let (name, fingerprint) = (key.verifying_key().name(), key.verifying_key().fingerprint());
         let bytes = key.sign(self.text.as_bytes()).ok_or(NoteError::Sign)?.to_vec();
         self.signatures.retain(|other| (&*other.name, other.fingerprint) != (name, fingerprint));
@@ -130,8 +130,8 @@ impl Note {
     /// [`NoteError::UnknownKey`] when none of them has signed.
     pub fn verify<'a>(
         &self,
-        trusted: &'a [VerifyingKey],
-    ) -> Result<Vec<&'a VerifyingKey>, NoteError> {
+        trusted: &'a [NoteVerifyingKey],
+    ) -> Result<Vec<&'a NoteVerifyingKey>, NoteError> {
         let mut signers = Vec::new();
         for signature in &self.signatures {
             for key in trusted {

@@ -14,7 +14,7 @@ const BY_PETER: &str = "\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLL
 const BY_ENOCH: &str = "\u{2014} EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1\
                         aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=\n";
 
-fn key(text: &str) -> VerifyingKey {
+fn key(text: &str) -> NoteVerifyingKey {
     text.parse().unwrap()
 }
 
@@ -22,8 +22,8 @@ fn note(signatures: &[&str]) -> Note {
     Note::parse(&format!("{TEXT}\n{}", signatures.concat())).unwrap()
 }
 
-fn signing_key(name: &str, seed: u8) -> SigningKey {
-    SigningKey::from_seed(name, zeroize::Zeroizing::new([seed; 32])).unwrap()
+fn signing_key(name: &str, seed: u8) -> NoteSigningKey {
+    NoteSigningKey::from_seed(name, zeroize::Zeroizing::new([seed; 32])).unwrap()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn published_keys_are_read_and_written_as_they_are() {
     {
         assert_eq!(key(text).to_string(), text);
     }
-    let private = SigningKey::parse(PETER_PRIVATE).unwrap();
+    let private = NoteSigningKey::parse(PETER_PRIVATE).unwrap();
     assert_eq!(private.verifying_key().to_string(), PETER);
     assert_eq!(*private.private_text(), PETER_PRIVATE);
 }
@@ -42,7 +42,7 @@ fn published_keys_are_read_and_written_as_they_are() {
 fn a_published_signature_is_made_again_and_replaces_itself() {
     let mut note = Note::new(TEXT.to_owned()).unwrap();
     for _ in 0..2 {
-        note.sign(&SigningKey::parse(PETER_PRIVATE).unwrap()).unwrap();
+        note.sign(&NoteSigningKey::parse(PETER_PRIVATE).unwrap()).unwrap();
         assert_eq!(note.to_string(), format!("{TEXT}\n{BY_PETER}"));
     }
 }
@@ -119,7 +119,7 @@ fn no_part_of_a_key_is_a_key() {
     for from in 0..PETER.len() {
         for to in from..=PETER.len() {
             let whole = from == 0 && to == PETER.len();
-            assert_eq!(PETER[from..to].parse::<VerifyingKey>().is_ok(), whole);
+            assert_eq!(PETER[from..to].parse::<NoteVerifyingKey>().is_ok(), whole);
         }
     }
     for text in [PETER, PETER_PRIVATE] {
@@ -127,25 +127,25 @@ fn no_part_of_a_key_is_a_key() {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] += 1;
             let changed = String::from_utf8(bytes).unwrap();
-            assert!(changed.parse::<VerifyingKey>().is_err(), "{changed}");
-            assert!(SigningKey::parse(&changed).is_err(), "{changed}");
+            assert!(changed.parse::<NoteVerifyingKey>().is_err(), "{changed}");
+            assert!(NoteSigningKey::parse(&changed).is_err(), "{changed}");
         }
     }
     // The wrong length, and another type, each with fitting hex digits.
     let longer = "PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==";
     let typed = "PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
     for wrong in [longer, typed, &PETER.replace("c74f20a3", "C74F20A3")] {
-        assert!(wrong.parse::<VerifyingKey>().is_err(), "{wrong}");
+        assert!(wrong.parse::<NoteVerifyingKey>().is_err(), "{wrong}");
     }
     for name in ["", "a b", "a+b", "a\nb", "a\u{a0}b", &"x".repeat(256)] {
-        assert_eq!(VerifyingKey::new(name, [0; 32]), Err(NoteKeyError::Name), "{name:?}");
+        assert_eq!(NoteVerifyingKey::new(name, [0; 32]), Err(NoteKeyError::Name), "{name:?}");
     }
 }
 
 #[test]
 fn a_private_key_cannot_be_debug_printed() {
-    let key = SigningKey::parse(PETER_PRIVATE).unwrap();
-    assert_eq!(format!("{key:?}"), "SigningKey(PeterNeumann+c74f20a3, ..)");
+    let key = NoteSigningKey::parse(PETER_PRIVATE).unwrap();
+    assert_eq!(format!("{key:?}"), "NoteSigningKey(PeterNeumann+c74f20a3, ..)");
 }
 
 proptest! {
@@ -166,6 +166,6 @@ proptest! {
     #[test]
     fn no_text_makes_reading_panic(text in "(?s).*") {
         let _ = Note::parse(&text);
-        let _ = text.parse::<VerifyingKey>();
+        let _ = text.parse::<NoteVerifyingKey>();
     }
 }

@@ -8,9 +8,9 @@ use keyledger_domain::{
     CommandId, DisplayPrefix, KeyHash, KeyId, KeyName, Metadata, Position, Reason, RecordedEvent,
     Revision, Timestamp, UserId,
 };
-use keyledger_tlog::export::{Header, RANGE, Subset, Writer};
+use keyledger_tlog::export::{ExportWriter, Header, RANGE, Subset};
 use keyledger_tlog::merkle::{Frontier, Node, Plan, root_of};
-use keyledger_tlog::{Checkpoint, Entry, SigningKey, TreeHash, VerifyingKey};
+use keyledger_tlog::{Checkpoint, Entry, NoteSigningKey, NoteVerifyingKey, TreeHash};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -20,11 +20,11 @@ pub(crate) const ORIGIN: &str = "keys.example.com/production";
 const NAMES: [&str; 5] =
     ["ci bot", "\"key_hash\":\"00\"", "clé à molette 🔑", "back\\slash/", "{\"index\":3}"];
 
-pub(crate) fn signing_key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(ORIGIN, [seed; 32].into()).unwrap()
+pub(crate) fn signing_key(seed: u8) -> NoteSigningKey {
+    NoteSigningKey::from_seed(ORIGIN, [seed; 32].into()).unwrap()
 }
 
-pub(crate) fn public_key() -> VerifyingKey {
+pub(crate) fn public_key() -> NoteVerifyingKey {
     signing_key(1).verifying_key().clone()
 }
 
@@ -108,7 +108,7 @@ impl History {
     pub(crate) fn whole(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let header = self.header(None, self.entries.len());
-        let mut writer = Writer::begin(&header, &mut out).unwrap();
+        let mut writer = ExportWriter::begin(&header, &mut out).unwrap();
         let range = usize::try_from(RANGE).unwrap();
         let mut events = (0..).zip(self.entries.iter().zip(&self.leaves));
         for (number, leaves) in (0..).zip(self.leaves.chunks(range)) {
@@ -127,7 +127,7 @@ impl History {
         let chosen: Vec<usize> =
             (0..self.events.len()).filter(|at| fits(&self.events[*at])).collect();
         let header = self.header(Some(subset), 0);
-        let mut writer = Writer::begin_uncounted(header, &mut out).unwrap();
+        let mut writer = ExportWriter::begin_uncounted(header, &mut out).unwrap();
         for at in chosen {
             let (index, size) =
                 (u64::try_from(at).unwrap(), u64::try_from(self.leaves.len()).unwrap());

@@ -1,7 +1,7 @@
 //! Every way of tampering is found, and named.
 
-use keyledger_tlog::export::{Finding, Report, Subset, Verifier};
-use keyledger_tlog::{Checkpoint, NoteError, SigningKey, TreeHash};
+use keyledger_tlog::export::{ExportVerifier, Finding, Report, Subset};
+use keyledger_tlog::{Checkpoint, NoteError, NoteSigningKey, TreeHash};
 use proptest::prelude::*;
 
 use crate::history::{History, ORIGIN, public_key, signing_key};
@@ -42,10 +42,10 @@ impl File {
 }
 
 pub(crate) fn check(export: &[u8]) -> Report {
-    let mut verifier = Verifier::new(vec![public_key()]);
+    let mut verifier = ExportVerifier::new(vec![public_key()]);
     verifier.feed(export);
     let report = verifier.finish();
-    let at_once = Verifier::new(vec![public_key()]).check(export, |_| ()).unwrap();
+    let at_once = ExportVerifier::new(vec![public_key()]).check(export, |_| ()).unwrap();
     assert_eq!(at_once.findings, report.findings);
     report
 }
@@ -89,12 +89,13 @@ fn a_good_export_of_any_length_is_found_to_be_good() {
 fn it_does_not_matter_in_which_pieces_a_file_is_handed_over() {
     let export = History::generate(3, 300).whole();
     for length in [1, 7, 1_000, 65_536] {
-        let mut verifier = Verifier::new(vec![public_key()]);
+        let mut verifier = ExportVerifier::new(vec![public_key()]);
         export.chunks(length).for_each(|piece| verifier.feed(piece));
         assert!(verifier.finish().is_good(), "{length}");
     }
     let mut read = 0;
-    let report = Verifier::new(vec![public_key()]).check(&*export, |more| read += more).unwrap();
+    let report =
+        ExportVerifier::new(vec![public_key()]).check(&*export, |more| read += more).unwrap();
     assert!(report.is_good());
     assert_eq!(read, export.len());
 }
@@ -247,7 +248,7 @@ fn whoever_signs_a_false_history_is_found_by_an_earlier_checkpoint() {
     let history = history();
     let earlier = [0, 1, 256, 300, 512, 699, 700].map(|size| history.checkpoint(size));
     let against = |export: &[u8], earlier: &[Checkpoint]| {
-        let mut verifier = Verifier::new(vec![public_key()]).continues(earlier.to_vec());
+        let mut verifier = ExportVerifier::new(vec![public_key()]).continues(earlier.to_vec());
         verifier.feed(export);
         verifier.finish().findings
     };
@@ -276,15 +277,15 @@ fn what_signed_the_checkpoint_is_told() {
     let bad = Finding::BadSignature { key: id.clone() };
     let announced = Finding::AlteredHeader { part: "the number of events" };
     assert_eq!(found, [bad, announced, Finding::MissingEvents { from: 700, to: 700 }]);
-    let other = SigningKey::from_seed(ORIGIN, [9; 32].into()).unwrap();
-    let mut verifier = Verifier::new(vec![other.verifying_key().clone()]);
+    let other = NoteSigningKey::from_seed(ORIGIN, [9; 32].into()).unwrap();
+    let mut verifier = ExportVerifier::new(vec![other.verifying_key().clone()]);
     verifier.feed(&good.bytes());
     assert_eq!(verifier.finish().findings, [Finding::UnknownKey { keys: id }]);
     let mut file = good.clone();
     file.replace(0, &public_key().to_string(), &other.verifying_key().to_string());
     assert_eq!(findings(&file.sealed()), [Finding::AlteredHeader { part: "the public key" }]);
     // Without a key from elsewhere a file is believed whoever signed it.
-    let mut verifier = Verifier::new(Vec::new());
+    let mut verifier = ExportVerifier::new(Vec::new());
     verifier.feed(&good.bytes());
     assert!(verifier.finish().is_good());
 }
@@ -300,7 +301,7 @@ fn a_checkpoint_that_two_keys_signed_is_believed_by_who_trusts_either() {
     let mut file = File::of(&history.whole());
     file.0[0] = serde_json::to_string(&header).unwrap() + "\n";
     for trusted in [&old, &new] {
-        let mut verifier = Verifier::new(vec![trusted.verifying_key().clone()]);
+        let mut verifier = ExportVerifier::new(vec![trusted.verifying_key().clone()]);
         verifier.feed(&file.clone().sealed().bytes());
         assert_eq!(verifier.finish().findings, []);
     }

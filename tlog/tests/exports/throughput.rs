@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use keyledger_tlog::export::Verifier;
+use keyledger_tlog::export::ExportVerifier;
 use sha2::{Digest, Sha256};
 
 use crate::history::{History, public_key};
@@ -33,7 +33,7 @@ fn checking_takes_little_longer_than_hashing_the_file() {
         let mut digest = Sha256::new();
         let hashing = read(&path, |piece| digest.update(piece));
         let begun = Instant::now();
-        let verifier = Verifier::new(vec![public_key()]);
+        let verifier = ExportVerifier::new(vec![public_key()]);
         let report = verifier.check(File::open(&path).unwrap(), |_| ()).unwrap();
         let checking = begun.elapsed();
         assert!(report.is_good());

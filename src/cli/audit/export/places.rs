@@ -6,7 +6,7 @@ use anyhow::ensure;
 use futures::StreamExt;
 use keyledger_domain::Delivery;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_projections::log::{EventTree, Walk};
+use keyledger_projections::log::{LeafWalk, LogReader};
 use keyledger_tlog::export::Placing;
 use keyledger_tlog::{Entry, TreeHash};
 
@@ -21,7 +21,7 @@ const MOST_UNKNOWN: usize = 10_000;
 /// has the event: so one that was taken out or moved does not make all after it look altered.
 pub(super) struct Places {
     events: Subscription,
-    tree: EventTree,
+    tree: LogReader,
     size: u64,
     /// How far in the journal the tree has come.
     position: Position,
@@ -32,7 +32,7 @@ pub(super) struct Places {
     unknown: Vec<(RecordedEvent, Entry)>,
     ready: VecDeque<Placed>,
     has_ended: bool,
-    walk: Walk,
+    walk: LeafWalk,
 }
 
 /// An event and its place.
@@ -47,7 +47,7 @@ pub(super) struct Placed {
 impl Places {
     pub(super) async fn new(
         journal: &dyn JournalReader,
-        tree: &EventTree,
+        tree: &LogReader,
         size: u64,
     ) -> anyhow::Result<Self> {
         let position = tree.state().await?.position;
@@ -69,7 +69,7 @@ impl Places {
     /// otherwise it takes all others to tell their places.
     pub(super) async fn of_key(
         journal: &dyn JournalReader,
-        tree: &EventTree,
+        tree: &LogReader,
         size: u64,
         key_id: KeyId,
     ) -> anyhow::Result<Self> {

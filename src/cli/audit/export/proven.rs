@@ -7,9 +7,9 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use keyledger_domain::EventFilter;
 use keyledger_projections::ReadTables;
-use keyledger_projections::log::{EventTree, Walk};
-use keyledger_tlog::export::{Header, RANGE, Writer};
-use keyledger_tlog::{Checkpoint, VerifyingKey};
+use keyledger_projections::log::{LeafWalk, LogReader};
+use keyledger_tlog::export::{ExportWriter, Header, RANGE};
+use keyledger_tlog::{Checkpoint, NoteVerifyingKey};
 
 use super::places::{Placed, Places};
 use super::selection::subset;
@@ -24,12 +24,12 @@ const PIECE: usize = 256 * 1024;
 /// the checkpoint has.
 pub(super) async fn write(
     stores: &Stores,
-    public: &VerifyingKey,
+    public: &NoteVerifyingKey,
     wanted: EventFilter,
     path: &str,
 ) -> anyhow::Result<(u64, u64)> {
     let journal = journal::open_reader(&stores.journal_url).await?;
-    let tree = EventTree::new(&ReadTables::open(&stores.read_url).await?);
+    let tree = LogReader::new(&ReadTables::open(&stores.read_url).await?);
     let Some(signed) = tree.last_signed().await? else {
         bail!("no checkpoint was signed yet: run the service with KEYLEDGER_AUDIT_KEY first");
     };
@@ -40,9 +40,9 @@ pub(super) async fn write(
     let header = Header::new(checkpoint.origin, subset, public.to_string(), signed.note, size);
     let mut out = Vec::new();
     let writer = if is_whole {
-        Writer::begin(&header, &mut out)?
+        ExportWriter::begin(&header, &mut out)?
     } else {
-        Writer::begin_uncounted(header, &mut out)?
+        ExportWriter::begin_uncounted(header, &mut out)?
     };
     let events = match wanted.key_id {
         None => Places::new(&*journal, &tree, size).await?,
@@ -58,9 +58,9 @@ struct Export {
     wanted: EventFilter,
     size: u64,
     is_whole: bool,
-    walk: Walk,
+    walk: LeafWalk,
     bar: ProgressBar,
-    writer: Writer,
+    writer: ExportWriter,
     /// The range whose line comes next.
     range: u64,
     out: Vec<u8>,
