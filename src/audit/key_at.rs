@@ -1,25 +1,24 @@
-//! What a key was at a moment.
+//! The state of a key at a moment.
 
 use futures::StreamExt;
-use keyledger_domain::Delivery;
 use keyledger_domain::key::{Corrupt, KeyThen, Moment, Reasoning};
-use keyledger_domain::{KeyId, Position, RecordedEvent, Timestamp};
-
-use super::broken_off;
+use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent, Timestamp};
 use keyledger_journal::{JournalReader, ReadError};
 
-/// Why nothing can be said of a key.
+use super::broken_off;
+
+/// Why the state of a key cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyAtError {
-    /// The journal.
+    /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The key's events.
+    /// The rules do not allow this sequence of events.
     #[error("the events of the key contradict each other")]
     Corrupt(#[from] Corrupt),
 }
 
-/// What a key was at a moment, or is now; `None` for a key that never was.
+/// The state of a key at a moment, or now if there is none; `None` if the key was never created.
 ///
 /// # Errors
 /// Every variant of [`KeyAtError`].
@@ -34,7 +33,7 @@ pub async fn key_at(
         return Ok(None);
     }
     let position = match moment {
-        // Whatever a clock says, what has been written has happened.
+        // All recorded events count, even one that is dated later than `now` by another clock.
         None => return Ok(Some(KeyThen::new((&history, &[]), now)?)),
         Some(Moment::Time(time)) => {
             return Ok(Some(KeyThen::new(Moment::Time(time).divide(&history), time)?));
@@ -45,14 +44,15 @@ pub async fn key_at(
     let last = past.last().map_or(now, |last| last.event.occurred_at());
     let then = KeyThen::new((past, future), last)?;
     if let (Reasoning::InUse { until: Some(expiry), .. }, Some(last)) = (then.reason, past.last()) {
+        // The key may have expired after its last event and before the position.
         let time = time_at(journal, last, position, expiry).await?;
         return Ok(Some(KeyThen::new((past, future), time)?));
     }
     Ok(Some(then))
 }
 
-/// When it is at a position: the latest time among the events up to it, from this one on. What is
-/// past `enough` makes no difference.
+/// The time at a position: the latest time among the events from `from` to there. Stops reading at a
+/// time of `enough` or later, which already decides whether the key has expired.
 async fn time_at(
     journal: &dyn JournalReader,
     from: &RecordedEvent,

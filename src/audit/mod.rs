@@ -1,22 +1,23 @@
-//! Reads the journal for auditors: the events in order, in pages or as they come, and what a key
-//! was at a moment.
+//! Reads the journal for auditors: its events in pages or as a stream, and the state of a key at an
+//! earlier moment.
 
 mod key_at;
 mod page;
 
+use std::sync::Arc;
+
 use futures::{FutureExt, StreamExt, stream};
-use keyledger_domain::Delivery;
-use keyledger_domain::{EventFilter, Position};
+use keyledger_domain::{Delivery, EventFilter, Position};
+use keyledger_journal::{JournalReader, ReadError, Subscription};
 
 pub use key_at::{KeyAtError, key_at};
-use keyledger_journal::{JournalReader, ReadError, Subscription};
-pub use page::{Page, page};
+pub use page::{JournalPage, page};
 
-/// All events after a position that a filter may fit, in journal order, and a caught-up mark after
-/// those that are there now. The events of one key are read from its own stream, and end with the
-/// mark.
+/// The events after a position that may match a filter, in journal order, with
+/// [`Delivery::CaughtUp`] after those that exist now. If the filter names a key, only that key's
+/// stream is read, and the subscription ends with [`Delivery::CaughtUp`].
 pub fn deliveries(
-    journal: std::sync::Arc<dyn JournalReader>,
+    journal: Arc<dyn JournalReader>,
     filter: &EventFilter,
     after: Position,
 ) -> Subscription {
@@ -37,7 +38,7 @@ pub fn deliveries(
     read.into_stream().flat_map(stream::iter).boxed()
 }
 
-/// The error of a subscription that ended before its reader had all that it was promised.
+/// The error of a subscription that ended before it had delivered all that its reader needs.
 #[must_use]
 pub fn broken_off() -> ReadError {
     ReadError::Unavailable("the subscription to the journal has ended".into())

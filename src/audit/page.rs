@@ -1,50 +1,50 @@
 //! Events in pages.
 
 use futures::StreamExt;
-use keyledger_domain::Delivery;
-use keyledger_domain::{EventFilter, Position, RecordedEvent};
+use keyledger_domain::{Delivery, EventFilter, Position, RecordedEvent};
+use keyledger_journal::{ReadError, Subscription};
 
 use super::broken_off;
-use keyledger_journal::{ReadError, Subscription};
 
 /// A page of events.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Page {
-    /// In journal order.
+pub struct JournalPage {
+    /// The events, in journal order.
     pub events: Vec<RecordedEvent>,
-    /// The position after which the next page begins; `None` if there is nothing more.
+    /// The position after which the next page begins; `None` if this is the last page.
     pub next_after: Option<Position>,
 }
 
-/// The next events that a filter fits, `limit` at most. Where few events fit, the page ends once so
-/// many have been looked through, so that each page takes a bounded time.
+/// Reads the next events that match a filter, at most `limit`. A page also ends after `scan_limit`
+/// events, matching or not, so that the time for a page is bounded.
 ///
 /// # Errors
-/// As the deliveries, and [`ReadError::Unavailable`] when they end before their caught-up mark.
+/// The error of a delivery, and [`ReadError::Unavailable`] if the deliveries end before
+/// [`Delivery::CaughtUp`].
 pub async fn page(
     mut deliveries: Subscription,
     filter: &EventFilter,
     limit: usize,
-    look_through: usize,
-) -> Result<Page, ReadError> {
+    scan_limit: usize,
+) -> Result<JournalPage, ReadError> {
     let mut events: Vec<RecordedEvent> = Vec::new();
-    let mut seen = 0_usize;
+    let mut scanned = 0_usize;
     while let Some(delivery) = deliveries.next().await {
         let event = match delivery? {
-            Delivery::CaughtUp(_) => return Ok(Page { events, next_after: None }),
+            Delivery::CaughtUp(_) => return Ok(JournalPage { events, next_after: None }),
             Delivery::Event(event) => event,
         };
         let position = event.position;
         if filter.fits(&event) {
             if events.len() == limit {
                 let next_after = events.last().map(|last| last.position);
-                return Ok(Page { events, next_after });
+                return Ok(JournalPage { events, next_after });
             }
             events.push(event);
         }
-        seen += 1;
-        if seen == look_through {
-            return Ok(Page { events, next_after: Some(position) });
+        scanned += 1;
+        if scanned == scan_limit {
+            return Ok(JournalPage { events, next_after: Some(position) });
         }
     }
     Err(broken_off())
@@ -53,22 +53,20 @@ pub async fn page(
 #[cfg(test)]
 mod tests {
     use futures::stream;
-    use keyledger_domain::{EventId, Revision, decode};
+    use keyledger_domain::Revision;
+    use keyledger_journal::testing::{created, new_key};
 
     use super::*;
 
-    /// Creations at these positions.
+    /// Creations of keys at these positions.
     fn events(positions: impl IntoIterator<Item = u64>) -> Vec<RecordedEvent> {
-        let stored: serde_json::Value =
-            serde_json::from_str(include_str!("../../domain/golden/key_created.v1.json")).unwrap();
-        let part = |name: &str| stored[name].to_string().into_bytes();
-        let (event, metadata) = decode("KeyCreated", &part("data"), &part("metadata")).unwrap();
+        let new = created(new_key());
         let at = |position: u64| RecordedEvent {
             position: position.try_into().unwrap(),
             revision: Revision::FIRST,
-            id: EventId::from_uuid(uuid::Uuid::nil()),
-            event: event.clone(),
-            metadata: metadata.clone(),
+            id: new.id,
+            event: new.event.clone(),
+            metadata: new.metadata.clone(),
         };
         positions.into_iter().map(at).collect()
     }
@@ -77,17 +75,17 @@ mod tests {
         events(positions).into_iter().map(Delivery::Event).map(Ok).collect()
     }
 
-    fn level() -> Result<Delivery, ReadError> {
+    fn caught_up() -> Result<Delivery, ReadError> {
         Ok(Delivery::CaughtUp(Position::START))
     }
 
     async fn cut(
         deliveries: Vec<Result<Delivery, ReadError>>,
         limit: usize,
-        look_through: usize,
+        scan_limit: usize,
         filter: EventFilter,
     ) -> Result<(Vec<u64>, Option<u64>), ReadError> {
-        let page = page(stream::iter(deliveries).boxed(), &filter, limit, look_through).await?;
+        let page = page(stream::iter(deliveries).boxed(), &filter, limit, scan_limit).await?;
         let positions = page.events.iter().map(|event| event.position.as_u64()).collect();
         Ok((positions, page.next_after.map(Position::as_u64)))
     }
@@ -98,10 +96,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_followed_by_another_only_if_there_is_more() {
-        let three = || deliveries([1, 4, 9]).into_iter().chain([level()]).collect();
+        let three = || deliveries([1, 4, 9]).into_iter().chain([caught_up()]).collect();
         assert_eq!(cut(three(), 2, 99, all()).await.unwrap(), (vec![1, 4], Some(4)));
         assert_eq!(cut(three(), 3, 99, all()).await.unwrap(), (vec![1, 4, 9], None));
-        assert_eq!(cut(vec![level()], 3, 99, all()).await.unwrap(), (vec![], None));
+        assert_eq!(cut(vec![caught_up()], 3, 99, all()).await.unwrap(), (vec![], None));
     }
 
     #[tokio::test]

@@ -1,22 +1,22 @@
-//! `keyledger copy-journal`: one journal into another, to move from one database to the next.
+//! `keyledger copy-journal`: copies a journal to another database.
 
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::Position;
+use keyledger_journal::{self as journal, copy};
 
 use super::say;
 use crate::config::{Group, args};
-use keyledger_journal::{self as journal, copy};
 
 pub(super) fn command() -> Command {
     let url = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).help(help).value_name("URL").action(ArgAction::Set).required(true)
     };
     Command::new("copy-journal")
-        .about("Copy all events of one journal into another; go on where it was broken off")
-        .arg(url("from", "The journal that is copied, of a service that does not run"))
-        .arg(url("to", "The journal that gets the events: empty, or begun by this command"))
+        .about("Copy all events of one journal into another, or continue an interrupted copy")
+        .arg(url("from", "The journal to copy; its service must be stopped"))
+        .arg(url("to", "The journal to copy to: empty, or an interrupted copy of the same journal"))
         .args(args(&[Group::Logging]))
 }
 
@@ -40,7 +40,8 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     bar.finish();
     if copied != wanted {
         bail!(
-            "the journals differ: {} events {} and {} events {}; did someone write meanwhile?",
+            "the journals differ: {} events with SHA-256 {} in the source, {} events with {} in the \
+             target; was one of them written to during the copy?",
             wanted.events,
             hex(&wanted.hash),
             copied.events,
@@ -53,7 +54,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::AuditState;
 use super::query::{EventsQuery, Form};
-use crate::audit::{self, Page};
+use crate::audit::{self, JournalPage};
 use crate::http::caller::Auditor;
 use crate::http::event::AuditEvent;
 use crate::http::openapi::{AuditProblems, QueryProblems};
@@ -124,8 +124,8 @@ struct EventPage {
     next_after: Option<u64>,
 }
 
-impl From<Page> for EventPage {
-    fn from(page: Page) -> Self {
+impl From<JournalPage> for EventPage {
+    fn from(page: JournalPage) -> Self {
         Self {
             success: true,
             events: page.events.into_iter().map(AuditEvent::from).collect(),
