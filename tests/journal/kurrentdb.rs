@@ -59,7 +59,7 @@ mod on_any_server {
     crate::journal::contract::contract!(super::Kurrent::new());
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_suite_runs_alone_on_a_server_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -126,7 +126,7 @@ async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Posit
     begun.elapsed()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_leader_that_dies_is_left_for_the_next() {
     let database = Database::default();
     let mut leader = Server::serve(&database, 0);
@@ -153,7 +153,7 @@ async fn a_leader_that_dies_is_left_for_the_next() {
     assert_eq!(database.key_events(), (written.len(), written.len()));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_server_that_has_restarted_is_found_again() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -184,7 +184,7 @@ async fn a_server_that_has_restarted_is_found_again() {
     assert_eq!(database.key_events(), (2, 2));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
     for fault in [SubscriptionFault::Error, SubscriptionFault::End, SubscriptionFault::Silent] {
         let server = Server::start();
@@ -211,7 +211,7 @@ async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     let server = Server::start();
     let journal = journal::open(&server.url()).await.unwrap();
@@ -225,7 +225,7 @@ async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_append_whose_outcome_is_unknown_is_written_once() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -249,7 +249,7 @@ async fn an_append_whose_outcome_is_unknown_is_written_once() {
     assert_eq!(database.key_events(), (9, 9));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_an_operator_has_deleted_stops_no_reader() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -274,7 +274,7 @@ async fn what_an_operator_has_deleted_stops_no_reader() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -290,7 +290,7 @@ async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     // The stand-in leaves it to the client to choose a provider of cryptography for the process.
     let plain = Server::start();
@@ -308,7 +308,7 @@ async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     assert!(matches!(opened, Err(OpenError::Unavailable { .. })), "its certificate is not trusted");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn credentials_may_have_any_characters() {
     let server = Server::start();
     let address = server.address();
@@ -319,7 +319,7 @@ async fn credentials_may_have_any_characters() {
     assert_eq!(server.authorization(), Some(expected));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_server_that_is_not_there_is_told_without_the_password() {
     for url in ["esdb://ann:hidden@127.0.0.1:1?tls=false", "kurrentdb://ann:hidden@:x?tls=maybe"] {
         let error = journal::open(url).await.unwrap_err();

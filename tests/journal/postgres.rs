@@ -45,7 +45,7 @@ async fn tamper(url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(statement).execute(&mut connection).await.map(drop)
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_database_itself_refuses_changes() {
     let stand = Database::default();
     create(&*stand.open().await).await;
@@ -54,7 +54,7 @@ async fn the_database_itself_refuses_changes() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
@@ -79,7 +79,7 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn of_many_processes_that_expect_the_same_one_wins() {
     let stand = Database::default();
     let journals = join_all((0..4).map(|_| stand.open())).await;
@@ -97,7 +97,7 @@ async fn of_many_processes_that_expect_the_same_one_wins() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     let server = Arc::new(Postgres::start());
     let url = server.database().await;
@@ -138,7 +138,7 @@ async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn subscriptions_outlive_the_connections_that_the_database_closes() {
     let stand = Database::default();
     let journal = stand.open().await;
@@ -161,7 +161,7 @@ async fn subscriptions_outlive_the_connections_that_the_database_closes() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_database_is_refused_without_telling_the_password() {
     for url in ["postgres://ann:hidden@[", "postgres://ann:hidden@127.0.0.1:1/none"] {
         let error = journal::open(url).await.unwrap_err();

@@ -43,7 +43,7 @@ impl Stand for Sqlite {
 
 contract!(Sqlite::new());
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_second_writer_is_refused() {
     let stand = Sqlite::new();
     let journal = stand.open().await;
@@ -54,7 +54,7 @@ async fn a_second_writer_is_refused() {
     create(&*stand.open().await).await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_file_is_refused() {
     for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://x?mode=memory"] {
         let opened = journal::open(url).await;
@@ -75,7 +75,7 @@ async fn what_is_no_file_is_refused() {
     assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_file_itself_refuses_changes() {
     let stand = Sqlite::new();
     create(&*stand.open().await).await;
@@ -83,7 +83,7 @@ async fn the_file_itself_refuses_changes() {
     assert!(stand.tamper("DELETE FROM events").await.is_err());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
@@ -111,7 +111,7 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
     let stand = Sqlite::new();
     let journal = stand.open().await;
@@ -136,7 +136,7 @@ async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
     assert_eq!(event.position, appended.position);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_waiting_append_is_written_though_its_caller_has_gone() {
     let stand = Sqlite::new();
     let journal = stand.open().await;

@@ -10,13 +10,12 @@ use keyledger_test_servers::nats::{Nats, Version};
 use tempfile::TempDir;
 
 use super::publishing::published;
-use super::{Log, checkpoints_in, signed};
-use crate::cluster::nodes::latest;
-use crate::support::{Service, Setup};
+use crate::support::log::{Log, checkpoints_in, signed};
+use crate::support::{Service, Setup, latest};
 
 const SIGNS: &str = "this node keeps the tree";
 
-/// Nodes that sign the same log, and all that they ever wrote.
+/// Nodes that sign the same log, and the folders of all that there ever were.
 struct Nodes {
     log: Log,
     nats: Nats,
@@ -46,7 +45,7 @@ impl Nodes {
         self.running.push(node);
     }
 
-    /// A key, created by each node in turn.
+    /// Creates this many keys, on each node in turn.
     async fn create(&mut self, count: usize) {
         for number in 0..count {
             self.running[number % self.running.len()].user("ann").create("k").await;
@@ -54,18 +53,18 @@ impl Nodes {
         }
     }
 
-    /// Waits until all is signed, as this node tells.
+    /// Waits until this node tells of a checkpoint that includes every event.
     async fn signed(&self, node: usize) {
         signed(&self.running[node], self.created).await;
     }
 
-    /// Which of them signs.
+    /// Which node was the last to say that it signs.
     fn signer(&self) -> usize {
         latest(&self.running, SIGNS)
     }
 
-    /// No two notes of a size have two roots, all are roots of the one tree, and what was published
-    /// is in order. Tells how often each size was signed.
+    /// Checks that all notes of one size have one root, that this is the root of the stored tree, and
+    /// that notes were published in order. Tells how often each size was signed.
     async fn assert_one_history(&self) -> BTreeMap<u64, usize> {
         let key = [self.log.key.parse().unwrap()];
         let notes = self.folders.iter().flat_map(|folder| checkpoints_in(folder.path()));
@@ -90,7 +89,7 @@ impl Nodes {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn of_two_nodes_one_signs_and_each_size_once() {
     let mut nodes = Nodes::start(2, "5s").await;
     for _ in 0..3 {
@@ -104,7 +103,7 @@ async fn of_two_nodes_one_signs_and_each_size_once() {
     assert_eq!(signing.count(), 1, "the other one signs nothing");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
     let mut nodes = Nodes::start(2, "500ms").await;
     let mut signing = 0;
@@ -112,7 +111,7 @@ async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
         nodes.create(10).await;
         let signer = nodes.signer();
         signing += usize::from(nodes.running[signer].output().contains(SIGNS));
-        // In the midst of its work: of what was created nothing has to be signed yet.
+        // At a moment when what was created may be signed or not.
         nodes.running.remove(signer).kill();
         nodes.create(10).await;
         nodes.signed(0).await;
@@ -122,7 +121,7 @@ async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
     nodes.assert_one_history().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_signer_that_was_paused_signs_nothing_in_the_term_of_another() {
     let mut nodes = Nodes::start(2, "300ms").await;
     for _ in 0..4 {

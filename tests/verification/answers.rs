@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{create, gateway, introspect, key, verdict, verify};
-use crate::support::{Client, Service, Setup};
+use crate::support::{Client, Service, Setup, assert_problem, assert_status};
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_good_key_is_told_with_whose_it_is() {
     let service = Service::start().ready().await;
     let (ann, gateway) = (service.user("ann"), gateway(&service));
@@ -13,7 +13,7 @@ async fn a_good_key_is_told_with_whose_it_is() {
     let shown = ann.get(&format!("/keys/{}", key.id)).await.json()["key"].clone();
 
     let answer = verify(&gateway, &key.secret).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let expected = json!({
         "valid": true,
@@ -50,7 +50,8 @@ async fn a_good_key_is_told_with_whose_it_is() {
             [("GET", "/auth"), ("POST", "/auth/"), ("DELETE", "/auth/v1/things?x")]
         {
             let answer = gateway.with(header, &value).send(method, path, None).await;
-            assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{method} {path}");
+            assert_status!(answer, 200, "{method} {path}");
+            assert_eq!(answer.text.as_str(), "", "{method} {path}");
             let told = |name: &str| answer.header(name).unwrap().to_owned();
             assert_eq!(told("x-key-id"), key.id);
             assert_eq!(told("x-user-id"), "ann");
@@ -62,11 +63,11 @@ async fn a_good_key_is_told_with_whose_it_is() {
 
 async fn is_refused(gateway: &Client, secret: &str, code: &str) {
     let answer = verify(gateway, secret).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     assert_eq!(answer.json(), json!({"valid": false, "code": code}), "{secret:.80}");
     assert_eq!(introspect(gateway, secret).await.json(), json!({"active": false}));
     let answer = gateway.with("x-api-key", secret).get("/auth").await;
-    assert_eq!(answer.status, 401);
+    answer.expect_status(401);
     assert_eq!(
         answer.header("www-authenticate"),
         Some("Bearer realm=\"api\", error=\"invalid_token\"")
@@ -75,7 +76,7 @@ async fn is_refused(gateway: &Client, secret: &str, code: &str) {
     assert!(answer.header("x-key-id").is_none());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_that_is_not_good_is_refused_with_the_reason() {
     let service = Service::start().ready().await;
     let (ann, gateway) = (service.user("ann"), gateway(&service));
@@ -91,7 +92,7 @@ async fn a_key_that_is_not_good_is_refused_with_the_reason() {
     is_refused(&gateway, &revoked.secret, "NOT_FOUND").await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_key_is_not_found() {
     let service = Service::start().ready().await;
     let gateway = gateway(&service);
@@ -118,14 +119,14 @@ async fn what_is_no_key_is_not_found() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_node_that_starts_again_knows_all_keys() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");
     let (good, revoked, deleted) = (key(&service).await, key(&service).await, key(&service).await);
     ann.delete(&format!("/keys/{}", revoked.id)).await;
     ann.delete(&format!("/keys/{}/permanent", deleted.id)).await;
-    let folder = service.stop_in_folder();
+    let folder = service.stop_well();
     let service = Setup::in_folder(folder).start().ready().await;
     let gateway = gateway(&service);
     assert_eq!(service.metric("keyledger_index_keys").await, Some(2));
@@ -139,23 +140,23 @@ async fn a_node_that_starts_again_knows_all_keys() {
     assert_eq!(verdict(&gateway, &revoked.secret).await, "NOT_FOUND");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_node_verifies_only_if_that_is_its_role() {
     let service = Setup::new().set("KEYLEDGER_ROLES", "api,projector").start().ready().await;
     let gateway = gateway(&service);
     let key = key(&service).await;
     for (method, path) in [("POST", "/verify"), ("POST", "/introspect"), ("GET", "/auth")] {
         let answer = gateway.with("x-api-key", &key.secret).send(method, path, None).await;
-        assert_eq!(answer.problem().1, "path_not_found");
+        assert_problem!(answer, 404, "path_not_found");
     }
     let parts = gateway.get("/readyz").await.json()["parts"].clone();
     assert_eq!(parts.get("verification"), None, "{parts}");
     // Nor are keys verified on the public listener, by any node.
     let public = service.stranger().with("x-api-key", &key.secret).get("/auth").await;
-    assert_eq!(public.problem().1, "path_not_found");
+    assert_problem!(public, 404, "path_not_found");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn answers_are_counted() {
     let service = Service::start().ready().await;
     let (gateway, key) = (gateway(&service), key(&service).await);

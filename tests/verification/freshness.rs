@@ -7,7 +7,7 @@ use keyledger_test_servers::postgres::{Postgres, program};
 use keyledger_test_servers::proxy::{Network, Proxy};
 
 use super::{Key, gateway, key, verify};
-use crate::support::{Client, Service, Setup};
+use crate::support::{Client, Service, Setup, assert_problem};
 
 /// How long a proof holds in these tests.
 const BOUND: Duration = Duration::from_millis(1_000);
@@ -67,14 +67,14 @@ async fn says_nothing_after_the_bound(service: &Service, key: &Key, since: Insta
         assert_eq!(told(&gateway, key).await, "cannot_verify");
     }
     let auth = gateway.with("x-api-key", &key.secret).get("/auth").await;
-    assert_eq!(auth.problem().1, "cannot_verify");
-    assert_eq!(super::introspect(&gateway, &key.secret).await.status, 503);
-    assert_eq!(gateway.get("/readyz").await.status, 503);
+    assert_problem!(auth, 503, "cannot_verify");
+    super::introspect(&gateway, &key.secret).await.expect_status(503);
+    gateway.get("/readyz").await.expect_status(503);
     service.part_is("verification", "failing").await;
     assert!(service.metric("keyledger_verifications_total{code=\"UNKNOWN\"}").await.unwrap() > 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_node_that_is_cut_off_from_postgres_says_nothing_and_misses_nothing() {
     let server = Postgres::shared();
     let (journal, read) = (server.database().await, server.database().await);
@@ -107,7 +107,7 @@ async fn a_node_that_is_cut_off_from_postgres_says_nothing_and_misses_nothing() 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_primary_that_was_deposed_proves_nothing() {
     let server = Postgres::start();
     let (journal, read) = (server.database().await, Postgres::shared().database().await);
@@ -130,7 +130,7 @@ async fn a_primary_that_was_deposed_proves_nothing() {
     until(&gateway(&service), &key, "VALID", "cannot_verify").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_event_that_cannot_be_read_ends_verification_at_once() {
     let server = Postgres::shared();
     let (journal, read) = (server.database().await, server.database().await);
@@ -150,11 +150,11 @@ async fn an_event_that_cannot_be_read_ends_verification_at_once() {
     psql(&journal, &[unknown]);
     until(&gateway, &key, "cannot_verify", "VALID").await;
     service.part_is("verification", "stopped").await;
-    assert_eq!(gateway.get("/readyz").await.status, 503);
+    gateway.get("/readyz").await.expect_status(503);
     assert!(service.output().contains("verification stopped"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_kurrentdb_that_takes_no_appends_proves_nothing() {
     let server = Server::start();
     let service =
@@ -170,7 +170,7 @@ async fn a_kurrentdb_that_takes_no_appends_proves_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_subscription_that_falls_silent_does_not_keep_a_revoked_key_alive() {
     let server = Server::start();
     let setup = || bounded(Setup::new()).set("KEYLEDGER_JOURNAL_URL", &server.url());
@@ -182,7 +182,8 @@ async fn a_subscription_that_falls_silent_does_not_keep_a_revoked_key_alive() {
     let silent = Instant::now();
     let answer = near.user("ann").delete(&format!("/keys/{}", key.id)).await;
     // What is written is written; and neither node lets the key pass for longer than it may.
-    assert_eq!((answer.status, answer.header("keyledger-lagging")), (200, Some("true")));
+    answer.expect_status(200);
+    assert_eq!(answer.header("keyledger-lagging"), Some("true"));
     assert_eq!(told(&super::gateway(&near), &key).await, "cannot_verify");
     says_nothing_after_the_bound(&far, &key, silent).await;
     server.subscriptions(SubscriptionFault::None);
@@ -190,7 +191,7 @@ async fn a_subscription_that_falls_silent_does_not_keep_a_revoked_key_alive() {
     far.ready().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_node_whose_index_lags_behind_its_own_answer_says_nothing() {
     let server = Server::start();
     let setup = Setup::new().set("KEYLEDGER_JOURNAL_URL", &server.url());
@@ -199,14 +200,15 @@ async fn a_node_whose_index_lags_behind_its_own_answer_says_nothing() {
     assert_eq!(told(&gateway, &key).await, "VALID");
     server.subscriptions(SubscriptionFault::Silent);
     let answer = service.user("ann").delete(&format!("/keys/{}", key.id)).await;
-    assert_eq!((answer.status, answer.header("keyledger-lagging")), (200, Some("true")));
+    answer.expect_status(200);
+    assert_eq!(answer.header("keyledger-lagging"), Some("true"));
     // By its proof it could still answer; but someone was told that the key is revoked.
     assert_eq!(told(&gateway, &key).await, "cannot_verify");
     server.subscriptions(SubscriptionFault::None);
     until(&gateway, &key, "REVOKED", "cannot_verify").await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_journal_in_which_nothing_happens_is_proven_level_all_the_same() {
     let setup = Setup::new().set("KEYLEDGER_MAX_STALENESS", "200ms");
     let service = setup.start().ready().await;
@@ -224,7 +226,7 @@ async fn a_journal_in_which_nothing_happens_is_proven_level_all_the_same() {
     staleness(&service).await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_answer_can_be_had_that_includes_a_position() {
     let service = Service::start().ready().await;
     let (gateway, key) = (gateway(&service), key(&service).await);
@@ -238,7 +240,7 @@ async fn an_answer_can_be_had_that_includes_a_position() {
     let (answer, _) = tokio::join!(verify(&waiting, &key.secret), async move {
         later.create("later").await;
     });
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     for path in ["/verify", "/auth"] {
         let client = at(key.position + 1_000).with("x-api-key", &key.secret);
         let answer = if path == "/auth" {
@@ -246,9 +248,10 @@ async fn an_answer_can_be_had_that_includes_a_position() {
         } else {
             verify(&client, &key.secret).await
         };
-        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
-        assert_eq!(answer.problem().1, "verification_behind");
+        answer.expect_status(503);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_problem!(answer, 503, "verification_behind");
     }
     let wrong = gateway.with("keyledger-min-position", "soon");
-    assert_eq!(verify(&wrong, &key.secret).await.problem().1, "invalid_header");
+    assert_problem!(verify(&wrong, &key.secret).await, 400, "invalid_header");
 }

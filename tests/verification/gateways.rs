@@ -11,7 +11,7 @@ use keyledger_test_servers::gateway::{Gateway, Kind};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, Client, Service};
+use crate::support::{Answer, Client, Service, assert_status};
 
 const KINDS: [Kind; 3] = [Kind::Nginx, Kind::Traefik, Kind::Envoy];
 
@@ -103,7 +103,7 @@ fn assert_refused(kind: Kind, told: &Answer, said: &Answer, error: &str) {
     assert_eq!(challenges, [said.header("www-authenticate").unwrap()], "{kind:?}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_good_key_passes_the_gateway_and_the_application_learns_whose_it_is() {
     let service = Service::start().ready().await;
     let (id, key) = create(&service.user("ann"), "café").await;
@@ -111,7 +111,7 @@ async fn a_good_key_passes_the_gateway_and_the_application_learns_whose_it_is() 
         let bearer = door.stranger.with("authorization", &format!("Bearer {key}"));
         for client in [door.with(&key), bearer] {
             let answer = client.get("/orders?page=2").await;
-            assert_eq!(answer.status, 200, "{:?}: {answer:?}", door.kind);
+            assert_status!(answer, 200, "{:?}: {answer:?}", door.kind);
             let headers = &answer.json()["headers"];
             let told = IDENTITY.map(|name| headers[name].clone());
             let expected = [&*id, "caf%C3%A9", "ann", "ann@example.com"].map(|text| json!([text]));
@@ -121,7 +121,7 @@ async fn a_good_key_passes_the_gateway_and_the_application_learns_whose_it_is() 
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_that_is_missing_unknown_or_revoked_is_refused_in_keyledgers_words() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");
@@ -131,8 +131,8 @@ async fn a_key_that_is_missing_unknown_or_revoked_is_refused_in_keyledgers_words
         let (id, key) = create(&ann, "ci").await;
         let holder = door.with(&key);
         assert_refused(door.kind, &door.stranger.get("/").await, &missing, "API key required");
-        assert_eq!(holder.get("/").await.status, 200, "{:?}", door.kind);
-        assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+        assert_status!(holder.get("/").await, 200, "{:?}", door.kind);
+        ann.delete(&format!("/keys/{id}")).await.expect_status(200);
         let revoked = keyledger.with("x-api-key", &key).get("/auth").await;
         assert_refused(door.kind, &holder.get("/").await, &revoked, "Invalid API key");
         let unknown = door.with("no key at all").get("/").await;
@@ -140,7 +140,7 @@ async fn a_key_that_is_missing_unknown_or_revoked_is_refused_in_keyledgers_words
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn who_a_client_claims_to_be_does_not_reach_the_application() {
     let service = Service::start().ready().await;
     let (id, key) = create(&service.user("ann"), "ci").await;
@@ -158,11 +158,11 @@ async fn who_a_client_claims_to_be_does_not_reach_the_application() {
         for name in IDENTITY {
             liar = liar.with(name, "mallory");
         }
-        assert_eq!(liar.get("/").await.status, 401, "{:?}", door.kind);
+        assert_status!(liar.get("/").await, 401, "{:?}", door.kind);
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_header_that_keyledger_does_not_send_is_not_taken_from_the_client() {
     let who = [("x-key-id", "1"), ("x-user-id", "ann")];
     let keyledger = serve(Router::new().fallback(async move || who)).await;
@@ -175,7 +175,7 @@ async fn a_header_that_keyledger_does_not_send_is_not_taken_from_the_client() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn bodies_and_the_applications_own_failures_pass_the_gateway_as_they_are() {
     let service = Service::start().ready().await;
     let (_, key) = create(&service.user("ann"), "ci").await;
@@ -185,27 +185,28 @@ async fn bodies_and_the_applications_own_failures_pass_the_gateway_as_they_are()
         let answer = holder.send("POST", "/", Some(body.clone().into_bytes())).await;
         assert!(answer.json()["body"] == body, "{:?}: {}", door.kind, answer.status);
         let answer = door.stranger.send("POST", "/", Some(body.into_bytes())).await;
-        assert_eq!(answer.status, 401, "{:?}", door.kind);
+        assert_status!(answer, 401, "{:?}", door.kind);
         for status in [401, 403, 404, 500, 502, 503] {
             let answer = holder.get(&format!("/status/{status}")).await;
-            assert_eq!((answer.status, &*answer.text), (status, ""), "{:?}", door.kind);
+            assert_status!(answer, status, "{:?}", door.kind);
+            assert_eq!(&*answer.text, "", "{:?}", door.kind);
         }
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_keyledger_that_is_gone_is_503_to_the_client() {
     let service = Service::start().ready().await;
     let (_, key) = create(&service.user("ann"), "ci").await;
     let doors = doors(&service).await;
     for door in &doors {
-        assert_eq!(door.with(&key).get("/").await.status, 200, "{:?}", door.kind);
+        assert_status!(door.with(&key).get("/").await, 200, "{:?}", door.kind);
     }
     service.kill();
     for door in &doors {
         for client in [door.with(&key), door.stranger.clone()] {
             let answer = client.get("/").await;
-            assert_eq!(answer.status, 503, "{:?}: {answer:?}", door.kind);
+            assert_status!(answer, 503, "{:?}: {answer:?}", door.kind);
             let later = (door.kind != Kind::Traefik).then_some("1");
             assert_eq!(answer.header("retry-after"), later, "{:?}", door.kind);
             assert_eq!(answer.header("www-authenticate"), None, "{:?}", door.kind);
@@ -213,7 +214,7 @@ async fn a_keyledger_that_is_gone_is_503_to_the_client() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_keyledger_that_cannot_know_is_503_to_the_client() {
     let unsure = (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "7")], "{}");
     let healthy = Router::new().route("/healthz", any(async || "{}"));
@@ -222,7 +223,7 @@ async fn a_keyledger_that_cannot_know_is_503_to_the_client() {
     for kind in KINDS {
         let door = Door::open(kind, keyledger, application, 503).await;
         let answer = door.with("key").get("/").await;
-        assert_eq!(answer.status, 503, "{kind:?}: {answer:?}");
+        assert_status!(answer, 503, "{kind:?}: {answer:?}");
         let later = if kind == Kind::Envoy { "1" } else { "7" };
         assert_eq!(answer.header("retry-after"), Some(later), "{kind:?}");
         assert_eq!(answer.header("www-authenticate"), None, "{kind:?}");

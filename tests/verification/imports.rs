@@ -43,9 +43,9 @@ fn lines(of: &[Value]) -> String {
     of.iter().map(|line| format!("{line}\n")).collect()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn keys_of_a_former_service_verify_once_they_are_imported() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let (mut used, mut revoked, mut expiring) = (line(1), line(2), line(3));
     used["last_used_at"] = json!("2026-02-03T04:05:06.000007Z");
     revoked["revoked"] = json!(true);
@@ -80,13 +80,13 @@ async fn keys_of_a_former_service_verify_once_they_are_imported() {
     let ann = service.user("ann");
     let history = ann.get(&format!("/keys/{id}/history")).await.json();
     assert_eq!(history["events"][0]["actor"], "keyledger import");
-    assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+    ann.delete(&format!("/keys/{id}")).await.expect_status(200);
     assert_eq!(verdict(&gateway, &former(0)).await, "REVOKED");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_file_that_is_imported_again_changes_only_what_was_revoked_since() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let (first, second) = (lines(&[line(0), line(1)]), {
         let mut revoked = line(1);
         revoked["revoked"] = json!(true);
@@ -107,9 +107,9 @@ async fn a_file_that_is_imported_again_changes_only_what_was_revoked_since() {
     assert_eq!(service.events().await.len(), 4);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn csv_is_read_too() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let hash = |number| hash_presented(&former(number)).unwrap().to_hex();
     let text = format!(
         "name,key_hash,key_prefix,user_id,user_email,created_at,last_used_at,revoked\r\n\
@@ -135,9 +135,9 @@ async fn csv_is_read_too() {
     assert!(names.iter().any(|key| key["name"] == "a, \"quoted\" name"), "{names:?}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn lines_that_are_no_keys_are_told_and_the_others_imported() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let with = |field: &str, value: Value| {
         let mut line = line(1);
         line[field] = value;
@@ -183,9 +183,9 @@ async fn lines_that_are_no_keys_are_told_and_the_others_imported() {
     assert!(complaints.contains("another key with this hash was imported before"), "{complaints}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_file_that_cannot_be_read_is_told() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let output =
         keyledger(folder.path()).args(["import", "--from", "nowhere.csv"]).output().unwrap();
     assert!(!output.status.success());
@@ -193,10 +193,10 @@ async fn a_file_that_cannot_be_read_is_told() {
     assert!(told.contains("\"nowhere.csv\" cannot be read"), "{told}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn many_keys_are_imported_and_an_import_that_was_broken_off_goes_on() {
     const KEYS: u32 = 3_000;
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let text = lines(&(0..KEYS).map(line).collect::<Vec<_>>());
     std::fs::write(folder.path().join("keys.ndjson"), &text).unwrap();
     let mut first = keyledger(folder.path());

@@ -23,7 +23,7 @@ async fn until_used(service: &Service, key: &Key) -> Timestamp {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_last_use_of_a_key_is_shown_and_moves_forward() {
     let service = Setup::new().set("KEYLEDGER_LAST_USED_FLUSH", "20ms").start().ready().await;
     let (gateway, key, unused) = (gateway(&service), key(&service).await, key(&service).await);
@@ -44,7 +44,7 @@ async fn the_last_use_of_a_key_is_shown_and_moves_forward() {
     assert_eq!(used(&service, &key).await, last);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_node_that_stops_records_the_uses_that_wait() {
     let setup = |folder| match folder {
         None => Setup::new(),
@@ -56,11 +56,11 @@ async fn a_node_that_stops_records_the_uses_that_wait() {
     while service.metric("keyledger_uses_waiting").await != Some(0) {}
     verdict(&gateway(&service), &key.secret).await;
     assert_eq!(used(&service, &key).await, None);
-    let service = setup(Some(service.stop_in_folder())).start().ready().await;
+    let service = setup(Some(service.stop_well())).start().ready().await;
     assert!(used(&service, &key).await.is_some());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_rebuild_keeps_when_keys_were_last_used() {
     let service = Setup::new().set("KEYLEDGER_LAST_USED_FLUSH", "20ms").start().ready().await;
     let key = key(&service).await;
@@ -72,7 +72,7 @@ async fn a_rebuild_keeps_when_keys_were_last_used() {
     assert_eq!(used(&service, &key).await, Some(at));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn uses_wait_while_the_read_tables_are_away() {
     let server = Arc::new(Postgres::start());
     let journal = Postgres::shared().database().await;

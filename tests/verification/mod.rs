@@ -21,7 +21,7 @@ pub(super) struct Key {
 
 pub(super) async fn create(client: &Client, body: &Value) -> Key {
     let answer = client.post("/keys", body).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.expect_status(200);
     let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
     Key { id: text("key_id"), secret: text("api_key"), position: answer.position() }
 }
@@ -43,7 +43,7 @@ pub(super) async fn verify(gateway: &Client, secret: &str) -> Answer {
 /// The code of a verdict.
 pub(super) async fn verdict(gateway: &Client, secret: &str) -> String {
     let answer = verify(gateway, secret).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.expect_status(200);
     answer.json()["code"].as_str().unwrap().to_owned()
 }
 

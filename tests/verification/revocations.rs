@@ -43,7 +43,7 @@ async fn until_refused(gateway: &Client, secret: &str, answered: Instant) -> Dur
     answered.elapsed()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn no_key_is_good_after_its_revocation_was_answered() {
     let server = Postgres::shared();
     let (journal, read) = (server.database().await, server.database().await);
@@ -69,7 +69,8 @@ async fn no_key_is_good_after_its_revocation_was_answered() {
     let mut lags = Vec::new();
     for key in keys.iter() {
         let answer = ann.delete(&format!("/keys/{}", key.id)).await;
-        assert_eq!((answer.status, answer.header("keyledger-lagging")), (200, None));
+        answer.expect_status(200);
+        assert_eq!(answer.header("keyledger-lagging"), None);
         let answered = Instant::now();
         revoked.lock().unwrap().insert(key.secret.clone(), answered);
         lags.push(until_refused(&elsewhere, &key.secret, answered).await);
@@ -103,7 +104,7 @@ async fn print_distribution(lags: &mut [Duration], other: &Service) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn deletions_and_revocations_by_many_at_once_end_every_key() {
     let service = Service::start().ready().await;
     let mut people = JoinSet::new();
@@ -118,7 +119,7 @@ async fn deletions_and_revocations_by_many_at_once_end_every_key() {
                     0 => (format!("/keys/{}", key.id), "REVOKED"),
                     _ => (format!("/keys/{}/permanent", key.id), "NOT_FOUND"),
                 };
-                assert_eq!(user.delete(&path).await.status, 200);
+                user.delete(&path).await.expect_status(200);
                 assert_eq!(verdict(&gateway, &key.secret).await, code);
             }
         });
