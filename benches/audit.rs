@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
-use keyledger::journal;
+use keyledger_domain::Delivery;
 use keyledger_domain::Position;
-use keyledger_projections::audit::SigningKey;
-use keyledger_projections::tree::{TREE_BATCH, TreeWriter};
-use keyledger_projections::{Delivery, Duty, Lease, ReadTables};
+use keyledger_projections::log::{TREE_BATCH, TreeWriter};
+use keyledger_projections::{Lease, LeaseName, ReadTables};
+use keyledger_tlog::SigningKey;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -70,10 +70,10 @@ pub(crate) async fn exports() {
 /// many seconds that took.
 async fn grow(folder: &Path, key: &SigningKey) -> (f64, f64) {
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.display());
-    let journal = journal::open_reader(&url("journal")).await.unwrap();
+    let journal = keyledger_journal::open_reader(&url("journal")).await.unwrap();
     let tables = ReadTables::open(&url("read")).await.unwrap();
     let holder = uuid::Uuid::from_u128(1);
-    let lease = Lease::new(&tables, Duty::Tree, holder, Duration::from_secs(600));
+    let lease = Lease::new(&tables, LeaseName::Tree, holder, Duration::from_secs(600));
     let term = lease.claim().await.unwrap().unwrap();
     let mut writer = TreeWriter::load(&tables, term).await.unwrap();
     let begun = Instant::now();

@@ -2,11 +2,11 @@
 
 use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
-use keyledger::journal::{Append, Expected, Journal, NewEvent};
 use keyledger_domain::key::{Command, CreateKey, DeleteKey, Key, RevokeKey, decide, evolve};
 use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Secret, Timestamp, UserId,
 };
+use keyledger_journal::{Append, Expected, Journal, NewEvent};
 use rand::rngs::StdRng;
 
 /// A new key of someone, and what they would present.

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use eventstore::{AppendToStreamOptions, Client, ClientSettings, EventData, ExpectedRevision};
-use keyledger::journal;
 use keyledger_projections::ReadTables;
 use keyledger_test_servers::kurrentdb::Server;
 use rand::SeedableRng;
@@ -19,7 +18,7 @@ pub(crate) async fn run() {
     for round in 0..ROUNDS {
         let server = Server::start();
         bare.push(bare_appends(&server.url().replace("kurrentdb", "esdb")).await);
-        let journal = journal::open(&server.url()).await.unwrap();
+        let journal = keyledger_journal::open(&server.url()).await.unwrap();
         let mut random = StdRng::seed_from_u64(round as u64);
         let mut times = Vec::new();
         for _ in 0..APPENDS {

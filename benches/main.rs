@@ -29,9 +29,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use keyledger::journal::Journal;
+use keyledger::node::readiness::{Part, Readiness};
+use keyledger::node::tasks::TablesFollower;
+use keyledger::node::{Following, Health, Progress, supervise};
 use keyledger_domain::Position;
-use keyledger_projections::{Duty, Lease, Progress, Projector, ReadTables};
+use keyledger_journal::Journal;
+use keyledger_projections::{Lease, LeaseName, ReadTables};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -94,13 +97,15 @@ async fn appends(journal: &dyn Journal, callers: usize) -> (f64, Position) {
 /// The same, until the events are in the read tables too.
 async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, callers: usize) -> f64 {
     let holder = uuid::Uuid::from_u128(1);
-    let lease = Lease::new(tables, Duty::Project, holder, Duration::from_secs(600));
-    let term = lease.claim().await.unwrap().unwrap();
-    let progress = Progress::default();
-    let projector = Projector::load(tables, &progress, term).await.unwrap();
-    let events = journal.subscribe(projector.position());
-    let projecting = tokio::spawn(async move { projector.run(events).await.unwrap() });
-    progress.level().await;
+    let lease = Lease::new(tables, LeaseName::Project, holder, Duration::from_secs(600));
+    let (progress, readiness) = (Progress::default(), Readiness::default());
+    let (_head, heads) = tokio::sync::watch::channel(None);
+    let follower = TablesFollower::new(tables.clone(), heads, progress.clone());
+    let following = Following::new(follower, journal.clone(), progress.clone());
+    let health = Health::new(Part::ReadTables, &readiness);
+    let projecting = tokio::spawn(supervise(following, Some(Arc::new(lease)), health));
+    let (_, first) = appends(&*journal, 1).await;
+    progress.wait_for(first, Duration::from_secs(600)).await.unwrap();
     let begun = Instant::now();
     let (rate, last) = appends(&*journal, callers).await;
     let appended = rate * begun.elapsed().as_secs_f64();

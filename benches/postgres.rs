@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use keyledger::journal;
 use keyledger_projections::ReadTables;
 use keyledger_test_servers::postgres::{Postgres, program};
 
@@ -27,7 +26,7 @@ pub(crate) async fn run() {
          FROM generate_series(1, 64);"
     );
     std::fs::write(&script, insert.replace('\n', " ")).unwrap();
-    let journal = journal::open(&server.database().await).await.unwrap();
+    let journal = keyledger_journal::open(&server.database().await).await.unwrap();
     let tables = ReadTables::open(&server.database().await).await.unwrap();
     let (mut ours, mut theirs, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

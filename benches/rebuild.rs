@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
-use keyledger::journal::{self, Append, JournalReader};
+use keyledger_domain::Delivery;
 use keyledger_domain::key::{Key, evolve};
 use keyledger_domain::{KeyId, Position, StoredForm, decode, encode};
-use keyledger_projections::{Delivery, ReadTables, Rebuild, rebuild};
+use keyledger_journal::{self, Append, JournalReader};
+use keyledger_projections::{ReadTables, Rebuild, rebuild};
 use keyledger_test_servers::postgres::Postgres;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -31,7 +32,7 @@ pub(crate) async fn fill(
     age: impl Fn(usize) -> usize,
 ) {
     let url = format!("sqlite://{}/data/journal.db", folder.display());
-    let journal = journal::open(&url).await.unwrap();
+    let journal = keyledger_journal::open(&url).await.unwrap();
     let mut random = StdRng::seed_from_u64(1);
     let appends = (0..keys).map(|number| history(&owner(number), age(number), &mut random));
     append_all(&*journal, appends).await;
@@ -57,7 +58,7 @@ pub(crate) async fn run() {
     let folder = crate::folder();
     fill_million(folder.path()).await;
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
-    let journal = journal::open_reader(&url("journal")).await.unwrap();
+    let journal = keyledger_journal::open_reader(&url("journal")).await.unwrap();
     let mut stored: Vec<StoredForm> = Vec::new();
     let mut subscription = journal.subscribe(Position::START);
     while let Some(Ok(Delivery::Event(event))) = subscription.next().await {
@@ -93,7 +94,7 @@ async fn measure(
         let begun = Instant::now();
         let build = Rebuild::begin(tables).await.unwrap();
         let built =
-            build.run(journal.subscribe(Position::START), journal.barrier(), |_| {}).await.unwrap();
+            build.run(journal.subscribe(Position::START), journal.head(), |_| {}).await.unwrap();
         rebuilds.push(events / begun.elapsed().as_secs_f64());
         rebuild::clear(tables).await.unwrap();
         assert_eq!(built.events as f64, events);

@@ -1,14 +1,16 @@
 //! Publishing the journal's events, beside publishing as many bytes with as many on their way, unfenced.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::Config;
 use futures::StreamExt;
-use keyledger::journal;
-use keyledger::readiness::Readiness;
-use keyledger::relay::{NatsSettings, Relay};
-use keyledger_projections::{Duty, Lease, ReadTables};
+use keyledger::config::NatsSettings;
+use keyledger::node::readiness::{Part, Readiness};
+use keyledger::node::{Following, Health, Progress, supervise};
+use keyledger::relay::nats::EventRelay;
+use keyledger_projections::{Lease, LeaseName, ReadTables};
 use keyledger_test_servers::nats::{Nats, Version};
 
 use crate::{ROUNDS, median, rebuild};
@@ -21,7 +23,7 @@ pub(crate) async fn run() {
     let folder = crate::folder();
     rebuild::fill(folder.path(), EVENTS, |_| "user".to_owned(), |_| 0).await;
     let file = |name: &str| format!("sqlite://{}/data/{name}.db", folder.path().display());
-    let journal = journal::open_reader(&file("journal")).await.unwrap();
+    let journal = keyledger_journal::open_reader(&file("journal")).await.unwrap();
     let tables = ReadTables::open(&file("read")).await.unwrap();
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -35,17 +37,13 @@ pub(crate) async fn run() {
             source: "urn:keyledger".to_owned(),
         };
         let period = Duration::from_secs(600);
-        let lease = Lease::new(&tables, Duty::Relay, uuid::Uuid::from_u128(1), period);
-        let relay = Relay {
-            journal: journal.clone(),
-            tables: tables.clone(),
-            lease,
-            nats: settings,
-            readiness: Readiness::default(),
-            relayed: tokio::sync::watch::Sender::new(None),
-        };
+        let lease = Lease::new(&tables, LeaseName::Relay, uuid::Uuid::from_u128(1), period);
+        let relayed = tokio::sync::watch::Sender::new(None);
+        let relay = EventRelay::new(settings, journal.clone(), tables.clone(), relayed);
+        let following = Following::new(relay, journal.clone(), Progress::default());
+        let health = Health::new(Part::Relay, &Readiness::default());
         let begun = Instant::now();
-        let relaying = tokio::spawn(relay.run());
+        let relaying = tokio::spawn(supervise(following, Some(Arc::new(lease)), health));
         until_stored(&nats, "KEYS").await;
         ours.push(EVENTS as f64 / begun.elapsed().as_secs_f64());
         relaying.abort();

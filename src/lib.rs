@@ -8,6 +8,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -15,14 +16,8 @@ pub mod config;
 pub mod development;
 pub mod http;
 pub mod identity;
-pub mod journal;
-mod lease;
 pub mod metrics;
-mod pause;
-pub mod readiness;
+pub mod node;
 pub mod relay;
-pub mod replay;
 pub mod service;
-pub mod shutdown;
 pub mod telemetry;
-pub mod upkeep;

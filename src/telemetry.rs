@@ -29,15 +29,3 @@ pub fn start(logging: &Logging) {
         log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     };
 }
-
-/// An error and all that caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source()).fold(
-        error.to_string(),
-        |text, cause| {
-            let cause = cause.to_string();
-            // Some say what caused them themselves.
-            if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
-        },
-    )
-}

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use keyledger::clock::{Clock, SystemClock};
-use keyledger::journal;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use uuid::Uuid;
@@ -18,7 +17,7 @@ const LAST: [&str; 5] = ["lovelace", "hopper", "liskov", "hamilton", "dijkstra"]
 const USES: [&str; 4] = ["production no.", "staging server", "nightly import", "ci pipeline no."];
 
 pub(crate) async fn write(url: &str, count: usize, keys: &str, csv: Option<&str>) {
-    let journal = journal::open(url).await.unwrap();
+    let journal = keyledger_journal::open(url).await.unwrap();
     let now = SystemClock.now();
     let mut random = StdRng::seed_from_u64(1);
     let mut keys = BufWriter::new(File::create(keys).unwrap());

@@ -6,6 +6,8 @@
 
 #![deny(missing_docs)]
 
+mod delivery;
+mod error_chain;
 mod filter;
 mod id;
 pub mod key;
@@ -15,10 +17,12 @@ mod secret;
 mod stored;
 mod timestamp;
 
+pub use delivery::{Batch, Delivery};
+pub use error_chain::chain;
 pub use filter::EventFilter;
 pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
 pub use name::{Email, KeyName, KeyNameError, Reason, ReasonError};
-pub use recorded::{Metadata, Position, PositionError, RecordedEvent, Revision};
+pub use recorded::{Metadata, Place, Position, PositionError, RecordedEvent, Revision};
 pub use secret::{DisplayPrefix, DisplayPrefixError, KeyHash, KeyHashError, KeyPrefix};
 pub use secret::{KeyPrefixError, Secret, UnrecognisedSecret, hash_presented};
 pub use stored::{DecodeError, StoredForm, decode, encode};

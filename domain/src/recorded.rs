@@ -76,6 +76,39 @@ impl fmt::Display for Position {
     }
 }
 
+/// A place in the journal: a position, and the id of the event that stands there.
+///
+/// A position alone does not identify a place once the journal's past can have changed (a restored
+/// backup, a failover to a standby that was behind): the id tells whether the event is still the
+/// same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The position of the last event that is included.
+    pub position: Position,
+    /// The id of the event at that position. `None` at [`Position::START`], at a position that
+    /// belongs to no event of a key, and where only the position was stored.
+    pub event_id: Option<EventId>,
+}
+
+impl Place {
+    /// Before the first event.
+    pub const START: Self = Self { position: Position::START, event_id: None };
+
+    /// A position whose event is not known.
+    #[must_use]
+    pub fn at(position: Position) -> Self {
+        Self { position, event_id: None }
+    }
+
+    /// The place that a reader has reached once it has applied these events and knows that there is
+    /// no event between the last of them and `to`.
+    #[must_use]
+    pub fn after(self, events: &[RecordedEvent], to: Position) -> Self {
+        let last = events.last().map_or(self, RecordedEvent::place);
+        if to > last.position { Self::at(to) } else { last }
+    }
+}
+
 /// An event's place in its stream: 0 for the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -149,4 +182,12 @@ pub struct RecordedEvent {
     pub event: KeyEvent,
     /// Who, and why.
     pub metadata: Metadata,
+}
+
+impl RecordedEvent {
+    /// Where the event stands in the journal.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { position: self.position, event_id: Some(self.id) }
+    }
 }

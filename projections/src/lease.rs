@@ -12,7 +12,7 @@ use crate::ReadTables;
 
 /// What only one node may do at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
+pub enum LeaseName {
     /// Keep the read tables level with the journal.
     Project,
     /// Publish the events.
@@ -21,7 +21,7 @@ pub enum Duty {
     Tree,
 }
 
-impl Duty {
+impl LeaseName {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Project => "project",
@@ -33,12 +33,12 @@ impl Duty {
 
 /// The time in which one node holds a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Term(pub(crate) i64);
+pub struct Epoch(pub(crate) i64);
 
 /// Who wants a lease, for what and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
-    pub(crate) duty: Duty,
+    pub(crate) name: LeaseName,
     pub(crate) holder: Uuid,
     pub(crate) period: Duration,
 }
@@ -54,8 +54,8 @@ impl Lease {
     /// The contest for this duty, as this holder: an id that no other node and no earlier life of
     /// this one has. A lease lasts for `period` unless it is renewed.
     #[must_use]
-    pub fn new(tables: &ReadTables, duty: Duty, holder: Uuid, period: Duration) -> Self {
-        Self { tables: tables.clone(), claim: Claim { duty, holder, period } }
+    pub fn new(tables: &ReadTables, name: LeaseName, holder: Uuid, period: Duration) -> Self {
+        Self { tables: tables.clone(), claim: Claim { name, holder, period } }
     }
 
     /// How long a lease lasts that is not renewed.
@@ -69,7 +69,7 @@ impl Lease {
     ///
     /// # Errors
     /// The database's error.
-    pub async fn claim(&self) -> Result<Option<Term>, sqlx::Error> {
+    pub async fn claim(&self) -> Result<Option<Epoch>, sqlx::Error> {
         self.tables.store.claim(&self.claim).await
     }
 

@@ -6,35 +6,22 @@
 
 #![deny(missing_docs)]
 
-pub mod audit;
 mod keys;
 mod lease;
-mod position;
+pub mod log;
 mod postgres;
 mod projector;
 pub mod rebuild;
 mod sqlite;
 mod store;
 mod tables;
-pub mod tree;
-pub mod usage;
-pub mod verification;
-
-use keyledger_domain::{Position, RecordedEvent};
+mod usage;
 
 pub use keys::{BadRow, Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
-pub use lease::{Duty, Lease, Term};
-pub use position::{Lagging, Progress};
-pub use projector::{ProjectionError, Projector};
-pub use rebuild::{Rebuild, Rebuilt};
+pub use lease::{Epoch, Lease, LeaseName};
+pub use projector::{PROJECTION_BATCH, Projector};
+pub use rebuild::{Rebuild, RebuildError, Rebuilt};
 pub use tables::{OpenTablesError, ReadTables, WriteError};
 
-/// What a subscription to the journal delivers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every delivery is an event")]
-pub enum Delivery {
-    /// The next event.
-    Event(RecordedEvent),
-    /// All events up to this position, which was the journal's head, have been delivered.
-    CaughtUp(Position),
-}
+/// An error of the database that holds the read tables.
+pub use sqlx::Error as DatabaseError;

@@ -4,11 +4,11 @@
 //! nobody else writes: what the old build includes by then is first read to the end.
 
 use futures::{Stream, StreamExt};
-use keyledger_domain::Position;
+use keyledger_domain::{Batch, Delivery, Position};
 
-use crate::projector::{BATCH, Batch, ProjectionError};
+use crate::projector::PROJECTION_BATCH;
 use crate::store::{Checkpoint, Target};
-use crate::{Delivery, ReadTables, WriteError};
+use crate::{ReadTables, WriteError};
 
 /// A build of the key table that is to take the place of the one that queries read.
 #[derive(Debug)]
@@ -24,6 +24,26 @@ pub struct Rebuilt {
     pub events: usize,
     /// The position of the last of them.
     pub position: Position,
+}
+
+/// Why a rebuild stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError<E: std::error::Error + 'static> {
+    /// The events cannot be read.
+    #[error("the events cannot be read")]
+    Source(#[source] E),
+    /// The events ended before their purpose was reached.
+    #[error("the events ended")]
+    SourceEnded,
+    /// The events cannot be applied.
+    #[error("the events cannot be applied")]
+    Write(#[from] WriteError),
+}
+
+impl<E: std::error::Error + 'static> From<sqlx::Error> for RebuildError<E> {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Write(error.into())
+    }
 }
 
 impl Rebuild {
@@ -43,18 +63,18 @@ impl Rebuild {
     /// reaches. What the old build leaves behind is for [`clear`].
     ///
     /// # Errors
-    /// Every variant of [`ProjectionError`]; the old build then stays in use.
+    /// Every variant of [`RebuildError`]; the old build then stays in use.
     pub async fn run<S, E>(
         mut self,
         events: S,
         head: impl Future<Output = Result<Position, E>>,
         mut reached: impl FnMut(Position),
-    ) -> Result<Rebuilt, ProjectionError<E>>
+    ) -> Result<Rebuilt, RebuildError<E>>
     where
         S: Stream<Item = Result<Delivery, E>>,
         E: std::error::Error + 'static,
     {
-        let mut batches = std::pin::pin!(events.ready_chunks(BATCH));
+        let mut batches = std::pin::pin!(events.ready_chunks(PROJECTION_BATCH));
         let mut count = 0;
         loop {
             let batch = next_batch(&mut batches).await?;
@@ -79,7 +99,7 @@ impl Rebuild {
         &mut self,
         batches: &mut S,
         head: impl Future<Output = Result<Position, E>>,
-    ) -> Result<usize, ProjectionError<E>>
+    ) -> Result<usize, RebuildError<E>>
     where
         S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
         E: std::error::Error + 'static,
@@ -88,7 +108,7 @@ impl Rebuild {
         let live = swap.live().await?;
         // The journal holds all that the live build includes, so its events come; unless that was
         // made from another, longer journal.
-        let due = live.position.min(head.await.map_err(ProjectionError::Source)?);
+        let due = live.position.min(head.await.map_err(RebuildError::Source)?);
         let mut count = 0;
         while self.checkpoint.position < due {
             let batch = next_batch(batches).await?;
@@ -101,14 +121,14 @@ impl Rebuild {
     }
 }
 
-async fn next_batch<S, E>(batches: &mut S) -> Result<Batch<E>, ProjectionError<E>>
+async fn next_batch<S, E>(batches: &mut S) -> Result<Batch<E>, RebuildError<E>>
 where
     S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
     E: std::error::Error + 'static,
 {
-    let mut batch = Batch::gather(batches.next().await.ok_or(ProjectionError::SourceEnded)?);
+    let mut batch = Batch::gather(batches.next().await.ok_or(RebuildError::SourceEnded)?);
     match batch.failure.take() {
-        Some(error) => Err(ProjectionError::Source(error)),
+        Some(error) => Err(RebuildError::Source(error)),
         None => Ok(batch),
     }
 }

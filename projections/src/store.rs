@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_verifier::Use;
 
 use crate::WriteError;
 use crate::keys::{ListQuery, Row, ScanRow};
-use crate::lease::{Claim, Term};
-use crate::tree::TreeStore;
-use crate::usage::Use;
+use crate::lease::{Claim, Epoch};
+use crate::log::TreeStore;
 
 /// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
 /// a value if a row is not at the revision `before` the change.
@@ -82,7 +82,7 @@ pub(crate) struct Checkpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The one that queries read, by whoever holds the lease.
-    Live(Term),
+    Live(Epoch),
     /// One that is to take its place.
     Next,
 }
@@ -136,7 +136,7 @@ pub(crate) trait Store: TreeStore + std::fmt::Debug + Send + Sync {
     async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error>;
 
     /// Takes or renews a lease; `None` when another holds it.
-    async fn claim(&self, claim: &Claim) -> Result<Option<Term>, sqlx::Error>;
+    async fn claim(&self, claim: &Claim) -> Result<Option<Epoch>, sqlx::Error>;
 
     /// Gives a lease back, if it is held.
     async fn release(&self, claim: &Claim) -> Result<(), sqlx::Error>;

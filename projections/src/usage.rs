@@ -1,18 +1,16 @@
-//! When keys were last used. No event tells it: it is kept apart from the key table, and a rebuild
+//! When keys were last used. No event says so: it is stored apart from the key table, and a rebuild
 //! does not touch it.
 
-use keyledger_domain::{KeyId, Timestamp};
+use async_trait::async_trait;
+use keyledger_verifier::{Use, UseSink};
 
 use crate::ReadTables;
 
-/// When a key was last used.
-pub type Use = (KeyId, Timestamp);
+#[async_trait]
+impl UseSink for ReadTables {
+    type Error = sqlx::Error;
 
-/// Records when keys were last used, all or none; a time that is earlier than the one recorded
-/// changes nothing, so several nodes may record in any order. No key may be there twice.
-///
-/// # Errors
-/// The database's error; nothing was recorded then.
-pub async fn record(tables: &ReadTables, uses: &[Use]) -> Result<(), sqlx::Error> {
-    tables.store.record(uses).await
+    async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
+        self.store.record(uses).await
+    }
 }

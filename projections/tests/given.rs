@@ -11,11 +11,11 @@ use keyledger_domain::key::{
     Command, CreateKey, DeleteKey, Key, KeyEvent, Lifecycle, RevokeKey, decide, evolve,
 };
 use keyledger_domain::{
-    CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, RecordedEvent, Revision,
-    Secret, Timestamp, UserId,
+    Batch, CommandId, Delivery, Email, KeyId, KeyName, KeyPrefix, Metadata, Position,
+    RecordedEvent, Revision, Secret, Timestamp, UserId,
 };
 use keyledger_projections::{
-    Delivery, Duty, KeyView, Lease, Progress, Projector, ReadTables, StatusFilter,
+    KeyView, Lease, LeaseName, PROJECTION_BATCH, Projector, ReadTables, StatusFilter, WriteError,
 };
 use keyledger_test_servers::postgres::Postgres;
 use proptest::prelude::*;
@@ -140,7 +140,7 @@ impl Database {
     }
 
     /// Someone with another program; tells how many rows a query has that counts some.
-    pub(crate) async fn meddle(&self, statement: &'static str) -> i64 {
+    pub(crate) async fn tamper(&self, statement: &'static str) -> i64 {
         if self.url.starts_with("sqlite") {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
             let counted = sqlx::query_scalar(statement).fetch_optional(&mut connection).await;
@@ -189,13 +189,27 @@ pub(crate) async fn open(database: &Database) -> ReadTables {
 
 /// The lease of one and the same node, which holds it.
 pub(crate) fn lease(tables: &ReadTables) -> Lease {
-    Lease::new(tables, Duty::Project, Uuid::from_u128(1), Duration::from_secs(60))
+    Lease::new(tables, LeaseName::Project, Uuid::from_u128(1), Duration::from_secs(60))
 }
 
 /// A projector of that node.
-pub(crate) async fn projector(tables: &ReadTables, progress: &Progress) -> Projector {
-    let term = lease(tables).claim().await.unwrap().unwrap();
-    Projector::load(tables, progress, term).await.unwrap()
+pub(crate) async fn projector(tables: &ReadTables) -> Projector {
+    let epoch = lease(tables).claim().await.unwrap().unwrap();
+    Projector::load(tables, epoch).await.unwrap()
+}
+
+/// Hands events to a projector in batches, as its supervisor does.
+pub(crate) async fn apply(
+    projector: &mut Projector,
+    events: &[RecordedEvent],
+) -> Result<(), WriteError> {
+    for some in events.chunks(PROJECTION_BATCH) {
+        let deliveries = some.iter().cloned().map(Delivery::Event).map(Ok::<_, Infallible>);
+        let batch = Batch::gather(deliveries);
+        let to = batch.reaches(projector.position());
+        projector.apply(&batch.events, to).await?;
+    }
+    Ok(())
 }
 
 /// The head of a journal that holds these events.
@@ -214,8 +228,7 @@ pub(crate) fn delivered(
 
 /// Applies these events to the tables.
 pub(crate) async fn project(tables: &ReadTables, events: &[RecordedEvent]) {
-    let projector = projector(tables, &Progress::default()).await;
-    projector.run(delivered(events)).await.unwrap();
+    apply(&mut projector(tables).await, events).await.unwrap();
 }
 
 /// What the tables show of all owners' keys.

@@ -1,19 +1,17 @@
 //! The tree: it grows by every event once, proves what is in it, and keeps what was signed.
 
 use keyledger_domain::{RecordedEvent, Timestamp};
-use keyledger_projections::audit::merkle::{
-    TreeHash, root_of, verify_consistency, verify_inclusion,
-};
-use keyledger_projections::audit::{Checkpoint, Entry};
-use keyledger_projections::tree::{EventTree, TreeError, TreeWriter};
-use keyledger_projections::{Duty, Lease, ReadTables, Rebuild, WriteError};
+use keyledger_projections::log::{EventTree, TreeError, TreeWriter};
+use keyledger_projections::{Lease, LeaseName, ReadTables, Rebuild, WriteError};
+use keyledger_tlog::merkle::{TreeHash, root_of, verify_consistency, verify_inclusion};
+use keyledger_tlog::{Checkpoint, Entry};
 use std::time::Duration;
 use uuid::Uuid;
 
 use crate::given::{Kind, Try, creations, delivered, head, history, on_both_databases, tables};
 
 fn lease(tables: &ReadTables, node: u128, period: Duration) -> Lease {
-    Lease::new(tables, Duty::Tree, Uuid::from_u128(node), period)
+    Lease::new(tables, LeaseName::Tree, Uuid::from_u128(node), period)
 }
 
 async fn writer(tables: &ReadTables) -> TreeWriter {
@@ -112,7 +110,7 @@ async fn what_is_signed_is_remembered_before_and_kept(kind: Kind) {
     grow(&mut writer, &events[10..]).await;
     let next = writer.checkpoint("log", now()).await.unwrap().unwrap();
     writer.keep(&next, "the next").await.unwrap();
-    let sizes = |signed: Vec<keyledger_projections::tree::SignedCheckpoint>| {
+    let sizes = |signed: Vec<keyledger_projections::log::SignedCheckpoint>| {
         signed.into_iter().map(|signed| signed.size).collect::<Vec<_>>()
     };
     assert_eq!(sizes(tree.signed_after(0).await.unwrap()), [10, 20]);
@@ -127,13 +125,13 @@ async fn a_tree_that_does_not_continue_what_was_signed_is_not_signed(kind: Kind)
     let checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
     writer.keep(&checkpoint, "the note").await.unwrap();
     // The tree is emptied, and grows again from another history.
-    database.meddle("DELETE FROM tree_tile").await;
-    database.meddle("DELETE FROM tree_event").await;
+    database.tamper("DELETE FROM tree_tile").await;
+    database.tamper("DELETE FROM tree_event").await;
     let empty = match kind {
         Kind::Sqlite => "UPDATE tree SET position = 0, size = 0, frontier = x''",
         Kind::Postgres => "UPDATE tree SET position = 0, size = 0, frontier = ''",
     };
-    database.meddle(empty).await;
+    database.tamper(empty).await;
     let mut writer = self::writer(&tables).await;
     let tries: Vec<_> = (0..10).map(|number| Try::Create(number + 5)).collect();
     grow(&mut writer, &history(&tries)).await;
@@ -154,7 +152,7 @@ async fn a_damaged_tree_is_not_gone_on_with(kind: Kind) {
             "UPDATE tree_tile SET hashes = decode(repeat('00', 44 * 32), 'hex') WHERE number = 1"
         }
     };
-    database.meddle(cut).await;
+    database.tamper(cut).await;
     let lease = lease(&tables, 1, Duration::from_secs(600));
     let term = lease.claim().await.unwrap().unwrap();
     let refused = TreeWriter::load(&tables, term).await.unwrap_err();

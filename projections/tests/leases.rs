@@ -1,21 +1,19 @@
-//! Leases: one holder at a time, and nothing written but in its term.
+//! Leases: one holder at a time, and nothing is written outside its epoch.
 
 use std::time::Duration;
 
-use keyledger_projections::{
-    Duty, Lease, Progress, ProjectionError, Projector, ReadTables, Rebuild, Term, WriteError,
-};
+use keyledger_projections::{Epoch, Lease, LeaseName, Projector, ReadTables, Rebuild, WriteError};
 use uuid::Uuid;
 
-use crate::given::{Kind, creations, delivered, folded, head, open, shown, tables};
+use crate::given::{Kind, apply, creations, delivered, folded, head, open, shown, tables};
 
 const LONG: Duration = Duration::from_secs(600);
 
 fn node(tables: &ReadTables, number: u128, period: Duration) -> Lease {
-    Lease::new(tables, Duty::Project, Uuid::from_u128(number), period)
+    Lease::new(tables, LeaseName::Project, Uuid::from_u128(number), period)
 }
 
-async fn claimed(lease: &Lease) -> Option<Term> {
+async fn claimed(lease: &Lease) -> Option<Epoch> {
     lease.claim().await.unwrap()
 }
 
@@ -23,12 +21,12 @@ async fn claimed(lease: &Lease) -> Option<Term> {
 async fn a_lease_has_one_holder_who_may_renew_it() {
     let (_database, tables) = tables(Kind::Postgres).await;
     let (one, other) = (node(&tables, 1, LONG), node(&tables, 2, LONG));
-    let term = claimed(&one).await;
-    assert!(term.is_some());
+    let epoch = claimed(&one).await;
+    assert!(epoch.is_some());
     assert_eq!(claimed(&other).await, None);
-    assert_eq!(claimed(&one).await, term, "it is renewed, not begun anew");
-    let relay = Lease::new(&tables, Duty::Relay, Uuid::from_u128(2), LONG);
-    assert!(claimed(&relay).await.is_some(), "another duty is another lease");
+    assert_eq!(claimed(&one).await, epoch, "it is renewed, not begun anew");
+    let relay = Lease::new(&tables, LeaseName::Relay, Uuid::from_u128(2), LONG);
+    assert!(claimed(&relay).await.is_some(), "another name is another lease");
 }
 
 #[tokio::test]
@@ -40,30 +38,30 @@ async fn of_many_nodes_one_gets_the_lease() {
     }
     let leases = (1..).zip(&all).map(|(number, tables)| node(tables, number, LONG));
     let leases: Vec<_> = leases.collect();
-    let terms = futures::future::join_all(leases.iter().map(claimed)).await;
-    assert_eq!(terms.into_iter().flatten().count(), 1);
+    let epochs = futures::future::join_all(leases.iter().map(claimed)).await;
+    assert_eq!(epochs.into_iter().flatten().count(), 1);
 }
 
 #[tokio::test]
 async fn a_lease_that_is_given_back_is_free_at_once() {
     let (_database, tables) = tables(Kind::Postgres).await;
     let (one, other) = (node(&tables, 1, LONG), node(&tables, 2, LONG));
-    let term = claimed(&one).await.unwrap();
+    let epoch = claimed(&one).await.unwrap();
     other.release().await.unwrap();
     assert_eq!(claimed(&other).await, None, "one cannot give back what another holds");
     one.release().await.unwrap();
     let next = claimed(&other).await.unwrap();
-    assert_ne!(next, term);
+    assert_ne!(next, epoch);
     assert_eq!(claimed(&one).await, None);
 }
 
 #[tokio::test]
-async fn a_projector_whose_term_is_over_writes_nothing() {
+async fn a_projector_whose_epoch_is_over_writes_nothing() {
     let events = creations(4);
     let (_database, tables) = tables(Kind::Postgres).await;
     let paused = node(&tables, 1, Duration::from_millis(1));
-    let term = claimed(&paused).await.unwrap();
-    let old = Projector::load(&tables, &Progress::default(), term).await.unwrap();
+    let epoch = claimed(&paused).await.unwrap();
+    let mut old = Projector::load(&tables, epoch).await.unwrap();
     // The lease ends without a word, and another node takes it. It has written nothing yet, so the
     // old one finds the tables just where it left them.
     let successor = node(&tables, 2, LONG);
@@ -72,11 +70,11 @@ async fn a_projector_whose_term_is_over_writes_nothing() {
             break next;
         }
     };
-    let outcome = old.run(delivered(&events)).await;
-    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    let outcome = apply(&mut old, &events).await;
+    assert!(matches!(outcome, Err(WriteError::Superseded)), "{outcome:?}");
     assert_eq!(shown(&tables).await, []);
-    let new = Projector::load(&tables, &Progress::default(), next).await.unwrap();
-    new.run(delivered(&events)).await.unwrap();
+    let mut new = Projector::load(&tables, next).await.unwrap();
+    apply(&mut new, &events).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
@@ -85,11 +83,11 @@ async fn a_rebuild_needs_no_lease_and_leaves_it_as_it_is() {
     let events = creations(40);
     let (_database, tables) = tables(Kind::Postgres).await;
     let holder = node(&tables, 1, LONG);
-    let term = claimed(&holder).await.unwrap();
+    let epoch = claimed(&holder).await.unwrap();
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
-    assert_eq!(claimed(&holder).await, Some(term));
+    assert_eq!(claimed(&holder).await, Some(epoch));
 }
 
 #[tokio::test]

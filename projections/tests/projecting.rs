@@ -1,14 +1,11 @@
 //! The tables equal the fold of the events, however they came.
 
-use std::io;
-
-use futures::{FutureExt, StreamExt, stream};
 use keyledger_domain::{Position, Revision};
-use keyledger_projections::{Delivery, Page, Progress, ProjectionError, StatusFilter, WriteError};
+use keyledger_projections::{Page, StatusFilter, WriteError};
 use proptest::prelude::*;
 
 use crate::given::{
-    Kind, Try, at, creations, delivered, folded, history, key_id, on_both_databases, project,
+    Kind, Try, apply, at, creations, folded, history, key_id, on_both_databases, project,
     projector, shown, tables, tries,
 };
 
@@ -85,31 +82,6 @@ async fn one_key_is_found_until_it_is_deleted(kind: Kind) {
     assert_eq!(tables.get(key_id(0)).await.unwrap(), None);
 }
 
-async fn progress_is_told_once_the_rows_can_be_seen(kind: Kind) {
-    let events = creations(3);
-    let (_database, tables) = tables(kind).await;
-    let progress = Progress::default();
-    let projector = projector(&tables, &progress).await;
-    // The stream stays open, as a live one does.
-    let live = delivered(&events).chain(stream::pending());
-    let running = tokio::spawn(projector.run(live));
-    progress.wait_for(events[2].position, std::time::Duration::from_secs(60)).await.unwrap();
-    assert_eq!(shown(&tables).await, folded(&events));
-    progress.level().await;
-    running.abort();
-}
-
-async fn the_tables_are_level_only_while_a_projector_runs(kind: Kind) {
-    let (_database, tables) = tables(kind).await;
-    let progress = Progress::default();
-    let projector = projector(&tables, &progress).await;
-    let running = tokio::spawn(projector.run(delivered(&creations(3)).chain(stream::pending())));
-    progress.level().await;
-    running.abort();
-    assert!(running.await.unwrap_err().is_cancelled());
-    assert_eq!(progress.level().now_or_never(), None);
-}
-
 async fn a_batch_that_cannot_be_applied_leaves_nothing(kind: Kind) {
     let events = history(&[Try::Create(0), Try::Create(1), Try::Revoke(0), Try::Create(2)]);
     for wrong in [
@@ -131,21 +103,15 @@ async fn a_batch_that_cannot_be_applied_leaves_nothing(kind: Kind) {
         }],
     ] {
         let (_database, tables) = tables(kind).await;
-        let progress = Progress::default();
-        let projector = projector(&tables, &progress).await;
-        let outcome = projector.run(delivered(&wrong)).await;
+        let mut projector = projector(&tables).await;
+        let outcome = apply(&mut projector, &wrong).await;
         assert!(
-            matches!(
-                outcome,
-                Err(ProjectionError::Write(
-                    WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep
-                ))
-            ),
+            matches!(outcome, Err(WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep)),
             "{outcome:?}"
         );
         assert_eq!(shown(&tables).await, []);
         assert_eq!(tables.position().await.unwrap(), Position::START);
-        assert_eq!(progress.current(), Position::START);
+        assert_eq!(projector.position(), Position::START);
     }
 }
 
@@ -155,47 +121,26 @@ async fn a_creation_that_the_table_has_already_is_out_of_step(kind: Kind) {
     project(&tables, &events).await;
     let mut again = events[0].clone();
     again.position = Position::START.plus(3).unwrap();
-    let projector = projector(&tables, &Progress::default()).await;
-    let outcome = projector.run(delivered(&[again])).await;
-    assert!(
-        matches!(outcome, Err(ProjectionError::Write(WriteError::RowsOutOfStep))),
-        "{outcome:?}"
-    );
+    let outcome = apply(&mut projector(&tables).await, &[again]).await;
+    assert!(matches!(outcome, Err(WriteError::RowsOutOfStep)), "{outcome:?}");
 }
 
 async fn of_two_projectors_one_finds_that_it_was_superseded(kind: Kind) {
     let events = creations(4);
     let (_database, tables) = tables(kind).await;
-    let slow = projector(&tables, &Progress::default()).await;
+    let mut slow = projector(&tables).await;
     project(&tables, &events[..2]).await;
-    let outcome = slow.run(delivered(&events)).await;
-    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    let outcome = apply(&mut slow, &events).await;
+    assert!(matches!(outcome, Err(WriteError::Superseded)), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events[..2]));
     project(&tables, &events[2..]).await;
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-async fn what_came_before_an_error_is_kept(kind: Kind) {
-    let events = creations(3);
-    let (_database, tables) = tables(kind).await;
-    let projector = projector(&tables, &Progress::default()).await;
-    let deliveries: Vec<Result<_, io::Error>> = vec![
-        Ok(Delivery::Event(events[0].clone())),
-        Ok(Delivery::Event(events[1].clone())),
-        Err(io::Error::other("cut")),
-    ];
-    let outcome = projector.run(stream::iter(deliveries)).await;
-    assert!(matches!(outcome, Err(ProjectionError::Source(_))), "{outcome:?}");
-    assert_eq!(shown(&tables).await, folded(&events[..2]));
-}
-
 on_both_databases!(
     more_events_than_a_batch_holds_are_all_applied,
     one_key_is_found_until_it_is_deleted,
-    progress_is_told_once_the_rows_can_be_seen,
-    the_tables_are_level_only_while_a_projector_runs,
     a_batch_that_cannot_be_applied_leaves_nothing,
     a_creation_that_the_table_has_already_is_out_of_step,
     of_two_projectors_one_finds_that_it_was_superseded,
-    what_came_before_an_error_is_kept,
 );

@@ -4,14 +4,13 @@ use std::convert::Infallible;
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
-use keyledger_domain::RecordedEvent;
-use keyledger_projections::{
-    Delivery, Progress, ProjectionError, Rebuild, WriteError, rebuild, usage,
-};
+use keyledger_domain::{Delivery, RecordedEvent};
+use keyledger_projections::{Rebuild, RebuildError, WriteError, rebuild};
+use keyledger_verifier::UseSink;
 
 use crate::given::{
-    Kind, Try, at, creations, delivered, folded, head, history, key_id, on_both_databases, open,
-    project, projector, shown, tables,
+    Kind, Try, apply, at, creations, delivered, folded, head, history, key_id, on_both_databases,
+    open, project, projector, shown, tables,
 };
 
 type Sender = UnboundedSender<Result<Delivery, Infallible>>;
@@ -60,14 +59,14 @@ async fn a_rebuild_repairs_what_someone_has_broken(kind: Kind) {
     let events = some_history();
     let (database, tables) = tables(kind).await;
     project(&tables, &events).await;
-    database.meddle("UPDATE keys SET name = 'broken', revoked_at = NULL").await;
-    database.meddle("DELETE FROM keys WHERE user_id = 'bob'").await;
+    database.tamper("UPDATE keys SET name = 'broken', revoked_at = NULL").await;
+    database.tamper("DELETE FROM keys WHERE user_id = 'bob'").await;
     assert_ne!(shown(&tables).await, folded(&events));
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
     rebuild::clear(&tables).await.unwrap();
-    let rows = database.meddle("SELECT count(*) FROM keys").await;
+    let rows = database.tamper("SELECT count(*) FROM keys").await;
     assert_eq!(rows, 900, "the old build is gone");
 }
 
@@ -96,11 +95,11 @@ async fn the_projector_finds_that_a_rebuild_took_over(kind: Kind) {
     let events = creations(30);
     let (_database, tables) = tables(kind).await;
     project(&tables, &events[..20]).await;
-    let old = projector(&tables, &Progress::default()).await;
+    let mut old = projector(&tables).await;
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events[..20]), head(&events[..20]), |_| {}).await.unwrap();
-    let outcome = old.run(delivered(&events[20..])).await;
-    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    let outcome = apply(&mut old, &events[20..]).await;
+    assert!(matches!(outcome, Err(WriteError::Superseded)), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events[..20]));
     project(&tables, &events[20..]).await;
     assert_eq!(shown(&tables).await, folded(&events));
@@ -115,7 +114,7 @@ async fn a_rebuild_that_was_broken_off_is_cleared_by_the_next(kind: Kind) {
     send(&feed, &events[..600]);
     drop(feed);
     let outcome = broken.run(fed, head(&events), |_| {}).await;
-    assert!(matches!(outcome, Err(ProjectionError::SourceEnded)), "{outcome:?}");
+    assert!(matches!(outcome, Err(RebuildError::SourceEnded)), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events));
     let tables = open(&database).await;
     let build = Rebuild::begin(&tables).await.unwrap();
@@ -131,7 +130,7 @@ async fn of_two_rebuilds_the_later_one_wins(kind: Kind) {
     let late = Rebuild::begin(&tables).await.unwrap();
     late.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     let outcome = early.run(delivered(&events), head(&events), |_| {}).await;
-    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    assert!(matches!(outcome, Err(RebuildError::Write(WriteError::Superseded))), "{outcome:?}");
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
@@ -150,7 +149,7 @@ async fn a_rebuild_that_another_has_cleared_away_ends(kind: Kind) {
     send(&feed, &events[100..]);
     mark(&feed, &events);
     let outcome = building.await.unwrap();
-    assert!(matches!(outcome, Err(ProjectionError::Write(WriteError::Superseded))), "{outcome:?}");
+    assert!(matches!(outcome, Err(RebuildError::Write(WriteError::Superseded))), "{outcome:?}");
     second.run(delivered(&events), head(&events), |_| {}).await.unwrap();
     assert_eq!(shown(&tables).await, folded(&events));
 }
@@ -171,7 +170,7 @@ async fn the_last_use_of_a_key_survives_a_rebuild(kind: Kind) {
     let events = creations(3);
     let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
-    usage::record(&tables, &[(key_id(1), at(77))]).await.unwrap();
+    tables.record(&[(key_id(1), at(77))]).await.unwrap();
     let before = shown(&tables).await;
     let build = Rebuild::begin(&tables).await.unwrap();
     build.run(delivered(&events), head(&events), |_| {}).await.unwrap();

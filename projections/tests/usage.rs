@@ -1,7 +1,8 @@
 //! When keys were last used.
 
 use keyledger_domain::Timestamp;
-use keyledger_projections::{ReadTables, usage};
+use keyledger_projections::ReadTables;
+use keyledger_verifier::UseSink;
 
 use crate::given::{Kind, at, creations, key_id, on_both_databases, project, tables};
 
@@ -19,7 +20,7 @@ async fn a_last_use_only_moves_forward(kind: Kind) {
         ([(0, 10), (1, 24)], [Some(at(10)), Some(at(25))]),
     ] {
         let uses = uses.map(|(number, second)| (key_id(number), at(second)));
-        usage::record(&tables, &uses).await.unwrap();
+        tables.record(&uses).await.unwrap();
         assert_eq!([used(&tables, 0).await, used(&tables, 1).await], expected);
     }
     assert_eq!(used(&tables, 2).await, None);
@@ -29,11 +30,11 @@ async fn many_uses_are_recorded_at_once(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &creations(500)).await;
     let uses: Vec<_> = (0..500).map(|number| (key_id(number), at(number))).collect();
-    usage::record(&tables, &uses).await.unwrap();
+    tables.record(&uses).await.unwrap();
     for number in [0, 127, 128, 255, 383, 399, 400, 499] {
         assert_eq!(used(&tables, number).await, Some(at(number)));
     }
-    usage::record(&tables, &[]).await.unwrap();
+    tables.record(&[]).await.unwrap();
 }
 
 on_both_databases!(a_last_use_only_moves_forward, many_uses_are_recorded_at_once,);

@@ -3,18 +3,15 @@
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use keyledger_domain::key::{KeyEvent, Standing, Verdict, fold};
+use keyledger_domain::key::{KeyEvent, KeyStatus, Verdict, fold};
 use keyledger_domain::{KeyHash, KeyPrefix, Position, RecordedEvent, Secret};
-use keyledger_projections::verification::{
-    Freshness, Index, IndexWriter, Outcome, Stale, Verification,
-};
-use keyledger_projections::{ProjectionError, WriteError};
+use keyledger_verifier::{Freshness, Index, IndexWriter, OutOfStep, Outcome, Stale, Verification};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::given::{
-    Kind, Try, at, creations, delivered, history, key_id, on_both_databases, project, tables, tries,
+    Kind, Try, at, creations, history, key_id, on_both_databases, project, tables, tries,
 };
 
 /// The hash of the key of a number.
@@ -25,6 +22,16 @@ fn hash(number: usize) -> KeyHash {
 fn secret(number: usize) -> Secret {
     let mut random = StdRng::seed_from_u64(number as u64);
     Secret::generate(&KeyPrefix::parse("orag").unwrap(), &mut random)
+}
+
+/// Hands events to an index, as its supervisor does.
+fn follow(
+    writer: &mut IndexWriter,
+    events: &[RecordedEvent],
+    ended: impl FnMut(&RecordedEvent),
+) -> Result<(), OutOfStep> {
+    let to = events.last().map_or(writer.position(), |last| last.position);
+    writer.apply(events, to, ended)
 }
 
 /// The index shows of each key what the events say.
@@ -39,10 +46,10 @@ fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: usize) {
             continue;
         };
         // A deleted key may be kept or left out.
-        let standing = found.map_or(Standing::Deleted, |found| found.standing().1);
-        assert_eq!(standing, key.lifecycle.standing(), "key {number}");
+        let status = found.map_or(KeyStatus::Deleted, |found| found.status().1);
+        assert_eq!(status, key.lifecycle.status(), "key {number}");
         if let Some(told) = found {
-            let told = told.particulars().unwrap();
+            let told = told.key_record().unwrap();
             assert_eq!(told.owner.text(&mut [0; 36]), key.owner.as_str());
             assert_eq!(told.owner_email, key.owner_email.as_ref().map(|email| email.as_str()));
             assert_eq!((told.key_id, told.hash), (key.id, key.hash));
@@ -71,7 +78,7 @@ proptest! {
             // In two goes, as across a subscription that was lost.
             for upto in [cut.max(loaded), events.len()] {
                 let from = usize::try_from(writer.position().as_u64()).unwrap();
-                writer.follow(delivered(&events[from..upto]), |_| {}).await.unwrap();
+                follow(&mut writer, &events[from..upto], |_| {}).unwrap();
                 assert_shows(&index, &events[..upto], 21);
                 assert_eq!(index.reached(), writer.position());
             }
@@ -91,11 +98,11 @@ async fn many_keys_are_found_and_followed(kind: Kind) {
     let index = writer.index();
     assert_eq!(usize::try_from(index.len()).unwrap(), loaded);
     let mut ended = 0;
-    writer.follow(delivered(&events[loaded..]), |_| ended += 1).await.unwrap();
+    follow(&mut writer, &events[loaded..], |_| ended += 1).unwrap();
     assert_eq!((usize::try_from(index.len()).unwrap(), ended), (KEYS, KEYS / 3));
     for number in 0..KEYS {
-        let expected = if number % 3 == 0 { Standing::Revoked } else { Standing::Active };
-        assert_eq!(index.find(&hash(number)).unwrap().standing().1, expected);
+        let expected = if number % 3 == 0 { KeyStatus::Revoked } else { KeyStatus::Active };
+        assert_eq!(index.find(&hash(number)).unwrap().status().1, expected);
     }
     for number in KEYS..2 * KEYS {
         assert!(index.find(&hash(number)).is_none());
@@ -109,16 +116,15 @@ async fn an_event_that_does_not_follow_stops_the_index(kind: Kind) {
         let mut writer = IndexWriter::load(&tables).await.unwrap();
         let mut gappy = events.clone();
         gappy.remove(missing);
-        let followed = writer.follow(delivered(&gappy), |_| {}).await;
-        let is_stopped =
-            matches!(followed, Err(ProjectionError::Write(WriteError::EventOutOfStep { .. })));
+        let followed = follow(&mut writer, &gappy, |_| {});
+        let is_stopped = matches!(followed, Err(OutOfStep { .. }));
         // What a key has last is not missed.
         assert_eq!((is_stopped, followed.is_ok()), (missing != 1, missing == 1), "{followed:?}");
     }
     // What comes again changes nothing.
     let mut writer = IndexWriter::load(&tables).await.unwrap();
     let twice = [events.clone(), events.clone()].concat();
-    writer.follow(delivered(&twice), |_| {}).await.unwrap();
+    follow(&mut writer, &twice, |_| {}).unwrap();
     assert_shows(&writer.index(), &events, 3);
 }
 
@@ -136,7 +142,8 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
     }
     assert_eq!(verify(7, 20), Ok(Outcome::Refused(Verdict::NotFound)));
     assert_eq!(verification.index.uses_waiting(), 2);
-    verification.index.record_uses(&tables).await.unwrap();
+    let waiting = verification.index.waiting_uses();
+    verification.index.record_uses(&waiting, &tables).await.unwrap();
     assert_eq!(verification.index.uses_waiting(), 0);
     for (number, used) in [(0, Some(at(12))), (1, Some(at(10))), (2, None)] {
         let shown = tables.get(key_id(number)).await.unwrap().unwrap();
@@ -164,7 +171,8 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
         for secret in &secrets {
             assert!(verification.verify(secret.expose(), at(COUNT + polls)).is_ok());
         }
-        let mut recording = std::pin::pin!(index.record_uses(&tables));
+        let waiting = index.waiting_uses();
+        let mut recording = std::pin::pin!(index.record_uses(&waiting, &tables));
         let mut left = polls;
         let recorded = std::future::poll_fn(|context| {
             left -= 1;

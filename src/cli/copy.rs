@@ -7,7 +7,7 @@ use keyledger_domain::Position;
 
 use super::say;
 use crate::config::{Group, args};
-use crate::journal::{self, copy};
+use keyledger_journal::{self as journal, copy};
 
 pub(super) fn command() -> Command {
     let url = |name: &'static str, help: &'static str| {

@@ -16,7 +16,8 @@ use clap::{Arg, ArgAction, Command};
 use keyledger_projections::ReadTables;
 
 use crate::config::{Config, Group, Logging, Stores, args};
-use crate::{http, journal, service, telemetry};
+use crate::{http, service, telemetry};
+use keyledger_journal as journal;
 
 /// Runs the command that the arguments ask for.
 ///

@@ -6,19 +6,19 @@ use keyledger_projections::{ReadTables, Rebuild, rebuild};
 
 use super::say;
 use crate::config::Stores;
-use crate::journal;
+use keyledger_journal as journal;
 
 pub(super) async fn run(stores: &Stores) -> anyhow::Result<()> {
     let journal = journal::open_reader(&stores.journal_url).await?;
     let tables = ReadTables::open(&stores.read_url).await?;
-    let head = journal.barrier().await?;
+    let head = journal.head().await?;
     let bar = ProgressBar::new(head.as_u64()).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
     )?);
     let build = Rebuild::begin(&tables).await?;
     let events = journal.subscribe(Position::START);
     let reached = |position: Position| bar.set_position(position.as_u64());
-    let rebuilt = build.run(events, journal.barrier(), reached).await?;
+    let rebuilt = build.run(events, journal.head(), reached).await?;
     bar.finish();
     rebuild::clear(&tables).await?;
     say(&format!("The read tables are rebuilt from {} events.", rebuilt.events))

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{Group, args, nats_from_matches};
-use crate::relay::{TailFrom, tail};
+use crate::relay::nats::{TailFrom, tail};
 
 pub(super) fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {

@@ -5,7 +5,7 @@ use keyledger_domain::{CommandId, Email, KeyId, KeyName, Position, Secret, Times
 use uuid::Uuid;
 
 use super::{CommandError, Commands, Origin, recorded_by};
-use crate::journal::{Append, Expected};
+use keyledger_journal::{Append, Expected};
 
 /// A key that someone wants.
 #[derive(Clone, Debug)]

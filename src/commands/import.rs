@@ -3,8 +3,8 @@
 use keyledger_domain::key::{Command, ImportKey, decide};
 
 use super::{CommandError, Commands, Origin, recorded_by};
-use crate::journal::{Append, Expected};
 use keyledger_domain::CommandId;
+use keyledger_journal::{Append, Expected};
 
 /// What an import of a key came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

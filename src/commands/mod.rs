@@ -14,11 +14,11 @@ use rand::{CryptoRng, RngExt};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::journal::{
-    Append, AppendError, Appended, Cause, Expected, Journal, NewEvent, ReadError,
-};
 pub use create::{Created, Expiry, NewKey};
 pub use import::Imported;
+use keyledger_journal::{
+    Append, AppendError, Appended, Cause, Expected, Journal, NewEvent, ReadError,
+};
 
 /// How often a command is decided anew when others change the same key at the same time.
 const DECISIONS: u32 = 5;

@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported together. Durations are written with their unit (`10s`).
 
+mod nats;
 mod parse;
 mod table;
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_projections::audit::{LogKeys, VerifyingKey};
+use keyledger_tlog::{LogKeys, VerifyingKey};
 
 use crate::identity::{KeySource, TokenRules};
-use crate::relay::NatsSettings;
+pub use nats::{NatsSettings, Topic};
 pub use table::{Group, SETTINGS, Setting, args};
 
 /// What `keyledger serve` runs with.
@@ -53,8 +54,8 @@ pub struct BackgroundSettings {
     pub last_used_flush: Duration,
     /// Where events are published, if anywhere.
     pub nats: Option<NatsSettings>,
-    /// How the tree over all events is signed, if there is one.
-    pub audit: Option<AuditSettings>,
+    /// How the transparency log is signed, if there is one.
+    pub log: Option<LogSettings>,
 }
 
 /// Where tokens come from.
@@ -69,9 +70,9 @@ pub enum Identity {
     },
 }
 
-/// How the tree over all events is signed.
+/// How the transparency log is signed.
 #[derive(Debug)]
-pub struct AuditSettings {
+pub struct LogSettings {
     /// What checkpoints are signed with: all of them by all of these.
     pub keys: LogKeys,
     /// How often one is signed when there is something new.
@@ -126,7 +127,7 @@ impl Config {
         let max_staleness = read.required("max-staleness", parse::duration_from(100));
         let last_used_flush = read.required("last-used-flush", parse::duration_from(10));
         let nats = nats(&mut read);
-        let audit = audit(&mut read);
+        let log = log(&mut read);
         let key_prefix = read.required("key-prefix", parse::key_prefix);
         let public_key = read.optional("jwt-public-key", parse::public_key);
         let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
@@ -176,7 +177,7 @@ impl Config {
                     max_staleness: max_staleness?,
                     last_used_flush: last_used_flush?,
                     nats,
-                    audit,
+                    log,
                 },
                 key_prefix: key_prefix?,
                 identity: identity?,
@@ -204,16 +205,12 @@ fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
     })
 }
 
-/// How the tree is signed; `None` when there is none.
-fn audit(read: &mut parse::Reader<'_>) -> Option<AuditSettings> {
+/// How the log is signed; `None` when there is none.
+fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
     let keys = read.optional("audit-key", parse::audit_keys);
     let interval = read.required("audit-interval", parse::duration_from(1_000));
     let checkpoints = read.required("audit-checkpoints", parse::text);
-    Some(AuditSettings {
-        keys: keys?,
-        interval: interval?,
-        checkpoints: PathBuf::from(checkpoints?),
-    })
+    Some(LogSettings { keys: keys?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
 }
 
 /// The public key of the log whose private keys are set, the first of them, for commands that need

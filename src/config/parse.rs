@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_projections::audit::{LogKeys, SigningKey};
+use keyledger_tlog::{LogKeys, SigningKey};
 use reqwest::Url;
 use zeroize::Zeroizing;
 
-use super::{LogFormat, Mistakes, Roles, SETTINGS};
+use super::{LogFormat, Mistakes, NatsSettings, Roles, SETTINGS};
 use crate::identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
-use crate::journal;
-use crate::relay::NatsSettings;
 
 /// Reads settings and gathers mistakes.
 pub(super) struct Reader<'a> {
@@ -103,7 +101,7 @@ pub(super) fn duration_from(least: u64) -> impl Fn(&str) -> Result<Duration, Str
 }
 
 pub(super) fn journal_url(value: &str) -> Result<String, String> {
-    journal::check_scheme(value).map_err(|error| error.to_string())?;
+    keyledger_journal::check_scheme(value).map_err(|error| error.to_string())?;
     Ok(value.to_owned())
 }
 

@@ -17,12 +17,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Who may come in.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Authenticator {
     verifier: Arc<TokenVerifier>,
     allowed_origins: Vec<HeaderValue>,
 }
 
-impl Gate {
+impl Authenticator {
     /// Lets in whom the verifier knows; pages of these origins may act for them.
     pub fn new(verifier: Arc<TokenVerifier>, allowed_origins: &[String]) -> Self {
         let origins = allowed_origins.iter().filter_map(|origin| origin.parse().ok());
@@ -81,12 +81,12 @@ pub(super) struct SignedIn(pub(super) Caller);
 impl<S> FromRequestParts<S> for SignedIn
 where
     S: Send + Sync,
-    Arc<Gate>: FromRef<S>,
+    Arc<Authenticator>: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Arc::<Gate>::from_ref(state).admit(parts).await.map(Self)
+        Arc::<Authenticator>::from_ref(state).admit(parts).await.map(Self)
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Auditor(pub(super) Caller);
 impl<S> FromRequestParts<S> for Auditor
 where
     S: Send + Sync,
-    Arc<Gate>: FromRef<S>,
+    Arc<Authenticator>: FromRef<S>,
 {
     type Rejection = ApiError;
 
@@ -115,7 +115,7 @@ pub(super) struct Asking {
 impl<S> FromRequestParts<S> for Asking
 where
     S: Send + Sync,
-    Arc<Gate>: FromRef<S>,
+    Arc<Authenticator>: FromRef<S>,
 {
     type Rejection = ApiError;
 

@@ -11,7 +11,7 @@ use keyledger_domain::key::{Command, DeleteKey, RevokeKey};
 use uuid::Uuid;
 
 use super::body::{CreateKeyBody, ReasonBody};
-use super::caller::{Asking, Gate};
+use super::caller::{Asking, Authenticator};
 use super::openapi::{CommandProblems, Problems};
 use super::position::{self, Followers};
 use super::problem::ApiError;
@@ -22,14 +22,14 @@ use crate::commands::{Commands, NewKey};
 #[derive(Clone, Debug)]
 pub struct CommandState {
     /// Who may come in.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Authenticator>,
     /// The write side.
     pub commands: Arc<Commands>,
     /// What answers wait for.
     pub followers: Followers,
 }
 
-impl FromRef<CommandState> for Arc<Gate> {
+impl FromRef<CommandState> for Arc<Authenticator> {
     fn from_ref(state: &CommandState) -> Self {
         state.gate.clone()
     }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::readiness::Readiness;
+use crate::node::readiness::Readiness;
 
 /// Whether the service lives.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,23 +8,23 @@ use keyledger_domain::key::{Lifecycle, fold};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::caller::{Gate, SignedIn};
+use super::caller::{Authenticator, SignedIn};
 use super::commands::KeyPath;
 use super::event::HistoryEvent;
 use super::openapi::{Problems, QueryProblems};
 use super::problem::ApiError;
-use crate::journal::JournalReader;
+use keyledger_journal::JournalReader;
 
 /// What histories need.
 #[derive(Clone, Debug)]
 pub struct HistoryState {
     /// Who may come in.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Authenticator>,
     /// The events themselves.
     pub journal: Arc<dyn JournalReader>,
 }
 
-impl FromRef<HistoryState> for Arc<Gate> {
+impl FromRef<HistoryState> for Arc<Authenticator> {
     fn from_ref(state: &HistoryState) -> Self {
         state.gate.clone()
     }

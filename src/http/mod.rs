@@ -13,6 +13,7 @@ mod event;
 mod health;
 mod history;
 mod internal;
+mod log;
 mod metrics;
 mod observe;
 mod openapi;
@@ -21,7 +22,6 @@ mod position;
 mod problem;
 mod queries;
 mod server;
-mod tree;
 mod verification;
 mod wire;
 
@@ -36,16 +36,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::readiness::Readiness;
+use crate::node::readiness::Readiness;
 pub use audit::{AuditState, KeyState};
-pub use caller::Gate;
+pub use caller::Authenticator;
 pub use commands::CommandState;
 pub use history::HistoryState;
 pub use internal::internal_service;
+pub use log::TreeState;
 pub use position::Followers;
 pub use queries::QueryState;
 pub use server::{Answers, Exposure, routed, serve};
-pub use tree::TreeState;
 pub use verification::Verifier;
 
 use problem::ApiError;
@@ -65,7 +65,7 @@ pub fn router(
         .merge(query_routes().with_state(queries))
         .merge(history_routes().with_state(histories))
         .merge(audit::routes().with_state(audits))
-        .merge(tree::routes().with_state(tree))
+        .merge(log::routes().with_state(tree))
         .merge(health_routes().with_state(readiness))
         .split_for_parts();
     finished(router.merge(SwaggerUi::new("/docs").url("/openapi.json", api)), cors)
@@ -132,7 +132,7 @@ pub fn openapi_document() -> OpenApi {
     document.merge(query_routes().into_openapi());
     document.merge(history_routes().into_openapi());
     document.merge(audit::routes().into_openapi());
-    document.merge(tree::routes().into_openapi());
+    document.merge(log::routes().into_openapi());
     document.merge(health_routes().into_openapi());
     document
 }

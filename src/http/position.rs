@@ -8,11 +8,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::Position;
-use keyledger_projections::Progress;
-use keyledger_projections::verification::Verification;
+use keyledger_verifier::Verification;
 
 use super::problem::ApiError;
 use super::wire;
+use crate::node::Progress;
 
 /// How long a request waits for what is read.
 pub(super) const WAIT: Duration = Duration::from_secs(2);
@@ -66,6 +66,8 @@ pub struct Followers {
     pub tables: Progress,
     /// The index of keys; not there on a node that does not verify, or not yet.
     pub verification: Arc<OnceLock<Verification>>,
+    /// How far that index has come.
+    pub verified: Progress,
 }
 
 impl Followers {
@@ -73,7 +75,7 @@ impl Followers {
     async fn lag_behind(&self, position: Position) -> bool {
         let verification = async {
             let Some(verification) = self.verification.get() else { return false };
-            let lags = verification.index.progress().wait_for(position, WAIT).await.is_err();
+            let lags = self.verified.wait_for(position, WAIT).await.is_err();
             if lags {
                 // Until it does, this node says nothing of any key.
                 verification.freshness.owe(position);

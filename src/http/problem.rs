@@ -11,14 +11,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::key::{Corrupt, Refusal};
 use keyledger_domain::{KeyId, KeyNameError, ReasonError};
-use keyledger_projections::tree::TreeReadError;
+use keyledger_projections::log::TreeReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::audit::KeyAtError;
 use crate::commands::CommandError;
-use crate::journal::{Cause, ReadError};
-use crate::replay::KeyAtError;
-use crate::telemetry::chain;
+use keyledger_domain::chain;
+use keyledger_journal::{Cause, ReadError};
 
 /// What can be wrong with a request, or with us.
 #[derive(Debug, thiserror::Error)]

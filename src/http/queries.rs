@@ -7,9 +7,9 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyledger_projections::{Cursor, KeyView, Page, Progress, ReadTables, StatusFilter};
+use keyledger_projections::{Cursor, KeyView, Page, ReadTables, StatusFilter};
 
-use super::caller::{Gate, SignedIn};
+use super::caller::{Authenticator, SignedIn};
 use super::commands::KeyPath;
 use super::cursor;
 use super::openapi::{Problems, QueryProblems};
@@ -17,19 +17,20 @@ use super::parameter::once;
 use super::position::{self, MinPosition};
 use super::problem::ApiError;
 use super::wire::{KeyAnswer, KeyItem, KeyList};
+use crate::node::Progress;
 
 /// What queries need.
 #[derive(Clone, Debug)]
 pub struct QueryState {
     /// Who may come in.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Authenticator>,
     /// The read side.
     pub tables: ReadTables,
     /// How far it has come.
     pub progress: Progress,
 }
 
-impl FromRef<QueryState> for Arc<Gate> {
+impl FromRef<QueryState> for Arc<Authenticator> {
     fn from_ref(state: &QueryState) -> Self {
         state.gate.clone()
     }

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
-use keyledger_projections::Progress;
-use keyledger_projections::verification::Verification;
+use keyledger_verifier::Verification;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,8 +17,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
-use crate::readiness::{Readiness, State};
-use crate::upkeep::Head;
+use crate::node::Progress;
+use crate::node::readiness::{Readiness, State};
+use crate::node::tasks::Head;
 use busy::BusyCounter;
 
 /// What is counted as it happens; cheap to clone.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyledger_projections::tree::EventTree;
-use keyledger_projections::{Duty, Lease};
+use keyledger_projections::log::EventTree;
+use keyledger_projections::{Lease, LeaseName};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -14,10 +14,12 @@ use uuid::Uuid;
 
 use super::end;
 use super::node::{Node, Shared};
-use crate::config::{AuditSettings, BackgroundSettings, Roles};
+use crate::config::{BackgroundSettings, LogSettings, NatsSettings, Roles, Topic};
 use crate::identity::TokenVerifier;
-use crate::relay::{self, Checkpoints, NatsSettings, Relay, StreamDiffers, Topic};
-use crate::upkeep::{self, IndexUpkeep, ReadSide, TreeUpkeep};
+use crate::node::readiness::Part;
+use crate::node::tasks::{self, IndexFollower, LogFollower, Publisher, TablesFollower};
+use crate::node::{Claims, Follower, Following, Progress, supervise};
+use crate::relay::nats::{self, CheckpointPublisher, CheckpointSource, EventRelay, StreamDiffers};
 
 /// The parts that run, and what is to be done in the end.
 pub(super) struct Background {
@@ -28,7 +30,7 @@ pub(super) struct Background {
     /// What is given back.
     leases: Vec<Lease>,
     /// What is signed once more.
-    tree: Option<Arc<TreeUpkeep>>,
+    log: Option<(LogFollower, Lease)>,
 }
 
 impl Background {
@@ -43,111 +45,126 @@ impl Background {
             holder: uuid::Builder::from_random_bytes(UnwrapErr(SysRng).random()).into_uuid(),
             lease_period: settings.lease_period,
             leases: Vec::new(),
-            tree: None,
+            log: None,
         };
-        background.follow_journal(node, roles, settings.max_staleness);
+        background.follow_tables(node, roles, settings.max_staleness);
         if roles.verify {
             background.follow_keys(node, settings.max_staleness, settings.last_used_flush);
         }
-        let (audit, nats) = (settings.audit.filter(|_| roles.projector), settings.nats);
+        let (log, nats) = (settings.log.filter(|_| roles.projector), settings.nats);
         if let Some(nats) = &nats {
             let events = roles.relay.then_some(Topic::Events);
-            let checkpoints = audit.as_ref().map(|_| Topic::Checkpoints);
+            let checkpoints = log.as_ref().map(|_| Topic::Checkpoints);
             let topics: Vec<_> = events.into_iter().chain(checkpoints).collect();
-            relay::check(nats, &topics).await?;
+            nats::check(nats, &topics).await?;
         }
         if let Some(nats) = nats.clone().filter(|_| roles.relay) {
             background.publish(node, nats);
         }
-        if let Some(audit) = audit {
-            background.keep_tree(node, audit, nats);
+        if let Some(log) = log {
+            background.keep_log(node, log, nats);
         }
         Ok(background)
     }
 
     /// The contest for what only one process does at a time.
-    fn lease(&mut self, node: &Node, duty: Duty) -> Lease {
-        let lease = Lease::new(&node.tables, duty, self.holder, self.lease_period);
+    fn lease(&mut self, node: &Node, name: LeaseName) -> Lease {
+        let lease = Lease::new(&node.tables, name, self.holder, self.lease_period);
         self.leases.push(lease.clone());
         lease
     }
 
-    /// Keeps the read tables level, or waits until whoever does has.
-    fn follow_journal(&mut self, node: &Node, roles: Roles, max_staleness: Duration) {
-        let Shared { readiness, progress, head, .. } = node.shared.clone();
+    /// Starts a follower of the journal.
+    fn follow(
+        &mut self,
+        node: &Node,
+        follower: impl Follower + 'static,
+        progress: Progress,
+        lease: Option<Lease>,
+        part: Part,
+    ) {
+        let following = Following::new(follower, node.journal.clone(), progress);
+        let lease = lease.map(|lease| -> Arc<dyn Claims> { Arc::new(lease) });
+        self.tasks.spawn(supervise(following, lease, node.health(part)));
+    }
+
+    /// Keeps the read tables level, or watches the node that does.
+    fn follow_tables(&mut self, node: &Node, roles: Roles, max_staleness: Duration) {
+        let Shared { progress, head, .. } = node.shared.clone();
         let heads = head.subscribe();
-        let watching =
-            upkeep::watch_journal(node.journal.clone(), max_staleness, head, readiness.clone());
-        self.tasks.spawn(watching);
-        let read_side = ReadSide {
-            journal: node.journal.clone(),
-            tables: node.tables.clone(),
-            lease: roles.projector.then(|| self.lease(node, Duty::Project)),
-            progress,
-            readiness,
-            head: heads,
-        };
-        self.tasks.spawn(read_side.keep_level());
+        let health = node.health(Part::Journal);
+        self.tasks.spawn(tasks::watch_head(node.journal.clone(), max_staleness, head, health));
+        let (tables, part) = (node.tables.clone(), Part::ReadTables);
+        if roles.projector {
+            let follower = TablesFollower::new(tables, heads, progress.clone());
+            let lease = self.lease(node, LeaseName::Project);
+            self.follow(node, follower, progress, Some(lease), part);
+        } else {
+            self.tasks.spawn(tasks::watch_tables(tables, heads, progress, node.health(part)));
+        }
     }
 
     /// Keeps the verification index level, and records when keys were used.
     fn follow_keys(&mut self, node: &Node, max_staleness: Duration, flush: Duration) {
-        let Shared { readiness, head, verification, counters, clock, .. } = node.shared.clone();
-        let index = IndexUpkeep {
-            journal: node.journal.clone(),
-            tables: node.tables.clone(),
-            verification: verification.clone(),
+        let Shared { head, verification, verified, counters, clock, .. } = node.shared.clone();
+        let follower = IndexFollower::new(
+            node.tables.clone(),
+            verification.clone(),
             max_staleness,
-            head: head.subscribe(),
-            readiness,
-            counters,
+            counters.revocation_lag,
             clock,
-        };
-        self.tasks.spawn(index.keep_level());
-        let tables = node.tables.clone();
-        self.tasks.spawn(upkeep::record_uses(verification, tables, flush));
+        );
+        self.follow(node, follower, verified.clone(), None, Part::Verification);
+        let health = node.health(Part::Verification);
+        let heads = head.subscribe();
+        self.tasks.spawn(tasks::prove(
+            verification.clone(),
+            verified,
+            heads,
+            max_staleness,
+            health,
+        ));
+        self.tasks.spawn(tasks::record_uses(verification, node.tables.clone(), flush));
     }
 
     /// Publishes events.
     fn publish(&mut self, node: &Node, nats: NatsSettings) {
-        let relay = Relay {
-            journal: node.journal.clone(),
-            tables: node.tables.clone(),
-            lease: self.lease(node, Duty::Relay),
-            nats,
-            readiness: node.shared.readiness.clone(),
-            relayed: node.shared.relayed.clone(),
-        };
-        self.tasks.spawn(relay.run());
+        let relayed = node.shared.relayed.clone();
+        let relay = EventRelay::new(nats, node.journal.clone(), node.tables.clone(), relayed);
+        let lease = self.lease(node, LeaseName::Relay);
+        self.follow(node, relay, Progress::default(), Some(lease), Part::Relay);
     }
 
-    /// Keeps the tree over all events, signs it, and publishes what is signed.
-    fn keep_tree(&mut self, node: &Node, audit: AuditSettings, nats: Option<NatsSettings>) {
-        let Shared { readiness, clock, .. } = node.shared.clone();
-        let published = nats.map(|nats| Checkpoints {
+    /// Keeps the transparency log, signs it, and publishes what is signed.
+    fn keep_log(&mut self, node: &Node, settings: LogSettings, nats: Option<NatsSettings>) {
+        let signed = Arc::new(Notify::new());
+        let source = nats.map(|nats| CheckpointSource {
             nats,
             tree: EventTree::new(&node.tables),
-            origin: audit.keys.origin().to_owned(),
-            keys: audit.keys.public(),
-            readiness: readiness.clone(),
-            signed: Notify::new(),
+            origin: settings.keys.origin().to_owned(),
+            keys: settings.keys.public(),
+            signed: signed.clone(),
         });
-        let upkeep = Arc::new(TreeUpkeep {
-            journal: node.journal.clone(),
+        let health = node.health(Part::Checkpoints);
+        let publisher = source.map(|source| -> Arc<dyn Publisher> {
+            Arc::new(CheckpointPublisher::new(source, health))
+        });
+        let follower = LogFollower {
             tables: node.tables.clone(),
-            lease: self.lease(node, Duty::Tree),
-            audit,
-            published,
-            clock,
-            readiness,
-        });
-        self.tree = Some(upkeep.clone());
-        self.tasks.spawn(async move { upkeep.keep().await });
+            settings: Arc::new(settings),
+            publisher,
+            signed,
+            clock: node.shared.clock.clone(),
+            writer: None,
+        };
+        let lease = self.lease(node, LeaseName::Tree);
+        self.log = Some((follower.afresh(), lease.clone()));
+        self.follow(node, follower, Progress::default(), Some(lease), Part::Tree);
     }
 
     /// Fetches what tokens are checked with.
     pub(super) fn prepare_sign_in(&mut self, verifier: Arc<TokenVerifier>, node: &Node) {
-        self.tasks.spawn(upkeep::prepare_sign_in(verifier, node.shared.readiness.clone()));
+        self.tasks.spawn(tasks::prepare_sign_in(verifier, node.health(Part::SignIn)));
     }
 
     /// Waits for a part to panic; parts may end otherwise.
@@ -162,14 +179,14 @@ impl Background {
     }
 
     /// Ends them, and does what is left to do.
-    pub(super) async fn stop(mut self, Node { shared, tables, .. }: &Node) {
+    pub(super) async fn stop(mut self, node: &Node) {
         self.tasks.shutdown().await;
         let signing = async {
-            if let Some(tree) = &self.tree {
-                end::sign_last(tree).await;
+            if let Some((log, lease)) = &self.log {
+                end::sign_last(node, log, lease).await;
             }
         };
-        tokio::join!(end::record_last_uses(&shared.verification, tables), signing);
+        tokio::join!(end::record_last_uses(&node.shared.verification, &node.tables), signing);
         end::give_back(self.leases).await;
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use keyledger_projections::verification::Verification;
 use keyledger_projections::{Lease, ReadTables};
+use keyledger_verifier::Verification;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::telemetry::chain;
-use crate::upkeep::{self, TreeUpkeep};
+use super::node::Node;
+use crate::node::readiness::Part;
+use crate::node::tasks::{self, LogFollower};
+use keyledger_domain::chain;
 
 /// How long it may take to give a lease back, and to record last uses.
 const GIVE_BACK: Duration = Duration::from_secs(1);
@@ -18,7 +20,7 @@ const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
 
 /// Records the uses that are not recorded yet.
 pub(super) async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTables) {
-    match timeout(LAST_FLUSH, upkeep::record_now(verification, tables)).await {
+    match timeout(LAST_FLUSH, tasks::record_now(verification, tables)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "last uses are not recorded"),
         Err(_) => tracing::warn!("last uses are not recorded: that took too long"),
@@ -26,12 +28,15 @@ pub(super) async fn record_last_uses(verification: &OnceLock<Verification>, tabl
 }
 
 /// Signs what has happened since the last checkpoint, and publishes it.
-pub(super) async fn sign_last(tree: &TreeUpkeep) {
+pub(super) async fn sign_last(node: &Node, log: &LogFollower, lease: &Lease) {
     let end = Instant::now() + LAST_CHECKPOINT;
-    match timeout_at(end, tree.sign_last()).await {
+    let health = node.health(Part::Tree);
+    let signing = tasks::sign_last(log, &*node.journal, lease, &health);
+    match timeout_at(end, signing).await {
         Ok(false) => {}
         Ok(true) => {
-            if timeout_at(end, tree.publish_rest()).await.is_err() {
+            let Some(publisher) = &log.publisher else { return };
+            if timeout_at(end, publisher.publish_rest()).await.is_err() {
                 tracing::warn!("the last checkpoint is not published: that took too long");
             }
         }

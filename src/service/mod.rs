@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use keyledger_domain::KeyPrefix;
 use keyledger_projections::OpenTablesError;
-use keyledger_projections::tree::EventTree;
+use keyledger_projections::log::EventTree;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -22,12 +22,12 @@ use crate::commands::Commands;
 use crate::config::{Config, Identity, Roles};
 use crate::http::Exposure;
 use crate::identity::{SigningError, TokenVerifier};
-use crate::journal::{Journal, OpenError};
-use crate::readiness::{Part, State};
-use crate::relay::StreamDiffers;
-use crate::shutdown::StopSignals;
+use crate::node::readiness::{Part, State};
+use crate::node::shutdown::StopSignals;
+use crate::relay::nats::StreamDiffers;
 use crate::{development, http};
 use background::Background;
+use keyledger_journal::{Journal, OpenError};
 use node::{Node, Shared};
 use open::Journals;
 
@@ -124,7 +124,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Some(appends) => {
             let verifier = Arc::new(TokenVerifier::new(rules));
             background.prepare_sign_in(verifier.clone(), &node);
-            let gate = http::Gate::new(verifier, &config.allowed_origins);
+            let gate = http::Authenticator::new(verifier, &config.allowed_origins);
             api(&node, appends, Arc::new(gate), config.key_prefix, stopping)
         }
     };
@@ -166,15 +166,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 fn api(
     node: &Node,
     appends: Arc<dyn Journal>,
-    gate: Arc<http::Gate>,
+    gate: Arc<http::Authenticator>,
     key_prefix: KeyPrefix,
     stopping: watch::Receiver<()>,
 ) -> http::Router {
     let Node { shared, journal, tables } = node;
-    let Shared { readiness, progress, verification, clock, .. } = shared.clone();
+    let Shared { readiness, progress, verification, verified, clock, .. } = shared.clone();
     let random = Box::new(UnwrapErr(SysRng));
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
-    let followers = http::Followers { tables: progress.clone(), verification };
+    let followers = http::Followers { tables: progress.clone(), verification, verified };
     let (journal, tables) = (journal.clone(), tables.clone());
     let tree = EventTree::new(&tables);
     http::router(

@@ -3,16 +3,17 @@
 use std::sync::{Arc, OnceLock};
 
 use keyledger_domain::Position;
-use keyledger_projections::verification::Verification;
-use keyledger_projections::{Progress, ReadTables};
+use keyledger_projections::ReadTables;
+use keyledger_verifier::Verification;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, SystemClock};
 use crate::http;
-use crate::journal::JournalReader;
 use crate::metrics::{Counters, Metrics};
-use crate::readiness::Readiness;
-use crate::upkeep::Head;
+use crate::node::readiness::{Part, Readiness};
+use crate::node::tasks::Head;
+use crate::node::{Health, Progress};
+use keyledger_journal::JournalReader;
 
 /// What each part can do, how far it is, and what it tells the others; cheap to clone.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) readiness: Readiness,
     /// How far queries are.
     pub(super) progress: Progress,
+    /// How far verifications are.
+    pub(super) verified: Progress,
     /// The journal's head.
     pub(super) head: watch::Sender<Option<Head>>,
     /// How far events are published.
@@ -35,6 +38,7 @@ impl Shared {
         Self {
             readiness: Readiness::default(),
             progress: Progress::default(),
+            verified: Progress::default(),
             head: watch::Sender::new(None),
             relayed: watch::Sender::new(None),
             verification: Arc::default(),
@@ -57,6 +61,7 @@ impl Shared {
     pub(super) fn verifier(&self) -> http::Verifier {
         http::Verifier {
             verification: self.verification.clone(),
+            verified: self.verified.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
         }
@@ -68,4 +73,11 @@ pub(super) struct Node {
     pub(super) shared: Shared,
     pub(super) journal: Arc<dyn JournalReader>,
     pub(super) tables: ReadTables,
+}
+
+impl Node {
+    /// Where a part reports how it is doing.
+    pub(super) fn health(&self, part: Part) -> Health {
+        Health::new(part, &self.shared.readiness)
+    }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use keyledger_projections::{OpenTablesError, ReadTables};
 
 use super::ServeError;
-use crate::journal::{self, Journal, JournalReader, OpenError};
-use crate::pause::Pause;
-use crate::readiness::{Part, Readiness, State};
-use crate::telemetry::chain;
+use crate::node::backoff::Backoff;
+use crate::node::readiness::{Part, Readiness, State};
+use keyledger_domain::chain;
+use keyledger_journal::{Journal, JournalReader, OpenError};
 
 /// The journal as this process uses it.
 pub(super) struct Journals {
@@ -27,11 +27,11 @@ pub(super) async fn stores(
 ) -> Result<(Journals, ReadTables), ServeError> {
     // Whoever appends holds the journal for itself; all others read beside it.
     let (reads, appends): (Arc<dyn JournalReader>, _) = if appends {
-        let open = async || journal::open(journal_url).await;
+        let open = async || keyledger_journal::open(journal_url).await;
         let journal = until_open(Part::Journal, readiness, open, OpenError::is_passing).await?;
         (journal.clone(), Some(journal))
     } else {
-        let open = async || journal::open_reader(journal_url).await;
+        let open = async || keyledger_journal::open_reader(journal_url).await;
         (until_open(Part::Journal, readiness, open, OpenError::is_passing).await?, None)
     };
     let open = async || ReadTables::open(read_url).await;
@@ -45,7 +45,7 @@ async fn until_open<T, E: std::error::Error + 'static>(
     open: impl AsyncFn() -> Result<T, E>,
     is_passing: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    let mut pause = Pause::new();
+    let mut pause = Backoff::new();
     loop {
         match open().await {
             Err(error) if is_passing(&error) => {

@@ -13,7 +13,7 @@ use crate::support::{Client, Service, Setup, assert_problem};
 /// A service whose journal has this many events.
 async fn full(events: usize) -> Service {
     let setup = Setup::new();
-    let journal = keyledger::journal::open(&setup.stores().journal).await.unwrap();
+    let journal = keyledger_journal::open(&setup.stores().journal).await.unwrap();
     let appends = futures::stream::iter(0..events).map(|_| {
         let key_id = new_key();
         journal.append(first(key_id, vec![created(key_id)]))

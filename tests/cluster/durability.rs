@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use keyledger_domain::KeyId;
-use keyledger_projections::{ReadTables, usage};
+use keyledger_projections::ReadTables;
+use keyledger_verifier::UseSink;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -151,7 +152,7 @@ async fn a_rebuild_gives_the_same_table_and_keeps_the_last_use() {
         let tables = open(&folder).await;
         let at = keyledger_domain::Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
         let id: KeyId = ids[1].parse().unwrap();
-        usage::record(&tables, &[(id, at)]).await.unwrap();
+        tables.record(&[(id, at)]).await.unwrap();
         drop(tables);
         let service = Setup::in_folder(folder.clone()).start().ready().await;
         let before = everything(&service).await;

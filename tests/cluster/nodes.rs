@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use keyledger::journal;
+use keyledger_domain::Delivery;
 use keyledger_domain::{Position, RecordedEvent};
-use keyledger_projections::Delivery;
 use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use serde_json::json;
@@ -15,7 +14,7 @@ use crate::support::load::{Load, Told};
 use crate::support::nats::{assert_once_in_order, messages};
 use crate::support::stores::new_database;
 use crate::support::wait::{until, within};
-use crate::support::{Client, Service, Setup, events_of, latest, token};
+use crate::support::{Client, Service, Setup, events_of, latest, token, took_lease};
 
 /// What the nodes share.
 struct Cluster {
@@ -96,7 +95,7 @@ async fn no_reader_skips_or_reorders_what_several_processes_write() {
     let mut readers = Vec::new();
     let (done, finished) = tokio::sync::watch::channel(None);
     for _ in 0..4 {
-        let reader = journal::open_reader(&cluster.journal).await.unwrap();
+        let reader = keyledger_journal::open_reader(&cluster.journal).await.unwrap();
         let mut finished = finished.clone();
         readers.push(tokio::spawn(async move {
             let mut subscription = reader.subscribe(Position::START);
@@ -201,12 +200,12 @@ async fn a_killed_projector_or_relay_is_replaced_and_nothing_is_lost_or_doubled(
         let mut load = Load::start(people, round);
         load.created(15).await;
         // The node that keeps the read tables and the one that publishes, in turns.
-        let (duty, count) = match round % 2 {
-            0 => ("this node keeps the read tables", &mut projecting),
-            _ => ("this node publishes events", &mut relaying),
+        let (part, count) = match round % 2 {
+            0 => ("read_tables", &mut projecting),
+            _ => ("relay", &mut relaying),
         };
-        let at = latest(&nodes, duty);
-        *count += usize::from(nodes[at].output().contains(duty));
+        let at = latest(&nodes, part);
+        *count += usize::from(took_lease(&nodes[at], part).is_some());
         nodes.remove(at).kill();
         load.created(15).await;
         told.add(load.stop().await);

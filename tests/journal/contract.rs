@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use keyledger::journal::{AppendError, Expected, Journal, JournalReader, Subscription};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision};
+use keyledger_journal::{AppendError, Expected, Journal, JournalReader, Subscription};
 
 use super::given::{
     Stand, after, create, created, deleted, first, is_same, new_key, next_event, revoked,
@@ -58,7 +58,7 @@ pub(crate) async fn events_are_read_as_they_were_appended(stand: &dyn Stand) {
     let mut expected = Expected::NoStream;
     let mut places = Vec::new();
     for event in &events {
-        let append = keyledger::journal::Append { key_id, expected, events: vec![event.clone()] };
+        let append = keyledger_journal::Append { key_id, expected, events: vec![event.clone()] };
         let appended = journal.append(append).await.unwrap();
         expected = Expected::Revision(appended.revision);
         places.push((appended.position, appended.revision));
@@ -87,7 +87,7 @@ pub(crate) async fn several_events_are_appended_together(stand: &dyn Stand) {
     assert_eq!(appended.revision, Revision::new(2));
 }
 
-async fn conflicts(journal: &dyn Journal, append: keyledger::journal::Append) {
+async fn conflicts(journal: &dyn Journal, append: keyledger_journal::Append) {
     let outcome = journal.append(append).await;
     assert!(matches!(outcome, Err(AppendError::Conflict)), "{outcome:?}");
 }
@@ -184,7 +184,7 @@ pub(crate) async fn a_subscription_delivers_what_is_there_then_a_mark_then_what_
     stand: &dyn Stand,
 ) {
     let journal = stand.open().await;
-    let start = journal.barrier().await.unwrap();
+    let start = journal.head().await.unwrap();
     let mut there = Vec::new();
     // More than are read at a time.
     for _ in 0..25 {
@@ -221,7 +221,7 @@ pub(crate) async fn a_subscription_begins_after_its_position(stand: &dyn Stand) 
 pub(crate) async fn a_subscription_from_the_head_is_level_at_once(stand: &dyn Stand) {
     let journal = stand.open().await;
     create(&*journal).await;
-    let head = journal.barrier().await.unwrap();
+    let head = journal.head().await.unwrap();
     let (events, level) = until_level(&mut journal.subscribe(head)).await;
     assert!(events.iter().all(|event| event.position > head));
     assert!(level >= head);
@@ -231,7 +231,7 @@ pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(
     const APPENDERS: usize = 16;
     const EACH: usize = 60;
     let journal = stand.open().await;
-    let start = journal.barrier().await.unwrap();
+    let start = journal.head().await.unwrap();
     let keys: Vec<_> = (0..APPENDERS * EACH).map(|_| new_key()).collect();
     let ours: HashSet<_> = keys.iter().copied().collect();
     let appending = tokio::spawn({
@@ -296,28 +296,28 @@ pub(crate) async fn a_barrier_is_not_before_what_was_appended(stand: &dyn Stand)
     let mut last = Position::START;
     for _ in 0..10 {
         let (_, appended) = create(&*journal).await;
-        for barrier in [journal.barrier().await.unwrap(), reader.barrier().await.unwrap()] {
-            assert!(barrier >= appended.position && barrier >= last);
-            last = barrier;
+        for head in [journal.head().await.unwrap(), reader.head().await.unwrap()] {
+            assert!(head >= appended.position && head >= last);
+            last = head;
         }
     }
 }
 
 pub(crate) async fn whoever_has_passed_a_barrier_has_seen_what_was_there(stand: &dyn Stand) {
     let journal = stand.open().await;
-    let start = journal.barrier().await.unwrap();
+    let start = journal.head().await.unwrap();
     let creates = join_all((0..50).map(|_| create(&*journal))).await;
-    let barrier = journal.barrier().await.unwrap();
+    let head = journal.head().await.unwrap();
     let mut subscription = journal.subscribe(start);
     let mut seen = Vec::new();
     let mut reached = start;
-    while reached < barrier {
+    while reached < head {
         match subscription.next().await.unwrap().unwrap() {
-            keyledger_projections::Delivery::Event(event) => {
+            keyledger_domain::Delivery::Event(event) => {
                 reached = event.position;
                 seen.push(event.event.key_id());
             }
-            keyledger_projections::Delivery::CaughtUp(position) => reached = position,
+            keyledger_domain::Delivery::CaughtUp(position) => reached = position,
         }
     }
     assert!(creates.iter().all(|(key_id, _)| seen.contains(key_id)));

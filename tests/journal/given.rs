@@ -5,15 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use keyledger::clock::{Clock, SystemClock};
-use keyledger::journal::{
-    Append, Appended, Expected, Journal, JournalReader, NewEvent, Subscription,
-};
+use keyledger_domain::Delivery;
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
 use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, Reason, RecordedEvent,
     Revision, Secret, UserId,
 };
-use keyledger_projections::Delivery;
+use keyledger_journal::{
+    Append, Appended, Expected, Journal, JournalReader, NewEvent, Subscription,
+};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
-use keyledger::journal::{
+use keyledger_domain::Delivery;
+use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_journal::{
     self, Append, AppendError, Appended, Journal, JournalReader, OpenError, Subscription,
 };
-use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_projections::Delivery;
 use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
 
 use super::given::{
@@ -45,11 +45,11 @@ impl Kurrent {
 #[async_trait]
 impl Stand for Kurrent {
     async fn open(&self) -> Arc<dyn Journal> {
-        journal::open(&self.url).await.unwrap()
+        keyledger_journal::open(&self.url).await.unwrap()
     }
 
     async fn open_reader(&self) -> Arc<dyn JournalReader> {
-        journal::open_reader(&self.url).await.unwrap()
+        keyledger_journal::open_reader(&self.url).await.unwrap()
     }
 }
 
@@ -106,7 +106,7 @@ async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Posit
     let begun = Instant::now();
     let pulses = async {
         loop {
-            let _ = journal.barrier().await;
+            let _ = journal.head().await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
@@ -131,7 +131,7 @@ async fn a_leader_that_dies_is_left_for_the_next() {
     let database = Database::default();
     let mut leader = Server::serve(&database, 0);
     let mut other = Server::serve(&database, 0);
-    let journal = journal::open(&other.cluster_url()).await.unwrap();
+    let journal = keyledger_journal::open(&other.cluster_url()).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
     let mut written = Vec::new();
     for _ in 0..3 {
@@ -158,7 +158,7 @@ async fn a_server_that_has_restarted_is_found_again() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let port = server.address().port();
-    let journal = journal::open(&server.url()).await.unwrap();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
     settle_new(&*journal).await;
     server.kill();
@@ -168,7 +168,7 @@ async fn a_server_that_has_restarted_is_found_again() {
         "{outcome:?}"
     );
     assert!(journal.read(new_key()).await.is_err());
-    assert!(journal.barrier().await.is_err());
+    assert!(journal.head().await.is_err());
     let server = Server::serve(&database, port);
     server.appends(CallFault::NotReady);
     let settling = settle_new(&*journal);
@@ -188,7 +188,7 @@ async fn a_server_that_has_restarted_is_found_again() {
 async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
     for fault in [SubscriptionFault::Error, SubscriptionFault::End, SubscriptionFault::Silent] {
         let server = Server::start();
-        let journal = journal::open(&server.url()).await.unwrap();
+        let journal = keyledger_journal::open(&server.url()).await.unwrap();
         let mut subscription = journal.subscribe(Position::START);
         until_level(&mut subscription).await;
         let (key_id, _) = create(&*journal).await;
@@ -214,7 +214,7 @@ async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
 #[keyledger_bounded::test]
 async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     let server = Server::start();
-    let journal = journal::open(&server.url()).await.unwrap();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
     until_level(&mut subscription).await;
     for _ in 0..5 {
@@ -229,7 +229,7 @@ async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
 async fn an_append_whose_outcome_is_unknown_is_written_once() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
-    let journal = journal::open(&server.url()).await.unwrap();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
     let late = CallFault::DoneThenLate(Duration::from_secs(60));
     for fault in [CallFault::DoneThenError, CallFault::Hang, late] {
         let (key_id, _) = create(&*journal).await;
@@ -253,7 +253,7 @@ async fn an_append_whose_outcome_is_unknown_is_written_once() {
 async fn what_an_operator_has_deleted_stops_no_reader() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
-    let journal = journal::open(&server.url()).await.unwrap();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
     let subscription = journal.subscribe(Position::START);
     let (hidden, _) = create(&*journal).await;
     let (ended, _) = create(&*journal).await;
@@ -278,14 +278,14 @@ async fn what_an_operator_has_deleted_stops_no_reader() {
 async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
-    let journal = journal::open(&server.url()).await.unwrap();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
     create(&*journal).await;
     let mut subscription = journal.subscribe(Position::START);
     until_level(&mut subscription).await;
     for _ in 0..3 {
         database.append_foreign(777);
-        let barrier = journal.barrier().await.unwrap();
-        let took = until(&*journal, &mut subscription, barrier).await;
+        let head = journal.head().await.unwrap();
+        let took = until(&*journal, &mut subscription, head).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }
@@ -294,17 +294,17 @@ async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
 async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     // The stand-in leaves it to the client to choose a provider of cryptography for the process.
     let plain = Server::start();
-    journal::open(&plain.url()).await.unwrap();
+    keyledger_journal::open(&plain.url()).await.unwrap();
     let certificate = Certificate::new();
     let read = |path| std::fs::read_to_string(path).unwrap();
     let server = Server::start_with_tls(&read(certificate.path()), &read(certificate.key()));
     let url = format!("kurrentdb://{}", server.address());
     let trusting = format!("{url}?tlsCaFile={}", certificate.path().display());
-    let journal = journal::open(&trusting).await.unwrap();
+    let journal = keyledger_journal::open(&trusting).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
     let (key_id, _) = create(&*journal).await;
     assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
-    let opened = journal::open(&url).await;
+    let opened = keyledger_journal::open(&url).await;
     assert!(matches!(opened, Err(OpenError::Unavailable { .. })), "its certificate is not trusted");
 }
 
@@ -313,7 +313,7 @@ async fn credentials_may_have_any_characters() {
     let server = Server::start();
     let address = server.address();
     let url = format!("kurrentdb://us%40er:p%40ss%3A%2F%25w%C3%BCrd@{address}?tls=false");
-    let journal = journal::open(&url).await.unwrap();
+    let journal = keyledger_journal::open(&url).await.unwrap();
     create(&*journal).await;
     let expected = format!("Basic {}", STANDARD.encode("us@er:p@ss:/%würd"));
     assert_eq!(server.authorization(), Some(expected));
@@ -322,7 +322,7 @@ async fn credentials_may_have_any_characters() {
 #[keyledger_bounded::test]
 async fn a_server_that_is_not_there_is_told_without_the_password() {
     for url in ["esdb://ann:hidden@127.0.0.1:1?tls=false", "kurrentdb://ann:hidden@:x?tls=maybe"] {
-        let error = journal::open(url).await.unwrap_err();
+        let error = keyledger_journal::open(url).await.unwrap_err();
         assert!(
             matches!(error, OpenError::Unavailable { .. } | OpenError::BadUrl { .. }),
             "{error:?}"

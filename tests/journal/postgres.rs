@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::{join, join_all};
-use keyledger::journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
 use keyledger_domain::Position;
+use keyledger_journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
 use keyledger_test_servers::postgres::Postgres;
 use sqlx::Connection;
 use tokio::sync::OnceCell;
@@ -29,11 +29,11 @@ impl Database {
 #[async_trait]
 impl Stand for Database {
     async fn open(&self) -> Arc<dyn Journal> {
-        journal::open(self.url().await).await.unwrap()
+        keyledger_journal::open(self.url().await).await.unwrap()
     }
 
     async fn open_reader(&self) -> Arc<dyn JournalReader> {
-        journal::open_reader(self.url().await).await.unwrap()
+        keyledger_journal::open_reader(self.url().await).await.unwrap()
     }
 }
 
@@ -101,7 +101,7 @@ async fn of_many_processes_that_expect_the_same_one_wins() {
 async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     let server = Arc::new(Postgres::start());
     let url = server.database().await;
-    let journal = journal::open(&url).await.unwrap();
+    let journal = keyledger_journal::open(&url).await.unwrap();
     let mut keys = Vec::new();
     for _ in 0..5 {
         // The server dies in the midst of many appends; each is sent again until its end is known.
@@ -164,12 +164,12 @@ async fn subscriptions_outlive_the_connections_that_the_database_closes() {
 #[keyledger_bounded::test]
 async fn what_is_no_database_is_refused_without_telling_the_password() {
     for url in ["postgres://ann:hidden@[", "postgres://ann:hidden@127.0.0.1:1/none"] {
-        let error = journal::open(url).await.unwrap_err();
+        let error = keyledger_journal::open(url).await.unwrap_err();
         let told = format!("{error} {error:?}");
         assert!(!told.contains("hidden"), "{told}");
         assert!(told.contains("127.0.0.1:1/none") || told.contains("postgres://["), "{told}");
     }
     let empty = Database::default();
-    let opened = journal::open_reader(empty.url().await).await;
+    let opened = keyledger_journal::open_reader(empty.url().await).await;
     assert!(matches!(opened, Err(OpenError::Unavailable { .. })), "nobody has made its tables");
 }

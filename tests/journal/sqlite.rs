@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use keyledger::journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
 use keyledger_domain::Position;
+use keyledger_journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -33,11 +33,11 @@ impl Sqlite {
 #[async_trait]
 impl Stand for Sqlite {
     async fn open(&self) -> Arc<dyn Journal> {
-        journal::open(&self.url()).await.unwrap()
+        keyledger_journal::open(&self.url()).await.unwrap()
     }
 
     async fn open_reader(&self) -> Arc<dyn JournalReader> {
-        journal::open_reader(&self.url()).await.unwrap()
+        keyledger_journal::open_reader(&self.url()).await.unwrap()
     }
 }
 
@@ -47,7 +47,7 @@ contract!(Sqlite::new());
 async fn a_second_writer_is_refused() {
     let stand = Sqlite::new();
     let journal = stand.open().await;
-    let second = journal::open(&stand.url()).await;
+    let second = keyledger_journal::open(&stand.url()).await;
     assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
     create(&*journal).await;
     drop(journal);
@@ -57,21 +57,21 @@ async fn a_second_writer_is_refused() {
 #[keyledger_bounded::test]
 async fn what_is_no_file_is_refused() {
     for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://x?mode=memory"] {
-        let opened = journal::open(url).await;
+        let opened = keyledger_journal::open(url).await;
         assert!(
             matches!(opened, Err(OpenError::BadUrl { .. } | OpenError::UnknownScheme(_))),
             "{url} {opened:?}"
         );
     }
     for url in ["mysql://x", "journal.db", ""] {
-        let opened = journal::open(url).await;
+        let opened = keyledger_journal::open(url).await;
         assert!(matches!(opened, Err(OpenError::UnknownScheme(_))), "{url} {opened:?}");
     }
     let folder = TempDir::new().unwrap();
-    let opened = journal::open(&format!("sqlite://{}", folder.path().display())).await;
+    let opened = keyledger_journal::open(&format!("sqlite://{}", folder.path().display())).await;
     assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
     let missing = format!("sqlite://{}/none.db", folder.path().display());
-    let opened = journal::open_reader(&missing).await;
+    let opened = keyledger_journal::open_reader(&missing).await;
     assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
 }
 

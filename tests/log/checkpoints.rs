@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use keyledger_projections::audit::merkle::{verify_consistency, verify_inclusion};
-use keyledger_projections::audit::{Checkpoint, TreeHash};
+use keyledger_tlog::merkle::{verify_consistency, verify_inclusion};
+use keyledger_tlog::{Checkpoint, TreeHash};
 
 use crate::support::log::{Log, NAME, signed, work};
 use crate::support::{assert_problem, events_of, keyledger, run};

@@ -1,8 +1,8 @@
 //! An altered byte in what auditors are given is found: in each part of an export, in every place of
 //! a checkpoint and of proofs.
 
-use keyledger_projections::audit::merkle::{verify_consistency, verify_inclusion};
-use keyledger_projections::audit::{Checkpoint, TreeHash, VerifyingKey};
+use keyledger_tlog::merkle::{verify_consistency, verify_inclusion};
+use keyledger_tlog::{Checkpoint, TreeHash, VerifyingKey};
 use serde_json::Value;
 
 use crate::support::log::{Log, signed, work};

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyledger_projections::ReadTables;
-use keyledger_projections::audit::{Checkpoint, TreeHash};
-use keyledger_projections::tree::EventTree;
+use keyledger_projections::log::EventTree;
 use keyledger_test_servers::nats::{Nats, Version};
+use keyledger_tlog::{Checkpoint, TreeHash};
 use tempfile::TempDir;
 
 use super::publishing::published;
 use crate::support::log::{Log, checkpoints_in, signed};
-use crate::support::{Service, Setup, latest};
+use crate::support::{Service, Setup, latest, took_lease};
 
-const SIGNS: &str = "this node keeps the tree";
+/// The part of the service that signs.
+const SIGNS: &str = "tree";
 
 /// Nodes that sign the same log, and the folders of all that there ever were.
 struct Nodes {
@@ -110,7 +111,7 @@ async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
     for _ in 0..6 {
         nodes.create(10).await;
         let signer = nodes.signer();
-        signing += usize::from(nodes.running[signer].output().contains(SIGNS));
+        signing += usize::from(took_lease(&nodes.running[signer], SIGNS).is_some());
         // At a moment when what was created may be signed or not.
         nodes.running.remove(signer).kill();
         nodes.create(10).await;

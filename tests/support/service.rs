@@ -200,14 +200,18 @@ impl Drop for Service {
     }
 }
 
-/// Which of these nodes was the last to log this.
-pub(crate) fn latest(nodes: &[Service], words: &str) -> usize {
-    let said = |node: &Service| {
-        let output = node.output();
-        let line = output.lines().rev().find(|line| line.contains(words))?;
-        let entry: Value = serde_json::from_str(line).ok()?;
-        entry["timestamp"].as_str().map(ToOwned::to_owned)
-    };
-    let times = nodes.iter().map(said).enumerate();
+/// Which of these nodes was the last to take the lease of this part of the service.
+pub(crate) fn latest(nodes: &[Service], part: &str) -> usize {
+    let times = nodes.iter().map(|node| took_lease(node, part)).enumerate();
     times.max_by_key(|(_, time)| time.clone()).unwrap().0
+}
+
+/// When this node last took the lease of a part, if it ever did.
+pub(crate) fn took_lease(node: &Service, part: &str) -> Option<String> {
+    let output = node.output();
+    let entries = output.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+    let mut taken = entries.filter(|entry: &Value| {
+        entry["message"] == "this node holds the lease" && entry["part"] == part
+    });
+    taken.next()?["timestamp"].as_str().map(ToOwned::to_owned)
 }

@@ -6,9 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use futures::StreamExt;
-use keyledger::journal;
-use keyledger_domain::{Position, RecordedEvent};
-use keyledger_projections::Delivery;
+use keyledger_domain::{Delivery, Position, RecordedEvent};
 use keyledger_test_servers::kurrentdb::Server;
 use keyledger_test_servers::postgres::{Postgres, program};
 use keyledger_test_servers::process::run;
@@ -103,7 +101,7 @@ pub(crate) fn new_database(server: &'static Postgres) -> String {
 /// All events of a journal.
 pub(crate) async fn events_of(url: &str) -> Vec<RecordedEvent> {
     let reading = async {
-        let reader = journal::open_reader(url).await.unwrap();
+        let reader = keyledger_journal::open_reader(url).await.unwrap();
         let mut subscription = reader.subscribe(Position::START);
         let mut events = Vec::new();
         while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {

@@ -22,7 +22,7 @@ pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
 pub use import::ImportKey;
 pub use refusal::{Corrupt, Refusal};
 pub use revoke::RevokeKey;
-pub use verdict::{Standing, Verdict};
+pub use verdict::{KeyStatus, Verdict};
 
 use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Reason, Timestamp, UserId};
 

@@ -5,7 +5,7 @@ use crate::Timestamp;
 
 /// Where a key is in its life, without when and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum KeyStatus {
     /// In use, unless it has expired.
     Active,
     /// Refused for good.
@@ -43,7 +43,7 @@ impl Verdict {
     }
 }
 
-impl Standing {
+impl KeyStatus {
     /// Whether a key with this standing and this expiry verifies now.
     #[must_use]
     pub fn verdict(self, expires_at: Option<Timestamp>, now: Timestamp) -> Verdict {
@@ -59,11 +59,11 @@ impl Standing {
 impl Lifecycle {
     /// The standing of a key that is here in its life.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn status(&self) -> KeyStatus {
         match self {
-            Self::Active => Standing::Active,
-            Self::Revoked(_) => Standing::Revoked,
-            Self::Deleted { .. } => Standing::Deleted,
+            Self::Active => KeyStatus::Active,
+            Self::Revoked(_) => KeyStatus::Revoked,
+            Self::Deleted { .. } => KeyStatus::Deleted,
         }
     }
 }
@@ -72,7 +72,7 @@ impl Key {
     /// Whether the key verifies now.
     #[must_use]
     pub fn verdict(&self, now: Timestamp) -> Verdict {
-        self.lifecycle.standing().verdict(self.expires_at, now)
+        self.lifecycle.status().verdict(self.expires_at, now)
     }
 }
 
@@ -97,9 +97,9 @@ mod tests {
     #[test]
     fn a_key_verifies_until_the_moment_of_its_expiry() {
         let expires_at = Some(at(5));
-        assert_eq!(Standing::Active.verdict(expires_at, at(4)), Verdict::Valid);
-        assert_eq!(Standing::Active.verdict(expires_at, at(5)), Verdict::Expired);
-        assert_eq!(Standing::Revoked.verdict(expires_at, at(6)), Verdict::Revoked);
-        assert_eq!(Standing::Deleted.verdict(expires_at, at(6)), Verdict::NotFound);
+        assert_eq!(KeyStatus::Active.verdict(expires_at, at(4)), Verdict::Valid);
+        assert_eq!(KeyStatus::Active.verdict(expires_at, at(5)), Verdict::Expired);
+        assert_eq!(KeyStatus::Revoked.verdict(expires_at, at(6)), Verdict::Revoked);
+        assert_eq!(KeyStatus::Deleted.verdict(expires_at, at(6)), Verdict::NotFound);
     }
 }

@@ -3,9 +3,10 @@
 mod apply;
 mod query;
 mod row;
+mod source;
 
 pub(crate) use apply::{Change, changes};
 pub(crate) use query::{COUNT, GET, LIST, ListQuery, SCAN};
 pub use query::{Cursor, KeyView, Listing, Page, QueryError, StatusFilter};
 pub use row::BadRow;
-pub(crate) use row::{Row, ScanRow, ScannedKey};
+pub(crate) use row::{Row, ScanRow, loaded_key};

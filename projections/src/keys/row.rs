@@ -1,11 +1,11 @@
 //! Rows of the key table, and what they mean.
 
-use keyledger_domain::key::Standing;
+use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{DisplayPrefix, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::query::KeyView;
-use crate::verification::{Owner, Particulars};
+use keyledger_verifier::{KeyRecord, LoadedKey, Owner};
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct Row {
@@ -61,52 +61,25 @@ impl TryFrom<Row> for KeyView {
 pub(crate) type ScanRow =
     (Uuid, String, Option<String>, String, Vec<u8>, i64, Option<i64>, Option<i64>, i64);
 
-/// A key that is not deleted, as those who verify keys need it.
-pub(crate) struct ScannedKey {
-    key_id: KeyId,
-    user_id: String,
-    user_email: Option<String>,
-    name: String,
-    hash: KeyHash,
-    created_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    pub(crate) standing: Standing,
-    pub(crate) revision: Revision,
-}
-
-impl TryFrom<ScanRow> for ScannedKey {
-    type Error = BadRow;
-
-    fn try_from(row: ScanRow) -> Result<Self, BadRow> {
-        let (key_id, user_id, user_email, name, hash, created, expires, revoked, revision) = row;
-        let key_id = KeyId::from_uuid(key_id);
-        let bad = |column| BadRow { table: "keys", column, key_id };
-        let time =
-            |column, micros: i64| Timestamp::from_unix_micros(micros).map_err(|_| bad(column));
-        Ok(Self {
-            key_id,
-            user_id,
-            user_email,
-            name,
-            hash: KeyHash::try_from(hash.as_slice()).map_err(|_| bad("key_hash"))?,
-            created_at: time("created_at", created)?,
-            expires_at: expires.map(|micros| time("expires_at", micros)).transpose()?,
-            standing: if revoked.is_some() { Standing::Revoked } else { Standing::Active },
-            revision: Revision::try_from(revision).map_err(|_| bad("revision"))?,
-        })
-    }
-}
-
-impl ScannedKey {
-    pub(crate) fn particulars(&self) -> Particulars<'_> {
-        Particulars {
-            key_id: self.key_id,
-            hash: self.hash,
-            owner: Owner::of(&self.user_id),
-            owner_email: self.user_email.as_deref(),
-            name: &self.name,
-            created_at: self.created_at,
-            expires_at: self.expires_at,
-        }
-    }
+/// What a [`ScanRow`] says of its key.
+///
+/// # Errors
+/// [`BadRow`] for a column that is out of range.
+pub(crate) fn loaded_key(row: &ScanRow) -> Result<LoadedKey<'_>, BadRow> {
+    let (key_id, user_id, user_email, name, hash, created, expires, revoked, revision) = row;
+    let key_id = KeyId::from_uuid(*key_id);
+    let bad = |column| BadRow { table: "keys", column, key_id };
+    let time = |column, micros: i64| Timestamp::from_unix_micros(micros).map_err(|_| bad(column));
+    let record = KeyRecord {
+        key_id,
+        hash: KeyHash::try_from(hash.as_slice()).map_err(|_| bad("key_hash"))?,
+        owner: Owner::of(user_id),
+        owner_email: user_email.as_deref(),
+        name,
+        created_at: time("created_at", *created)?,
+        expires_at: expires.map(|micros| time("expires_at", micros)).transpose()?,
+    };
+    let status = if revoked.is_some() { KeyStatus::Revoked } else { KeyStatus::Active };
+    let revision = Revision::try_from(*revision).map_err(|_| bad("revision"))?;
+    Ok(LoadedKey { record, revision, status })
 }

@@ -1,6 +1,6 @@
 //! The read tables in a PostgreSQL database, for any number of nodes.
 
-mod tree;
+mod log;
 mod write;
 
 use std::time::Duration;
@@ -10,16 +10,16 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use keyledger_domain::{KeyId, Position, RecordedEvent};
 use keyledger_postgres::{Listening, Place, Pool, bounded, is_execution, without_password};
+use keyledger_verifier::Use;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
-use crate::lease::{Claim, Term};
+use crate::lease::{Claim, Epoch};
 use crate::store::{
     CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
-use crate::usage::Use;
 use crate::{OpenTablesError, WriteError};
 use write::{CHANNEL, live, write};
 
@@ -224,8 +224,8 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Option<Term>, sqlx::Error> {
-        let Claim { duty, holder, period } = *claim;
+    async fn claim(&self, claim: &Claim) -> Result<Option<Epoch>, sqlx::Error> {
+        let Claim { name, holder, period } = *claim;
         let epoch = self.writer().await?.change(|connection| {
             sqlx::query_scalar(
                 "INSERT INTO lease (duty, holder, epoch, expires_at)
@@ -236,24 +236,24 @@ impl Store for PostgresStore {
                  WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()
                  RETURNING epoch",
             )
-            .bind(duty.name())
+            .bind(name.name())
             .bind(holder)
             .bind(period.as_secs_f64())
             .fetch_optional(connection)
             .boxed()
         });
-        Ok(epoch.await?.map(Term))
+        Ok(epoch.await?.map(Epoch))
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), sqlx::Error> {
-        let Claim { duty, holder, .. } = *claim;
+        let Claim { name, holder, .. } = *claim;
         self.writer()
             .await?
             .change(|connection| {
                 sqlx::query(
                     "UPDATE lease SET expires_at = '-infinity' WHERE duty = $1 AND holder = $2",
                 )
-                .bind(duty.name())
+                .bind(name.name())
                 .bind(holder)
                 .execute(connection)
                 .map_ok(drop)

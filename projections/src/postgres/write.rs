@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::WriteError;
 use crate::keys::{Change, changes};
-use crate::lease::{Duty, Term};
+use crate::lease::{Epoch, LeaseName};
 use crate::store::{Checkpoint, Target, position_of, upsert};
 
 /// The channel on which a write of the live build says that it has happened.
@@ -78,7 +78,7 @@ pub(super) async fn write(
 ) -> Result<Checkpoint, WriteError> {
     let changes = changes(events)?;
     let epoch = match target {
-        Target::Live(Term(epoch)) => Some(epoch),
+        Target::Live(Epoch(epoch)) => Some(epoch),
         Target::Next => None,
     };
     let columns = Columns::of(&changes);
@@ -87,7 +87,7 @@ pub(super) async fn write(
         .bind(from.position.as_i64())
         .bind(to.as_i64())
         .bind(epoch)
-        .bind(Duty::Project.name())
+        .bind(LeaseName::Project.name())
         .bind(CHANNEL)
         .bind(columns.key_id)
         .bind(columns.before)

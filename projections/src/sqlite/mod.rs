@@ -1,7 +1,7 @@
 //! The read tables in a SQLite file.
 
+mod log;
 mod statement;
-mod tree;
 mod write;
 
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_verifier::Use;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -20,11 +21,10 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::keys::{COUNT, GET, LIST, ListQuery, Row, SCAN, ScanRow};
-use crate::lease::{Claim, Term};
+use crate::lease::{Claim, Epoch};
 use crate::store::{
     CLEAR, CLEAR_BUILDS, Checkpoint, RELAYED, SET_RELAYED, SWAP, Store, Swap, Target, position_of,
 };
-use crate::usage::Use;
 use crate::{OpenTablesError, WriteError};
 use statement::ManyRows;
 use write::{live, write};
@@ -193,8 +193,8 @@ impl Store for SqliteStore {
         transaction.commit().await
     }
 
-    async fn claim(&self, _: &Claim) -> Result<Option<Term>, sqlx::Error> {
-        Ok(Some(Term(0)))
+    async fn claim(&self, _: &Claim) -> Result<Option<Epoch>, sqlx::Error> {
+        Ok(Some(Epoch(0)))
     }
 
     async fn release(&self, _: &Claim) -> Result<(), sqlx::Error> {

@@ -5,12 +5,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use keyledger_domain::KeyId;
 use keyledger_domain::key::Moment;
 
+use crate::audit::key_at;
 use crate::cli::say;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Group, Stores, args};
 use crate::http::KeyState;
-use crate::journal;
-use crate::replay::key_at;
+use keyledger_journal as journal;
 
 pub(super) fn command() -> Command {
     let value = |name: &'static str, help: &'static str, of: &'static str| {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command};
 use keyledger_projections::ReadTables;
-use keyledger_projections::audit::Checkpoint;
-use keyledger_projections::audit::export::Finding;
-use keyledger_projections::audit::merkle::verify_consistency;
-use keyledger_projections::tree::EventTree;
+use keyledger_projections::log::EventTree;
+use keyledger_tlog::Checkpoint;
+use keyledger_tlog::export::Finding;
+use keyledger_tlog::merkle::verify_consistency;
 
 use super::{log_key, notes};
 use crate::cli::say;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use keyledger_projections::audit::SigningKey;
+use keyledger_tlog::SigningKey;
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches};
-use keyledger_projections::audit::VerifyingKey;
+use keyledger_tlog::VerifyingKey;
 
 use crate::config;
 

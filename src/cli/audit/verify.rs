@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyledger_projections::audit::VerifyingKey;
-use keyledger_projections::audit::export::{Finding, Report, Verifier};
+use keyledger_tlog::VerifyingKey;
+use keyledger_tlog::export::{Finding, Report, Verifier};
 
 use super::{UNREADABLE, notes};
 use crate::cli::say;

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::key::Refusal;
 use keyledger_domain::{KeyId, KeyPrefix, Timestamp, UserId};
 use keyledger_projections::ReadTables;
-use keyledger_projections::usage::{self, Use};
+use keyledger_verifier::{Use, UseSink};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -23,7 +23,7 @@ use super::say;
 use crate::clock::SystemClock;
 use crate::commands::{CommandError, Commands, Imported, Origin};
 use crate::config::{Group, Stores, args};
-use crate::journal;
+use keyledger_journal as journal;
 use line::{BadLine, Wanted};
 use source::Source;
 
@@ -142,7 +142,7 @@ async fn import(
 /// Records the last uses, and forgets them.
 async fn record(tables: &ReadTables, uses: &mut BTreeMap<KeyId, Timestamp>) -> anyhow::Result<()> {
     let uses: Vec<Use> = std::mem::take(uses).into_iter().collect();
-    usage::record(tables, &uses).await.context("last uses cannot be recorded")
+    tables.record(&uses).await.context("last uses cannot be recorded")
 }
 
 fn eprint_line(number: u64, why: &BadLine) {

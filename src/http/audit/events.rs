@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use super::AuditState;
 use super::query::{EventsQuery, Form};
+use crate::audit::{self, Page};
 use crate::http::caller::Auditor;
 use crate::http::event::AuditEvent;
 use crate::http::openapi::{AuditProblems, QueryProblems};
 use crate::http::problem::ApiError;
-use crate::replay::{self, Page};
 
 /// How many events a page has unless the caller says otherwise.
 const DEFAULT_LIMIT: usize = 100;
@@ -71,13 +71,13 @@ pub(super) async fn events(
     let EventsQuery { filter, after, limit, form } = query;
     match form {
         Form::Page => {
-            let deliveries = replay::deliveries(state.journal, &filter, after);
+            let deliveries = audit::deliveries(state.journal, &filter, after);
             let limit = limit.unwrap_or(DEFAULT_LIMIT);
-            let page = replay::page(deliveries, &filter, limit, LOOK_THROUGH).await?;
+            let page = audit::page(deliveries, &filter, limit, LOOK_THROUGH).await?;
             Ok(Json(EventPage::from(page)).into_response())
         }
         Form::Lines => {
-            let deliveries = replay::deliveries(state.journal, &filter, after);
+            let deliveries = audit::deliveries(state.journal, &filter, after);
             super::lines::all(deliveries, filter, limit).await
         }
         Form::EndlessLines => {

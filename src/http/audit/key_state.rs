@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AuditState;
+use crate::audit::key_at;
 use crate::http::caller::Auditor;
 use crate::http::commands::KeyPath;
 use crate::http::event::HistoryEvent;
 use crate::http::openapi::{AuditProblems, MomentText, QueryProblems, UnknownKey};
 use crate::http::parameter::once;
 use crate::http::problem::ApiError;
-use crate::replay::key_at;
 
 /// Show what a key was at a moment
 ///

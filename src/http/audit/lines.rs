@@ -12,15 +12,15 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Peekable, ReadyChunks};
 use futures::{Stream, StreamExt};
+use keyledger_domain::Delivery;
 use keyledger_domain::EventFilter;
-use keyledger_projections::Delivery;
 use tracing::Span;
 
+use crate::audit::broken_off;
 use crate::http::event::AuditEvent;
 use crate::http::problem::ApiError;
-use crate::journal::{Cause, ReadError, Subscription};
-use crate::replay::broken_off;
-use crate::telemetry::chain;
+use keyledger_domain::chain;
+use keyledger_journal::{Cause, ReadError, Subscription};
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 /// How long nothing may be said: an empty line shows both ends that the other is still there.

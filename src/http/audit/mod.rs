@@ -12,16 +12,16 @@ use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Gate;
+use super::caller::Authenticator;
 use crate::clock::Clock;
-use crate::journal::JournalReader;
 pub use key_state::KeyState;
+use keyledger_journal::JournalReader;
 
 /// What audits need.
 #[derive(Clone, Debug)]
 pub struct AuditState {
     /// Who may come in.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Authenticator>,
     /// The events themselves.
     pub journal: Arc<dyn JournalReader>,
     /// The time of day.
@@ -30,7 +30,7 @@ pub struct AuditState {
     pub stopping: watch::Receiver<()>,
 }
 
-impl FromRef<AuditState> for Arc<Gate> {
+impl FromRef<AuditState> for Arc<Authenticator> {
     fn from_ref(state: &AuditState) -> Self {
         state.gate.clone()
     }

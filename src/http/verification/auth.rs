@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyledger_projections::verification::{Outcome, Owner, Particulars};
+use keyledger_verifier::{KeyRecord, Outcome, Owner};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthori
 }
 
 /// Whose key it is, for the service behind the gateway.
-fn identity(key: &Particulars<'_>) -> Response {
+fn identity(key: &KeyRecord<'_>) -> Response {
     let mut buffer = uuid::Uuid::encode_buffer();
     // All values share one piece of memory.
     let mut all = String::with_capacity(256);

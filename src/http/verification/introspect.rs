@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::KeyId;
-use keyledger_projections::verification::{Outcome, Owner, Particulars};
+use keyledger_verifier::{KeyRecord, Outcome, Owner};
 use serde::Serialize;
 
 use super::Verifier;
@@ -62,8 +62,8 @@ struct Introspection<'a> {
     exp: Option<i64>,
 }
 
-impl<'a> From<Particulars<'a>> for Introspection<'a> {
-    fn from(key: Particulars<'a>) -> Self {
+impl<'a> From<KeyRecord<'a>> for Introspection<'a> {
+    fn from(key: KeyRecord<'a>) -> Self {
         Self {
             active: true,
             token_type: Some("api_key"),

@@ -14,12 +14,13 @@ use axum::body::Body;
 use axum::routing::{any, post};
 use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
-use keyledger_projections::verification::{Outcome, Verification};
+use keyledger_verifier::{Outcome, Verification};
 
 use super::position::WAIT;
 use super::problem::ApiError;
 use crate::clock::Clock;
 use crate::metrics::Counters;
+use crate::node::Progress;
 pub(super) use auth::auth;
 pub(super) use verify::verify;
 
@@ -28,6 +29,8 @@ pub(super) use verify::verify;
 pub struct Verifier {
     /// Answers, once the index is loaded.
     pub verification: Arc<OnceLock<Verification>>,
+    /// How far the index has come.
+    pub verified: Progress,
     /// Tells whether a key has expired.
     pub clock: Arc<dyn Clock>,
     /// Where answers are counted.
@@ -60,7 +63,7 @@ impl Verifier {
         };
         let verification = self.verification.get().ok_or_else(unknown)?;
         if let Some(position) = min_position {
-            let reached = verification.index.progress().wait_for(position, WAIT).await;
+            let reached = self.verified.wait_for(position, WAIT).await;
             reached.map_err(|_| ApiError::VerificationBehind)?;
         }
         let outcome = verification.verify(presented, self.clock.now()).map_err(|_| unknown())?;

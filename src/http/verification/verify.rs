@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use keyledger_domain::key::Verdict;
 use keyledger_domain::{KeyId, Position, Timestamp};
-use keyledger_projections::verification::{Outcome, Owner, Particulars};
+use keyledger_verifier::{KeyRecord, Outcome, Owner};
 use serde::{Deserialize, Serialize};
 
 use super::Verifier;
@@ -88,8 +88,8 @@ struct Good<'a> {
     expires_at: Option<Timestamp>,
 }
 
-impl<'a> From<Particulars<'a>> for Good<'a> {
-    fn from(key: Particulars<'a>) -> Self {
+impl<'a> From<KeyRecord<'a>> for Good<'a> {
+    fn from(key: KeyRecord<'a>) -> Self {
         Self {
             valid: true,
             code: Verdict::Valid.code(),

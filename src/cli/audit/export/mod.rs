@@ -1,9 +1,9 @@
 //! `keyledger audit export`: events in one file.
 
+mod csv;
 mod places;
 mod proven;
 mod selection;
-mod sheet;
 
 use std::fs::File;
 
@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::log_key;
 use crate::cli::say;
 use crate::config::{Group, Stores, args};
-use crate::journal;
+use keyledger_journal as journal;
 
 const CSV: &str = "csv";
 
@@ -49,7 +49,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let path = matches.get_one::<String>("out").cloned().unwrap_or_default();
     if matches.get_one::<String>("format").is_some_and(|format| format == CSV) {
         let journal = journal::open_reader(&stores.journal_url).await?;
-        let events = sheet::write(journal, &wanted, &path).await?;
+        let events = csv::write(journal, &wanted, &path).await?;
         return say(&format!("Exported {events} events, without proofs."));
     }
     let public = log_key::from_matches(matches)?;

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use anyhow::ensure;
 use futures::StreamExt;
+use keyledger_domain::Delivery;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_projections::Delivery;
-use keyledger_projections::audit::export::Placing;
-use keyledger_projections::audit::{Entry, TreeHash};
-use keyledger_projections::tree::{EventTree, Walk};
+use keyledger_projections::log::{EventTree, Walk};
+use keyledger_tlog::export::Placing;
+use keyledger_tlog::{Entry, TreeHash};
 
-use crate::journal::{JournalReader, Subscription};
+use keyledger_journal::{JournalReader, Subscription};
 
 /// How many events in a row may be unknown to the tree: beyond that, it is another journal's.
 const MOST_UNKNOWN: usize = 10_000;

@@ -7,15 +7,15 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use keyledger_domain::EventFilter;
 use keyledger_projections::ReadTables;
-use keyledger_projections::audit::export::{Header, RANGE, Writer};
-use keyledger_projections::audit::{Checkpoint, VerifyingKey};
-use keyledger_projections::tree::{EventTree, Walk};
+use keyledger_projections::log::{EventTree, Walk};
+use keyledger_tlog::export::{Header, RANGE, Writer};
+use keyledger_tlog::{Checkpoint, VerifyingKey};
 
 use super::places::{Placed, Places};
 use super::selection::subset;
 use super::{create, progress};
 use crate::config::Stores;
-use crate::journal;
+use keyledger_journal as journal;
 
 /// How many bytes are gathered before they are written.
 const PIECE: usize = 256 * 1024;

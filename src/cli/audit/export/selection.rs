@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::ArgMatches;
 use keyledger_domain::{EventFilter, Timestamp, UserId};
-use keyledger_projections::audit::export::Subset;
+use keyledger_tlog::export::Subset;
 
 /// Those that are asked for.
 pub(super) fn from_matches(matches: &ArgMatches) -> anyhow::Result<EventFilter> {

@@ -1,0 +1,131 @@
+//! Appends to the server.
+
+use eventstore::{
+    AppendToStreamOptions, Error, EventData, ExpectedRevision, ReadStreamOptions,
+    StreamMetadataBuilder, StreamPosition, WriteResult,
+};
+use keyledger_domain::{Position, Revision, encode};
+use serde_json::value::RawValue;
+
+use super::decode::position_of;
+use super::link::Link;
+use super::{ANSWER, PULSE};
+use crate::{Append, AppendError, Appended, Expected, NewEvent};
+
+/// The gRPC code of what the server can never take: `INVALID_ARGUMENT`.
+const INVALID_ARGUMENT: i32 = 3;
+/// How often a node that is not the leader is told so before that counts as an outage.
+const REDIRECTS: u32 = 3;
+
+/// Appends events to a key's stream. The server itself recognises what is sent again with the same
+/// ids and the same expectation.
+pub(super) async fn append(link: &Link, append: Append) -> Result<Appended, AppendError> {
+    let invalid = |cause: &str| AppendError::Invalid(cause.into());
+    if append.events.is_empty() {
+        return Err(invalid("an append has 1 event at least"));
+    }
+    let count = u32::try_from(append.events.len()).ok();
+    let first = append.expected.next().ok_or_else(|| invalid("the stream is full"))?;
+    let last = count.and_then(|count| first.as_u32().checked_add(count - 1));
+    let last = Revision::new(last.ok_or_else(|| invalid("the stream is full"))?);
+    let events = append.events.iter().map(data).collect::<Result<Vec<_>, _>>()?;
+    let expected = match append.expected {
+        Expected::NoStream => ExpectedRevision::NoStream,
+        Expected::Revision(revision) => ExpectedRevision::Exact(u64::from(revision.as_u32())),
+    };
+    let stream = append.key_id.stream();
+    let written = write(link, &stream, expected, events).await.map_err(refusal)?;
+    let position = match Position::try_from(written.position.commit) {
+        Ok(position) if position > Position::START => position,
+        // A server may recognise what was sent again, and not tell where it stands.
+        Ok(_) | Err(_) => stands_at(link, &stream, last).await?,
+    };
+    link.acknowledge(position);
+    Ok(Appended { position, revision: last })
+}
+
+/// Appends a pulse; tells where it stands.
+pub(super) async fn pulse(link: &Link) -> Result<Position, Error> {
+    if link.acknowledged() == Position::START {
+        let last_only = StreamMetadataBuilder::new().max_count(1).build();
+        let options = link.signed(AppendToStreamOptions::default());
+        let set =
+            link.ask(async |client| client.set_stream_metadata(PULSE, &options, &last_only).await);
+        if let Err(error) = set.await {
+            tracing::debug!(%error, "old pulses will be kept");
+        }
+    }
+    let event = EventData::binary("keyledger-pulse", Default::default());
+    let written = write(link, PULSE, ExpectedRevision::Any, vec![event]).await?;
+    let position = Position::try_from(written.position.commit)
+        .map_err(|error| Error::InternalParsingError(error.to_string()))?;
+    link.acknowledge(position);
+    Ok(position)
+}
+
+async fn write(
+    link: &Link,
+    stream: &str,
+    expected: ExpectedRevision,
+    events: Vec<EventData>,
+) -> Result<WriteResult, Error> {
+    let options = AppendToStreamOptions::default().expected_revision(expected).deadline(ANSWER);
+    let options = link.signed(options);
+    let mut redirects = 0;
+    loop {
+        let events = events.clone();
+        let written =
+            link.ask(async |client| client.append_to_stream(stream, &options, events).await).await;
+        match written {
+            // Nothing was written, and the client turns to the leader now.
+            Err(Error::NotLeaderException(_)) if redirects < REDIRECTS => redirects += 1,
+            written => return written,
+        }
+    }
+}
+
+/// The event with its data and metadata as the very text that other journals store.
+fn data(new: &NewEvent) -> Result<EventData, AppendError> {
+    let invalid = |error: serde_json::Error| AppendError::Invalid(error.into());
+    let form = encode(&new.event, &new.metadata).map_err(|e| AppendError::Invalid(e.into()))?;
+    let json: &RawValue = serde_json::from_str(&form.data).map_err(invalid)?;
+    let data = EventData::json(form.event_type, &json).map_err(invalid)?;
+    Ok(data.id(new.id.as_uuid()).metadata(form.metadata.into_bytes().into()))
+}
+
+/// Where the event of this revision stands.
+async fn stands_at(link: &Link, stream: &str, at: Revision) -> Result<Position, AppendError> {
+    let options = ReadStreamOptions::default()
+        .position(StreamPosition::Position(u64::from(at.as_u32())))
+        .max_count(1);
+    let options = link.signed(options);
+    let told = link.ask(async |client| client.read_stream(stream, &options).await?.next().await);
+    let told = told.await.map_err(|error| AppendError::Ambiguous(error.into()))?;
+    let position = told.and_then(|told| told.event).and_then(|event| position_of(&event));
+    position.ok_or_else(|| AppendError::Ambiguous("the server tells no position".into()))
+}
+
+fn refusal(error: Error) -> AppendError {
+    match error {
+        Error::WrongExpectedVersion { .. } => AppendError::Conflict,
+        // Nothing was sent, or the server has refused it as a whole.
+        Error::GrpcConnectionError(_)
+        | Error::ConnectionClosed
+        | Error::NotLeaderException(_)
+        | Error::AccessDenied
+        | Error::InitializationError(_) => AppendError::Unavailable(error.into()),
+        Error::ResourceDeleted
+        | Error::ResourceNotFound
+        | Error::ResourceAlreadyExists
+        | Error::UnsupportedFeature => AppendError::Invalid(error.into()),
+        Error::Grpc { code, .. } if i32::from(code) == INVALID_ARGUMENT => {
+            AppendError::Invalid(error.into())
+        }
+        Error::ServerError(_)
+        | Error::DeadlineExceeded
+        | Error::Grpc { .. }
+        | Error::InternalParsingError(_)
+        | Error::InternalClientError
+        | Error::IllegalStateError(_) => AppendError::Ambiguous(error.into()),
+    }
+}

@@ -1,0 +1,130 @@
+//! The statement that appends: one for all appends of a group, which is its own transaction.
+
+use std::collections::HashMap;
+
+use keyledger_domain::{EventId, Position};
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::Appended;
+use crate::group::{Pending, ResentRow};
+use crate::news::Committed;
+
+/// Each append's events are inserted if the last revision of their stream is the one before the
+/// append's first: all of them or none. What fits is given positions under the lock of the counter,
+/// which is held to the commit.
+const INSERT: &str = "
+    WITH new AS (
+        SELECT *
+        FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[],
+                    $7::text[], $8::text[])
+             AS new (place, stream, before, revision, id, type, data, metadata)
+    ), fitting AS (
+        SELECT new.*, row_number() OVER (ORDER BY place) AS rank, count(*) OVER () AS total
+        FROM new
+        WHERE before = (SELECT coalesce(max(events.revision), -1) FROM events
+                        WHERE events.stream = new.stream)
+    ), head AS (
+        UPDATE journal_head SET position = position + (SELECT count(*) FROM fitting)
+        WHERE EXISTS (SELECT FROM fitting)
+        RETURNING position
+    ), told AS (
+        SELECT pg_notify($9, position::text) FROM head
+    ), inserted AS (
+        INSERT INTO events (position, stream, revision, id, type, data, metadata)
+        SELECT head.position - total + rank, stream, revision, id, type, data::json, metadata::json
+        FROM fitting CROSS JOIN head
+        RETURNING id, position
+    )
+    SELECT id, inserted.position FROM inserted CROSS JOIN told";
+
+/// What one statement has inserted: where its events stand. Those of appends that were refused are
+/// not among them.
+pub(super) struct Inserted(HashMap<EventId, Position>);
+
+/// Inserts and commits what can be of a group's appends.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    group: &[Pending],
+) -> Result<Inserted, sqlx::Error> {
+    let mut columns = Columns::default();
+    for pending in group {
+        columns.add(pending);
+    }
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(INSERT)
+        .bind(columns.place)
+        .bind(columns.stream)
+        .bind(columns.before)
+        .bind(columns.revision)
+        .bind(columns.id)
+        .bind(columns.event_type)
+        .bind(columns.data)
+        .bind(columns.metadata)
+        .bind(super::CHANNEL)
+        .fetch_all(connection)
+        .await?;
+    let position = |(id, position): (Uuid, i64)| {
+        let position = Position::try_from(position);
+        position.map(|position| (EventId::from_uuid(id), position))
+    };
+    let positions = rows.into_iter().map(position).collect::<Result<_, _>>();
+    Ok(Inserted(positions.map_err(|error| sqlx::Error::Decode(error.into()))?))
+}
+
+/// The events of a group, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    place: Vec<i64>,
+    stream: Vec<String>,
+    before: Vec<i64>,
+    revision: Vec<i64>,
+    id: Vec<Uuid>,
+    event_type: Vec<&'a str>,
+    data: Vec<&'a str>,
+    metadata: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn add(&mut self, pending: &'a Pending) {
+        let stream = pending.key_id.stream();
+        let first = i64::from(pending.first.as_u32());
+        for ((new, form), revision) in pending.events.iter().zip(first..) {
+            self.place.push(i64::try_from(self.place.len()).unwrap_or(i64::MAX));
+            self.stream.push(stream.clone());
+            self.before.push(first - 1);
+            self.revision.push(revision);
+            self.id.push(new.id.as_uuid());
+            self.event_type.push(form.event_type);
+            self.data.push(&form.data);
+            self.metadata.push(&form.metadata);
+        }
+    }
+}
+
+impl Inserted {
+    /// Where the last event of an append stands; `None` if it was refused.
+    pub(super) fn appended(&self, pending: &Pending) -> Option<Appended> {
+        let recorded = pending.recorded(&self.0);
+        recorded.last().map(|last| Appended { position: last.position, revision: last.revision })
+    }
+
+    /// What was added to the journal, in its order. Positions were given in that of the group.
+    pub(super) fn committed(&self, group: &[Pending]) -> Committed {
+        let events: Vec<_> = group.iter().flat_map(|pending| pending.recorded(&self.0)).collect();
+        let first = events.first().map_or(0, |first| first.position.as_i64() - 1);
+        Committed { after: Position::try_from(first).unwrap_or_default(), events }
+    }
+}
+
+/// The events that stand where those of an append that was refused were to stand.
+pub(super) async fn resent(
+    connection: &mut PgConnection,
+    pending: &Pending,
+) -> Result<Vec<ResentRow>, sqlx::Error> {
+    sqlx::query_as(Pending::RESENT)
+        .bind(pending.key_id.stream())
+        .bind(i64::from(pending.first.as_u32()))
+        .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await
+}

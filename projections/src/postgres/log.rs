@@ -1,0 +1,199 @@
+//! The tree in a PostgreSQL database.
+//!
+//! Each change is one statement, which holds the lease's row as it is until it is done: whoever was
+//! superseded changes nothing.
+
+use async_trait::async_trait;
+use futures::{FutureExt, TryFutureExt};
+use keyledger_domain::{EventId, Timestamp};
+
+use super::PostgresStore;
+use crate::WriteError;
+use crate::lease::{Epoch, LeaseName};
+use crate::log::{
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, TILE, TREE,
+    TreeRow, TreeStore, place_of,
+};
+use keyledger_tlog::merkle::{Tile, TreeHash};
+
+/// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and
+/// `$7` (the frontier) after; then the tiles, and those of the events, column by column. What a crash of
+/// the server takes back of it is appended again from the journal, so it does not wait for the disk.
+const GROW: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $1 AND epoch = $2 FOR SHARE
+    ), moved AS (
+        UPDATE tree SET position = $5, size = $6, frontier = $7
+        WHERE name = 'events' AND position = $3 AND size = $4 AND EXISTS (SELECT FROM term)
+        RETURNING size
+    ), tiles AS (
+        INSERT INTO tree_tile (level, number, hashes)
+        SELECT tile.level, tile.number, tile.hashes
+        FROM moved CROSS JOIN unnest($8::smallint[], $9::bigint[], $10::bytea[])
+             AS tile (level, number, hashes)
+        ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes
+    ), events AS (
+        INSERT INTO tree_event (number, ids)
+        SELECT come.number, come.ids
+        FROM moved CROSS JOIN unnest($11::bigint[], $12::bytea[]) AS come (number, ids)
+        ON CONFLICT (number) DO UPDATE SET ids = excluded.ids
+    )
+    SELECT (SELECT count(*) FROM moved),
+           (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)";
+
+/// The place of event `$1`. An id that is not in the row, or not where one begins, is not it.
+const LEAF_OF: &str = "
+    SELECT number * 256 + (position($1::bytea IN ids) - 1) / 16 FROM tree_event
+    WHERE position($1::bytea IN ids) % 16 = 1 LIMIT 1";
+
+/// `$1` size, `$2` root, `$3` the duty and `$4` the epoch of its lease.
+const REMEMBER: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $3 AND epoch = $4 FOR SHARE
+    )
+    INSERT INTO tree_checkpoint (size, root) SELECT $1, $2 FROM term
+    ON CONFLICT (size) DO NOTHING";
+
+/// `$1` size, `$2` note, `$3` when it was signed, `$4` the duty and `$5` the epoch of its lease.
+const KEEP_NOTE: &str = "
+    WITH term AS (
+        SELECT FROM lease WHERE duty = $4 AND epoch = $5 FOR SHARE
+    )
+    UPDATE tree_checkpoint SET note = $2, signed_at = $3
+    WHERE size = $1 AND EXISTS (SELECT FROM term)";
+
+#[async_trait]
+impl TreeStore for PostgresStore {
+    async fn tree(&self) -> Result<TreeRow, sqlx::Error> {
+        self.reads.ask(|connection| sqlx::query_as(TREE).fetch_one(connection).boxed()).await
+    }
+
+    async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let (level, number) = place_of(tile);
+        let hashes = self.reads.ask(|connection| {
+            sqlx::query_scalar(TILE).bind(level).bind(number).fetch_optional(connection).boxed()
+        });
+        hashes.await
+    }
+
+    async fn ids(&self, number: i64) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let ids = self.reads.ask(|connection| {
+            sqlx::query_scalar(IDS).bind(number).fetch_optional(connection).boxed()
+        });
+        ids.await
+    }
+
+    async fn grow(&self, growth: &Growth, Epoch(epoch): Epoch) -> Result<(), WriteError> {
+        let (mut levels, mut numbers, mut tiles) = (Vec::new(), Vec::new(), Vec::new());
+        for (tile, hashes) in &growth.tiles {
+            let (level, number) = place_of(*tile);
+            levels.push(level);
+            numbers.push(number);
+            tiles.push(hashes.clone());
+        }
+        let (from, to) = (growth.from, growth.to);
+        let frontier = growth.frontier.clone();
+        let (events, ids): (Vec<_>, Vec<_>) = growth.events.iter().cloned().unzip();
+        let moved = self.writer().await?.change(|connection| {
+            sqlx::query_as::<_, (i64, bool)>(GROW)
+                .bind(LeaseName::Tree.name())
+                .bind(epoch)
+                .bind(from.0.as_i64())
+                .bind(from.1)
+                .bind(to.0.as_i64())
+                .bind(to.1)
+                .bind(frontier)
+                .bind(levels)
+                .bind(numbers)
+                .bind(tiles)
+                .bind(events)
+                .bind(ids)
+                .fetch_one(connection)
+                .boxed()
+        });
+        match moved.await? {
+            (1, _) => Ok(()),
+            _ => Err(WriteError::Superseded),
+        }
+    }
+
+    async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error> {
+        let leaf = self.reads.ask(|connection| {
+            let id = event_id.as_uuid().into_bytes().to_vec();
+            sqlx::query_scalar(LEAF_OF).bind(id).fetch_optional(connection).boxed()
+        });
+        leaf.await
+    }
+
+    async fn remember(
+        &self,
+        size: i64,
+        root: TreeHash,
+        Epoch(epoch): Epoch,
+    ) -> Result<Vec<u8>, WriteError> {
+        let known: Option<Vec<u8>> = self
+            .writer()
+            .await?
+            .change(|connection| {
+                async move {
+                    sqlx::query(REMEMBER)
+                        .bind(size)
+                        .bind(root.as_bytes().as_slice())
+                        .bind(LeaseName::Tree.name())
+                        .bind(epoch)
+                        .execute(&mut *connection)
+                        .await?;
+                    sqlx::query_scalar("SELECT root FROM tree_checkpoint WHERE size = $1")
+                        .bind(size)
+                        .fetch_optional(connection)
+                        .await
+                }
+                .boxed()
+            })
+            .await?;
+        known.ok_or(WriteError::Superseded)
+    }
+
+    async fn keep_note(
+        &self,
+        size: i64,
+        note: &str,
+        at: Timestamp,
+        Epoch(epoch): Epoch,
+    ) -> Result<(), WriteError> {
+        let note = note.to_owned();
+        let kept = self.writer().await?.change(|connection| {
+            sqlx::query(KEEP_NOTE)
+                .bind(size)
+                .bind(note)
+                .bind(at.unix_micros())
+                .bind(LeaseName::Tree.name())
+                .bind(epoch)
+                .execute(connection)
+                .map_ok(|kept| kept.rows_affected())
+                .boxed()
+        });
+        if kept.await? == 1 { Ok(()) } else { Err(WriteError::Superseded) }
+    }
+
+    async fn last_checkpoint(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
+        let row = self
+            .reads
+            .ask(|connection| sqlx::query_as(LAST_CHECKPOINT).fetch_optional(connection).boxed());
+        row.await
+    }
+
+    async fn last_signed(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
+        let row = self
+            .reads
+            .ask(|connection| sqlx::query_as(LAST_SIGNED).fetch_optional(connection).boxed());
+        row.await
+    }
+
+    async fn signed_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error> {
+        let rows = self.reads.ask(|connection| {
+            sqlx::query_as(CHECKPOINTS_AFTER).bind(size).bind(most).fetch_all(connection).boxed()
+        });
+        rows.await
+    }
+}

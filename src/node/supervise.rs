@@ -1,0 +1,168 @@
+//! Keeps one piece of work running for as long as the process lives.
+//!
+//! ```text
+//!           ┌──────────── claim the lease ◀───────────────┐
+//!  held by  │                   │ ours (or none needed)   │
+//!  another  ▼                   ▼                         │
+//!     stand by a while     run until interrupted ─────────┤
+//!           │               restart: at once              │
+//!           └──────────────▶retry: after the backoff ─────┘
+//!                           stop: never again; `/readyz` and the log say so
+//! ```
+
+use async_trait::async_trait;
+use keyledger_domain::chain;
+use keyledger_projections::Epoch;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::health::Health;
+use super::lease::{Claims, hold};
+use super::readiness::State;
+
+/// Work that goes on until something interrupts it.
+#[async_trait]
+pub trait Work: Send {
+    /// Works until something interrupts it. `epoch` is that of the lease, for work that needs one.
+    /// The future is dropped when the lease is lost, so it must be safe to drop at any await.
+    async fn run(&mut self, epoch: Option<Epoch>, health: &Health) -> Interruption;
+
+    /// What this node does while another one holds the lease. Returns when it is time to claim it
+    /// again: three times a period.
+    async fn stand_by(&mut self, health: &Health, period: Duration) {
+        health.set(State::Ready);
+        tokio::time::sleep(period / 3).await;
+    }
+
+    /// What an operator does about work that has stopped for good, for the log.
+    fn remedy(&self) -> &'static str {
+        "look into the cause, then start this node again"
+    }
+
+    /// Called after an interruption that is to be waited out.
+    fn interrupted(&mut self, health: &Health) {
+        health.set(State::Failing);
+    }
+
+    /// Called once, when the work stops for good.
+    fn stopped(&mut self) {}
+}
+
+/// What a supervisor does about an interruption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Run again at once: the work only has to load its state anew.
+    Restart,
+    /// Run again after a wait: the cause may pass by itself.
+    Retry,
+    /// Do not run again: no attempt can succeed before someone has looked into the cause.
+    Stop,
+}
+
+/// Why work was interrupted, and what to do about it.
+#[derive(Debug)]
+pub struct Interruption {
+    advice: Advice,
+    cause: Cause,
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl Interruption {
+    /// The work has to load its state anew.
+    pub fn restart(cause: impl Into<Cause>) -> Self {
+        Self { advice: Advice::Restart, cause: cause.into() }
+    }
+
+    /// The cause may pass by itself.
+    pub fn retry(cause: impl Into<Cause>) -> Self {
+        Self { advice: Advice::Retry, cause: cause.into() }
+    }
+
+    /// Someone has to look into the cause.
+    pub fn stop(cause: impl Into<Cause>) -> Self {
+        Self { advice: Advice::Stop, cause: cause.into() }
+    }
+
+    /// The cause may pass by itself, if `is_passing`; otherwise someone has to look into it.
+    pub fn retry_if(is_passing: bool, cause: impl Into<Cause>) -> Self {
+        if is_passing { Self::retry(cause) } else { Self::stop(cause) }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        self.advice
+    }
+}
+
+/// Runs the work until the process ends, or until it is interrupted by something that no further
+/// attempt can mend. With a lease, the work runs only while this node holds it.
+pub async fn supervise(mut work: impl Work, lease: Option<Arc<dyn Claims>>, health: Health) {
+    health.set(State::Starting);
+    let mut backoff = Backoff::new();
+    let mut is_ours = false;
+    loop {
+        let claimed = match &lease {
+            Some(lease) => lease.claim().await,
+            None => Ok(None),
+        };
+        let interruption = match (claimed, &lease) {
+            (Err(error), _) => {
+                tracing::warn!(
+                    part = health.name(), cause = %chain(&*error), "lease cannot be claimed"
+                );
+                health.set(State::Failing);
+                backoff.wait().await;
+                continue;
+            }
+            (Ok(Some(epoch)), Some(lease)) => {
+                if !std::mem::replace(&mut is_ours, true) {
+                    tracing::info!(part = health.name(), "this node holds the lease");
+                }
+                tokio::select! {
+                    interruption = work.run(Some(epoch), &health) => interruption,
+                    () = hold(&**lease, epoch) => {
+                        is_ours = false;
+                        tracing::info!(part = health.name(), "this node has lost the lease");
+                        backoff = Backoff::new();
+                        continue;
+                    }
+                }
+            }
+            (Ok(None), Some(lease)) => {
+                is_ours = false;
+                work.stand_by(&health, lease.period()).await;
+                backoff = Backoff::new();
+                continue;
+            }
+            (Ok(_), None) => work.run(None, &health).await,
+        };
+        if health.take_progress() {
+            backoff = Backoff::new();
+        }
+        match interruption.advice {
+            Advice::Restart => {
+                tracing::info!(part = health.name(), cause = %chain(&*interruption.cause), "restarting");
+            }
+            Advice::Retry => {
+                tracing::warn!(
+                    part = health.name(), cause = %chain(&*interruption.cause), "interrupted, trying again"
+                );
+                work.interrupted(&health);
+                backoff.wait().await;
+            }
+            Advice::Stop => {
+                work.stopped();
+                tracing::error!(
+                    part = health.name(),
+                    cause = %chain(&*interruption.cause),
+                    remedy = work.remedy(),
+                    "stopped for good"
+                );
+                return health.set(State::Stopped);
+            }
+        }
+    }
+}

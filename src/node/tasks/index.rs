@@ -1,0 +1,177 @@
+//! Keeps the verification index level with the journal, and proves that it is.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use keyledger_domain::{Place, Position, RecordedEvent, Timestamp};
+use keyledger_projections::{Epoch, PROJECTION_BATCH, QueryError, ReadTables};
+use keyledger_verifier::{Freshness, IndexWriter, OutOfStep, Verification};
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::watch;
+
+use super::Head;
+use crate::clock::Clock;
+use crate::node::readiness::State;
+use crate::node::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
+
+/// Why the index cannot follow.
+#[derive(Debug, thiserror::Error)]
+enum IndexError {
+    #[error("the index cannot be loaded")]
+    Load(#[from] QueryError),
+    #[error("the events cannot be applied to the index")]
+    Apply(#[from] OutOfStep),
+    #[error("the index is not loaded")]
+    NotLoaded,
+}
+
+/// Applies events to the verification index of this node.
+#[derive(Debug)]
+pub struct IndexFollower {
+    tables: ReadTables,
+    /// Where the index goes once it is loaded.
+    verification: Arc<OnceLock<Verification>>,
+    /// How long a proof that the index is level holds.
+    max_staleness: Duration,
+    /// How long after a key's end the index includes it, in seconds.
+    revocation_lag: Histogram,
+    clock: Arc<dyn Clock>,
+    /// When this follower began. What was ended before says nothing of how fast it is.
+    began: Timestamp,
+    writer: Option<IndexWriter>,
+}
+
+impl IndexFollower {
+    /// A follower whose index is not loaded yet.
+    #[must_use]
+    pub fn new(
+        tables: ReadTables,
+        verification: Arc<OnceLock<Verification>>,
+        max_staleness: Duration,
+        revocation_lag: Histogram,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let began = clock.now();
+        Self { tables, verification, max_staleness, revocation_lag, clock, began, writer: None }
+    }
+
+    async fn load_index(&self) -> Result<IndexWriter, Interruption> {
+        let begun = Instant::now();
+        let writer = IndexWriter::load(&self.tables).await;
+        let writer = writer.map_err(|error| {
+            Interruption::retry_if(error.is_unavailable(), IndexError::Load(error))
+        })?;
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(keys = writer.index().len(), duration_ms, "index loaded");
+        Ok(writer)
+    }
+}
+
+#[async_trait]
+impl Follower for IndexFollower {
+    fn pace(&self) -> Pace {
+        Pace {
+            batch: PROJECTION_BATCH,
+            gather: Duration::ZERO,
+            tick: None,
+            ready: ReadyWhen::ItSays,
+        }
+    }
+
+    /// Loads the index from the key table, once; later it goes on from where the index stands.
+    async fn load(&mut self, _: Option<Epoch>) -> Result<Place, Interruption> {
+        if self.writer.is_none() {
+            self.writer = Some(self.load_index().await?);
+        }
+        let writer = self.writer.as_ref();
+        let writer = writer.ok_or(Interruption::restart(IndexError::NotLoaded))?;
+        Ok(Place::at(writer.position()))
+    }
+
+    async fn apply(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Place, Interruption> {
+        let writer = self.writer.as_mut();
+        let writer = writer.ok_or(Interruption::restart(IndexError::NotLoaded))?;
+        let from = Place::at(writer.position());
+        let ended = |ended: &RecordedEvent| {
+            let at = ended.event.occurred_at();
+            if at >= self.began {
+                self.revocation_lag.observe(seconds_between(at, self.clock.now()));
+            }
+        };
+        // An event that does not follow may be a revocation.
+        let applied = writer.apply(events, to, ended);
+        applied.map_err(|error| Interruption::stop(IndexError::Apply(error)))?;
+        Ok(from.after(events, to))
+    }
+
+    /// Puts the index to use, now that it is known to be no further than the journal.
+    fn beside(&self, _: &Health) -> BoxFuture<'static, Interruption> {
+        if let Some(writer) = &self.writer {
+            self.verification.get_or_init(|| Verification {
+                index: writer.index(),
+                freshness: Freshness::new(self.max_staleness),
+            });
+        }
+        Box::pin(std::future::pending())
+    }
+
+    /// Once the index is loaded, its proof of freshness decides how it is doing: see [`prove`].
+    fn interrupted(&mut self, health: &Health) {
+        if self.writer.is_none() {
+            health.set(State::Failing);
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        "no key is verified on this node: look into the cause, then start it again"
+    }
+
+    /// From now on no proof counts, so that nothing is said of any key.
+    fn stopped(&mut self) {
+        if let Some(verification) = self.verification.get() {
+            verification.freshness.owe(Position::MAX);
+        }
+    }
+}
+
+/// Proves that the index is level, as of each moment at which the head was asked for, and reports
+/// whether keys can be verified. It runs for as long as the process lives.
+pub async fn prove(
+    verification: Arc<OnceLock<Verification>>,
+    reached: Progress,
+    mut head: watch::Receiver<Option<Head>>,
+    max_staleness: Duration,
+    health: Health,
+) {
+    let patience = max_staleness / 4;
+    loop {
+        let asked = *head.borrow_and_update();
+        if let (Some(verification), Some(Head { position, asked })) = (verification.get(), asked) {
+            if reached.wait_for(position, patience).await.is_ok() {
+                verification.freshness.prove(asked);
+            }
+            if !health.is(State::Stopped) {
+                let is_known = verification.knows();
+                let is_late = verification.freshness.staleness(Instant::now()).is_some();
+                health.set(match (is_known, is_late) {
+                    (true, _) => State::Ready,
+                    (false, true) => State::Failing,
+                    (false, false) => State::Starting,
+                });
+            }
+        }
+        // The sender lives as long as the process.
+        let _ = tokio::time::timeout(patience, head.changed()).await;
+    }
+}
+
+fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    let micros = to.unix_micros().saturating_sub(from.unix_micros()).max(0);
+    Duration::from_micros(micros.unsigned_abs()).as_secs_f64()
+}

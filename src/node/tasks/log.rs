@@ -1,0 +1,251 @@
+//! Appends events to the transparency log, and signs checkpoints of it, while this node holds the
+//! lease.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use keyledger_domain::{Batch, Place, Position, RecordedEvent, chain};
+use keyledger_journal::{JournalReader, ReadError};
+use keyledger_projections::log::{TREE_BATCH, TreeError, TreeWriter};
+use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
+use keyledger_tlog::{CheckpointError, append_note};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::config::LogSettings;
+use crate::node::readiness::State;
+use crate::node::{Follower, Health, Interruption, Pace, ReadyWhen};
+
+/// How long events are gathered, so that appending them takes little from those who write the read
+/// tables in the same database.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// Why the log cannot grow or be signed.
+#[derive(Debug, thiserror::Error)]
+enum LogError {
+    #[error("the log is written without a lease")]
+    NoLease,
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("the checkpoint cannot be signed")]
+    Sign(#[from] CheckpointError),
+    #[error("the checkpoint cannot be written to its file {}", .0.display())]
+    File(PathBuf, #[source] std::io::Error),
+    #[error("the events cannot be read")]
+    Events(#[source] ReadError),
+    #[error("the subscription to the journal has ended")]
+    Ended,
+}
+
+impl LogError {
+    /// Whether another attempt may succeed before someone has looked into the cause.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Tree(TreeError::Write(error)) => {
+                matches!(error, WriteError::Superseded | WriteError::Database(_))
+            }
+            Self::Tree(TreeError::Read(error)) => error.is_unavailable(),
+            Self::Events(error) => matches!(error, ReadError::Unavailable(_)),
+            Self::Sign(_) | Self::File(..) | Self::Ended => true,
+            Self::NoLease
+            | Self::Tree(
+                TreeError::Entry { .. } | TreeError::Full(_) | TreeError::NotContinued { .. },
+            ) => false,
+        }
+    }
+}
+
+impl From<LogError> for Interruption {
+    fn from(error: LogError) -> Self {
+        Self::retry_if(error.is_passing(), error)
+    }
+}
+
+impl From<WriteError> for LogError {
+    fn from(error: WriteError) -> Self {
+        Self::Tree(error.into())
+    }
+}
+
+/// Publishes signed checkpoints, beside the signing.
+pub trait Publisher: std::fmt::Debug + Send + Sync {
+    /// Publishes what is not published yet and what gets signed, until it is dropped.
+    fn publish(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// Publishes what is not published yet, and returns.
+    fn publish_rest(&self) -> BoxFuture<'_, ()>;
+
+    /// Called while another node signs and publishes.
+    fn stand_by(&self);
+}
+
+/// Appends events to the log, and signs it; cheap to clone before it is loaded.
+#[derive(Debug)]
+pub struct LogFollower {
+    /// Where the log is stored.
+    pub tables: ReadTables,
+    /// How it is signed.
+    pub settings: Arc<LogSettings>,
+    /// Who publishes its checkpoints, if anyone.
+    pub publisher: Option<Arc<dyn Publisher>>,
+    /// Notified when a checkpoint was signed.
+    pub signed: Arc<Notify>,
+    /// The clock that checkpoints are dated by.
+    pub clock: Arc<dyn Clock>,
+    /// What writes the log, once it is loaded.
+    pub writer: Option<TreeWriter>,
+}
+
+impl LogFollower {
+    /// The same follower, not loaded.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self {
+            tables: self.tables.clone(),
+            settings: self.settings.clone(),
+            publisher: self.publisher.clone(),
+            signed: self.signed.clone(),
+            clock: self.clock.clone(),
+            writer: None,
+        }
+    }
+
+    fn loaded(&mut self) -> Result<&mut TreeWriter, LogError> {
+        self.writer.as_mut().ok_or(LogError::NoLease)
+    }
+
+    /// Signs a checkpoint, if the log has grown since the last one: remembers it in the database,
+    /// signs it, appends it to the file, and stores the signed note.
+    async fn sign(&mut self) -> Result<(), LogError> {
+        let LogSettings { keys, checkpoints, .. } = &*self.settings.clone();
+        let now = self.clock.now();
+        let writer = self.loaded()?;
+        let Some(checkpoint) = writer.checkpoint(keys.origin(), now).await? else {
+            return Ok(());
+        };
+        let note = checkpoint.sign(keys.all())?.to_string();
+        let (file, text) = (checkpoints.clone(), note.clone());
+        let written = tokio::task::spawn_blocking(move || append_note(&file, &text)).await;
+        let written = written.unwrap_or_else(|panic| Err(panic.into()));
+        written.map_err(|error| LogError::File(checkpoints.clone(), error))?;
+        writer.keep(&checkpoint, &note).await?;
+        self.signed.notify_one();
+        tracing::info!(size = checkpoint.size, root = %checkpoint.root, "checkpoint signed");
+        Ok(())
+    }
+
+    /// Appends what the journal holds and the log lacks, and signs it.
+    async fn catch_up(
+        &mut self,
+        journal: &dyn JournalReader,
+        epoch: Epoch,
+    ) -> Result<(), LogError> {
+        let writer = TreeWriter::load(&self.tables, epoch).await?;
+        let writer = self.writer.insert(writer);
+        let events = journal.subscribe(writer.state().position);
+        let mut batches = std::pin::pin!(events.ready_chunks(TREE_BATCH));
+        while let Some(deliveries) = batches.next().await {
+            let batch = Batch::gather(deliveries);
+            let position = writer.state().position;
+            let to = batch.reaches(position);
+            if to > position {
+                writer.append(&batch.events, to).await?;
+            }
+            if let Some(error) = batch.failure {
+                return Err(LogError::Events(error));
+            }
+            if batch.caught_up.is_some() {
+                return self.sign().await;
+            }
+        }
+        Err(LogError::Ended)
+    }
+}
+
+#[async_trait]
+impl Follower for LogFollower {
+    fn pace(&self) -> Pace {
+        Pace {
+            batch: TREE_BATCH,
+            gather: GATHER,
+            tick: Some(self.settings.interval),
+            ready: ReadyWhen::CaughtUp,
+        }
+    }
+
+    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption> {
+        let epoch = epoch.ok_or(LogError::NoLease)?;
+        let writer = TreeWriter::load(&self.tables, epoch).await.map_err(LogError::from)?;
+        Ok(self.writer.insert(writer).place())
+    }
+
+    async fn apply(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Place, Interruption> {
+        let writer = self.loaded()?;
+        writer.append(events, to).await.map_err(LogError::from)?;
+        Ok(writer.place())
+    }
+
+    async fn tick(&mut self, caught_up: bool) -> Result<(), Interruption> {
+        if caught_up {
+            self.sign().await?;
+        }
+        Ok(())
+    }
+
+    fn beside(&self, _: &Health) -> BoxFuture<'static, Interruption> {
+        let publisher = self.publisher.clone();
+        Box::pin(async move {
+            if let Some(publisher) = publisher {
+                publisher.publish().await;
+            }
+            std::future::pending().await
+        })
+    }
+
+    async fn stand_by(&mut self, health: &Health, period: Duration) {
+        health.set(State::Ready);
+        if let Some(publisher) = &self.publisher {
+            publisher.stand_by();
+        }
+        tokio::time::sleep(period / 3).await;
+    }
+
+    fn remedy(&self) -> &'static str {
+        "nothing is signed: compare the log with the journal, then start this node again"
+    }
+}
+
+/// Appends what the journal still holds, signs it and publishes it, before the process ends. Returns
+/// whether this node is the one that does so.
+pub async fn sign_last(
+    follower: &LogFollower,
+    journal: &dyn JournalReader,
+    lease: &Lease,
+    health: &Health,
+) -> bool {
+    if health.is(State::Stopped) {
+        return false;
+    }
+    let unsigned = |cause: String| tracing::warn!(cause, "no last checkpoint is signed");
+    match lease.claim().await {
+        Ok(Some(epoch)) => {
+            if let Err(error) = follower.afresh().catch_up(journal, epoch).await {
+                unsigned(chain(&error));
+            }
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            unsigned(chain(&error));
+            false
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Keeps the read tables level with the journal: by applying events to them while this node holds the
+//! lease, and otherwise by watching how far the node that does has come.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use keyledger_domain::{Place, Position, RecordedEvent, chain};
+use keyledger_projections::{Epoch, PROJECTION_BATCH, Projector, ReadTables, WriteError};
+use tokio::sync::watch;
+
+use super::Head;
+use crate::node::backoff::Backoff;
+use crate::node::readiness::State;
+use crate::node::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
+
+/// How long the read tables may lack an event before they count as failing.
+const LATE: Duration = Duration::from_secs(5);
+/// How long a node that never applies events watches the tables at a time.
+const ROUND: Duration = Duration::from_secs(2);
+
+/// Why the read tables cannot follow, where no store has said so.
+#[derive(Debug, thiserror::Error)]
+enum TablesError {
+    #[error("the read tables are written without a lease")]
+    NoLease,
+    #[error("the events cannot be applied")]
+    Write(#[from] WriteError),
+    #[error("the read tables included position {shown}, and include only {tables} now")]
+    WentBack { tables: Position, shown: Position },
+}
+
+impl From<WriteError> for Interruption {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Superseded => Self::restart(TablesError::Write(error)),
+            WriteError::Database(_) => Self::retry(TablesError::Write(error)),
+            // To pass over an event could pass over a revocation.
+            WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep => {
+                Self::stop(TablesError::Write(error))
+            }
+        }
+    }
+}
+
+/// Applies events to the read tables.
+#[derive(Debug)]
+pub struct TablesFollower {
+    tables: ReadTables,
+    /// The journal's head, as last asked for.
+    head: watch::Receiver<Option<Head>>,
+    /// How far queries are: the same that its supervisor advances.
+    progress: Progress,
+    projector: Option<Projector>,
+}
+
+impl TablesFollower {
+    /// A follower that is not loaded yet.
+    #[must_use]
+    pub fn new(
+        tables: ReadTables,
+        head: watch::Receiver<Option<Head>>,
+        progress: Progress,
+    ) -> Self {
+        Self { tables, head, progress, projector: None }
+    }
+}
+
+#[async_trait]
+impl Follower for TablesFollower {
+    fn pace(&self) -> Pace {
+        Pace {
+            batch: PROJECTION_BATCH,
+            gather: Duration::ZERO,
+            tick: None,
+            ready: ReadyWhen::ItSays,
+        }
+    }
+
+    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption> {
+        let epoch = epoch.ok_or(Interruption::stop(TablesError::NoLease))?;
+        let projector = Projector::load(&self.tables, epoch).await?;
+        let position = self.projector.insert(projector).position();
+        Ok(Place::at(position))
+    }
+
+    async fn apply(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Place, Interruption> {
+        let projector = self.projector.as_mut();
+        let projector = projector.ok_or(Interruption::restart(TablesError::NoLease))?;
+        let from = Place::at(projector.position());
+        projector.apply(events, to).await?;
+        Ok(from.after(events, to))
+    }
+
+    fn beside(&self, health: &Health) -> BoxFuture<'static, Interruption> {
+        let (tables, head, progress) =
+            (self.tables.clone(), self.head.clone(), self.progress.clone());
+        Box::pin(report_lag(tables, head, progress, health.clone()))
+    }
+
+    async fn stand_by(&mut self, health: &Health, period: Duration) {
+        watch_for(period / 3, &self.tables, &self.head, &self.progress, health).await;
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the journal and the read tables do not fit: look into the cause, run `keyledger rebuild`, \
+         then start this node again"
+    }
+}
+
+/// Reports whether the tables keep up with the journal's head, and interrupts when they have lost
+/// what they included: a database that crashed may have lost its last commits, which did not wait
+/// for the disk.
+async fn report_lag(
+    tables: ReadTables,
+    mut head: watch::Receiver<Option<Head>>,
+    progress: Progress,
+    health: Health,
+) -> Interruption {
+    let mut was_level = false;
+    loop {
+        let asked = *head.borrow_and_update();
+        if let Some(Head { position, .. }) = asked {
+            let shown = progress.current();
+            if let Ok(tables) = tables.position().await
+                && tables < shown
+            {
+                return Interruption::restart(TablesError::WentBack { tables, shown });
+            }
+            let is_level = progress.wait_for(position, LATE).await.is_ok();
+            was_level |= is_level;
+            // Before it has caught up for the first time, it is starting, and not late.
+            if was_level {
+                health.set(if is_level { State::Ready } else { State::Failing });
+            }
+        }
+        // The sender lives as long as the process.
+        if head.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Watches how far other nodes have brought the tables, for as long as the process lives: the task
+/// of a node that never applies events.
+pub async fn watch_tables(
+    tables: ReadTables,
+    head: watch::Receiver<Option<Head>>,
+    progress: Progress,
+    health: Health,
+) {
+    health.set(State::Starting);
+    loop {
+        watch_for(ROUND, &tables, &head, &progress, &health).await;
+    }
+}
+
+/// Watches how far another node has brought the tables, for this long.
+async fn watch_for(
+    time: Duration,
+    tables: &ReadTables,
+    head: &watch::Receiver<Option<Head>>,
+    progress: &Progress,
+    health: &Health,
+) {
+    let until = Instant::now() + time;
+    let mut backoff = Backoff::new();
+    let mut level_at = Instant::now();
+    while Instant::now() < until {
+        match tables.position().await {
+            Ok(position) => {
+                progress.advance(position);
+                let head = head.borrow().map(|head| head.position);
+                if head.is_some_and(|head| position >= head) {
+                    health.set(State::Ready);
+                    level_at = Instant::now();
+                } else if head.is_some() && level_at.elapsed() > LATE {
+                    health.set(State::Failing);
+                }
+                tables.changed().await;
+            }
+            Err(error) => {
+                tracing::warn!(cause = %chain(&error), "read tables cannot be read");
+                health.set(State::Failing);
+                backoff.wait().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Records when keys were last used.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use keyledger_domain::chain;
+use keyledger_projections::ReadTables;
+use keyledger_verifier::Verification;
+
+/// Why last uses are not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The database does not take them.
+    #[error("last uses cannot be written")]
+    Write(#[from] keyledger_projections::DatabaseError),
+    /// The task that sorts them failed.
+    #[error("last uses cannot be collected")]
+    Collect(#[from] tokio::task::JoinError),
+}
+
+/// Records last uses every `interval`, for as long as the process lives. What cannot be recorded
+/// waits in memory, one use a key.
+pub async fn record_uses(
+    verification: Arc<OnceLock<Verification>>,
+    tables: ReadTables,
+    interval: Duration,
+) {
+    let mut flushes = tokio::time::interval(interval);
+    flushes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_interrupted = false;
+    loop {
+        flushes.tick().await;
+        let recorded = record_now(&verification, &tables).await;
+        let was_interrupted = std::mem::replace(&mut is_interrupted, recorded.is_err());
+        match recorded {
+            Ok(()) if was_interrupted => tracing::info!("last uses are recorded again"),
+            Ok(()) => {}
+            Err(error) if !was_interrupted => {
+                tracing::warn!(cause = %chain(&error), "last uses wait to be recorded");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Records every use that is not recorded yet.
+///
+/// # Errors
+/// Every variant of [`UsageError`]; the uses keep waiting then.
+pub async fn record_now(
+    verification: &OnceLock<Verification>,
+    tables: &ReadTables,
+) -> Result<(), UsageError> {
+    let Some(verification) = verification.get() else { return Ok(()) };
+    let index = verification.index.clone();
+    let waiting = tokio::task::spawn_blocking(move || index.waiting_uses()).await?;
+    Ok(verification.index.record_uses(&waiting, tables).await?)
+}

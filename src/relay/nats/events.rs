@@ -1,0 +1,220 @@
+//! Publishes events: many messages on their way at once, each fenced by the sequence before it.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::Stream;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use keyledger_domain::{EventId, KeyId, Place, Position, RecordedEvent};
+use keyledger_journal::JournalReader;
+use keyledger_projections::{Epoch, ReadTables};
+use uuid::Uuid;
+
+use super::outlet::{Outgoing, Outlet};
+use super::stream::{check_connected, connect, open};
+use super::{NatsError, Relayed, TICK};
+use crate::config::{NatsSettings, Topic};
+use crate::node::readiness::State;
+use crate::node::{Follower, Health, Interruption, Pace, ReadyWhen};
+use crate::relay::cloud_event::{Message, message};
+
+/// How many messages may be on their way.
+const IN_FLIGHT: usize = 256;
+/// How many events are published before the relay looks at its connection again.
+const BATCH: usize = 4_096;
+/// The header that holds an event's position.
+const POSITION: &str = "Keyledger-Position";
+
+/// Publishes events to the stream of events.
+#[derive(Debug)]
+pub struct EventRelay {
+    nats: NatsSettings,
+    journal: Arc<dyn JournalReader>,
+    /// Where it is stored how far the relay has come, for when the stream is empty.
+    tables: ReadTables,
+    relayed: Relayed,
+    /// How far messages are known to be stored, which the stream may not show any more.
+    stored: Position,
+    /// How far that has been written to the tables.
+    remembered: Position,
+    connected: Option<Connected>,
+}
+
+/// An open stream.
+#[derive(Debug)]
+struct Connected {
+    client: Client,
+    outlet: Outlet,
+}
+
+impl EventRelay {
+    /// A relay that is not connected yet.
+    #[must_use]
+    pub fn new(
+        nats: NatsSettings,
+        journal: Arc<dyn JournalReader>,
+        tables: ReadTables,
+        relayed: Relayed,
+    ) -> Self {
+        let (stored, remembered) = (Position::START, Position::START);
+        Self { nats, journal, tables, relayed, stored, remembered, connected: None }
+    }
+
+    /// Connects, and says where the stream stands.
+    async fn resume(&mut self) -> Result<Place, NatsError> {
+        self.connected = None;
+        let client = connect(&self.nats).await?;
+        let (context, stream) = open(&client, &self.nats, Topic::Events).await?;
+        let (sequence, place) = self.place_of(&stream).await?;
+        let outlet = Outlet::new(context, self.nats.stream_of(Topic::Events), sequence);
+        self.connected = Some(Connected { client, outlet });
+        Ok(place)
+    }
+
+    /// The stream's last sequence, and the last event that it has.
+    async fn place_of(&self, stream: &Stream) -> Result<(u64, Place), NatsError> {
+        let state = stream.get_info().await.map_err(NatsError::nats)?.state;
+        if state.last_sequence == 0 {
+            // It has never had a message: it gets all of them.
+            return Ok((0, Place::START));
+        }
+        if state.messages == 0 {
+            // Its messages are gone. The tables say how far it was, at most one tick short of it;
+            // the server recognises messages that it gets again within that time.
+            let remembered = self.tables.relayed(&self.nats.stream).await;
+            let remembered = remembered.map_err(NatsError::Tables)?;
+            return Ok((state.last_sequence, Place::at(remembered.max(self.stored))));
+        }
+        let last = stream.get_raw_message(state.last_sequence).await.map_err(NatsError::nats)?;
+        let last = Last::of(&last).ok_or(NatsError::Foreign)?;
+        Ok((state.last_sequence, last.place_in(&*self.journal).await?))
+    }
+
+    /// Publishes events, and waits until all of them are stored.
+    async fn publish(&mut self, events: &[RecordedEvent]) -> Result<(), NatsError> {
+        let Connected { outlet, .. } = self.connected.as_mut().ok_or(NatsError::NotConnected)?;
+        let mut acks: FuturesOrdered<BoxFuture<'static, Result<(Position, bool), NatsError>>> =
+            FuturesOrdered::new();
+        let mut events = events.iter();
+        loop {
+            // Acknowledgements that are there are taken before more is sent.
+            tokio::select! {
+                biased;
+                Some(ack) = acks.next() => {
+                    let (position, is_new) = ack?;
+                    self.stored = position;
+                    self.relayed.send_replace(Some(position));
+                    if !is_new {
+                        // The fences of the messages after it are wrong by one.
+                        return Err(NatsError::OutOfStep);
+                    }
+                }
+                () = std::future::ready(()), if acks.len() < IN_FLIGHT && !events.as_slice().is_empty() => {
+                    if let Some(event) = events.next() {
+                        let position = event.position;
+                        let ack = outlet.send(outgoing(&self.nats.source, event)?).await?;
+                        acks.push_back(Box::pin(async move { Ok((position, ack.await?)) }));
+                    }
+                }
+                else => return Ok(()),
+            }
+        }
+    }
+
+    /// Writes to the tables how far the stream has come.
+    async fn remember(&mut self) -> Result<(), NatsError> {
+        if self.stored > self.remembered {
+            let set = self.tables.set_relayed(&self.nats.stream, self.stored);
+            set.await.map_err(NatsError::Tables)?;
+            self.remembered = self.stored;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Follower for EventRelay {
+    fn pace(&self) -> Pace {
+        Pace { batch: BATCH, gather: Duration::ZERO, tick: Some(TICK), ready: ReadyWhen::Loaded }
+    }
+
+    async fn load(&mut self, _: Option<Epoch>) -> Result<Place, Interruption> {
+        Ok(self.resume().await?)
+    }
+
+    async fn apply(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Place, Interruption> {
+        self.publish(events).await?;
+        Ok(Place::START.after(events, to))
+    }
+
+    async fn tick(&mut self, _: bool) -> Result<(), Interruption> {
+        let Connected { client, .. } = self.connected.as_ref().ok_or(NatsError::NotConnected)?;
+        check_connected(client)?;
+        Ok(self.remember().await?)
+    }
+
+    async fn stand_by(&mut self, health: &Health, period: Duration) {
+        self.connected = None;
+        self.relayed.send_replace(None);
+        health.set(State::Ready);
+        tokio::time::sleep(period / 3).await;
+    }
+
+    fn remedy(&self) -> &'static str {
+        "nothing is published: compare the stream with the journal, then start this node again"
+    }
+}
+
+/// The message of an event.
+fn outgoing(source: &str, event: &RecordedEvent) -> Result<Outgoing, NatsError> {
+    let Message { subject, payload } = message(source, event)?;
+    Ok(Outgoing {
+        subject,
+        payload,
+        content_type: "application/cloudevents+json",
+        id: event.id.to_string(),
+        reached: (POSITION, event.position.to_string()),
+    })
+}
+
+/// What the stream's last message tells.
+struct Last {
+    id: EventId,
+    key_id: KeyId,
+    position: Position,
+}
+
+impl Last {
+    fn of(message: &StreamMessage) -> Option<Self> {
+        let header = |name| message.headers.get(name).map(|value| value.as_str());
+        let position = i64::from_str(header(POSITION)?).ok()?;
+        Some(Self {
+            id: EventId::from_uuid(
+                Uuid::parse_str(header(async_nats::header::NATS_MESSAGE_ID.as_ref())?).ok()?,
+            ),
+            key_id: KeyId::from_uuid(Uuid::parse_str(message.subject.rsplit('.').next()?).ok()?),
+            position: Position::try_from(position).ok()?,
+        })
+    }
+
+    /// Where the event stands in this journal, which may have been copied from another.
+    async fn place_in(self, journal: &dyn JournalReader) -> Result<Place, NatsError> {
+        let events = journal.read(self.key_id).await?;
+        if events.is_empty() {
+            // An operator has deleted the key's stream from the database.
+            return Ok(Place::at(self.position));
+        }
+        let event = events.into_iter().find(|event| event.id == self.id);
+        event.map(|event| event.place()).ok_or(NatsError::Foreign)
+    }
+}

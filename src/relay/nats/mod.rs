@@ -1,0 +1,89 @@
+//! Publishes events, and the checkpoints of the log, to NATS JetStream.
+//!
+//! The stream's own last message says how far it has come. Each message is published with the
+//! sequence that the stream must have before it, so of two relays one fails, and a message that
+//! arrives late or twice is refused. After any failure the last message is read again before
+//! anything is published.
+
+mod checkpoints;
+mod events;
+mod outlet;
+mod stream;
+mod tail;
+
+use std::time::Duration;
+
+use keyledger_domain::Position;
+use keyledger_journal::ReadError;
+use keyledger_projections::DatabaseError;
+use keyledger_projections::log::TreeReadError;
+
+use crate::node::Interruption;
+pub use checkpoints::{CheckpointPublisher, CheckpointSource};
+pub use events::EventRelay;
+pub use stream::{StreamDiffers, check};
+pub use tail::{TailError, TailFrom, tail};
+
+/// How long NATS may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// How often the connection is checked, and how far the relay has come is written to the read
+/// database.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Why publishing was interrupted.
+#[derive(Debug, thiserror::Error)]
+enum NatsError {
+    #[error("NATS does not answer")]
+    Nats(#[source] async_nats::Error),
+    #[error(transparent)]
+    Differs(#[from] StreamDiffers),
+    #[error("the stream's last message was not published by keyledger")]
+    Foreign,
+    #[error("a message was not stored as the next one")]
+    OutOfStep,
+    #[error("the journal cannot be read")]
+    Journal(#[from] ReadError),
+    #[error("how far the relay has come cannot be read or written")]
+    Tables(#[source] DatabaseError),
+    #[error("an event has no JSON form")]
+    Form(#[from] serde_json::Error),
+    #[error("the relay is not connected")]
+    NotConnected,
+    #[error(transparent)]
+    Tree(#[from] TreeReadError),
+    #[error("the log is shorter than the checkpoint of {0} events that was published last")]
+    TreeBehind(u64),
+    #[error("the log does not continue the checkpoint of {0} events that was published last")]
+    OtherTree(u64),
+}
+
+impl NatsError {
+    fn nats(error: impl Into<async_nats::Error>) -> Self {
+        Self::Nats(error.into())
+    }
+
+    /// Whether another attempt may succeed before someone has looked into the cause.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Nats(_)
+            | Self::OutOfStep
+            | Self::Tables(_)
+            | Self::NotConnected
+            | Self::TreeBehind(_) => true,
+            Self::Journal(error) => matches!(error, ReadError::Unavailable(_)),
+            Self::Tree(error) => error.is_unavailable(),
+            Self::Differs(_) | Self::Foreign | Self::OtherTree(_) | Self::Form(_) => false,
+        }
+    }
+}
+
+impl From<NatsError> for Interruption {
+    fn from(error: NatsError) -> Self {
+        Self::retry_if(error.is_passing(), error)
+    }
+}
+
+/// Where events are published, for those who watch it: the last position that this node has
+/// published, while it does.
+pub type Relayed = tokio::sync::watch::Sender<Option<Position>>;

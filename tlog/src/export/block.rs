@@ -1,0 +1,136 @@
+//! Whole lines of an export, and what each says by itself.
+
+use super::event::{Beside, Event, Reader};
+use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER, take_number};
+use crate::TreeHash;
+
+/// Lines whose text was examined, which is most of the work of a check and needs nothing but the
+/// text: blocks of a file can be examined at the same time.
+#[derive(Debug)]
+pub(super) struct Block {
+    bytes: Vec<u8>,
+    lines: Vec<(usize, Line)>,
+}
+
+/// What a line says.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// The first line, or what claims to be it.
+    Header,
+    /// An event; in a subset, with what proves it.
+    Event(Event, Option<Box<Beside>>),
+    /// A line of an event that cannot be read.
+    BadEvent,
+    Range(u64, TreeHash),
+    Trailer,
+    /// A line that cannot be read.
+    Bad,
+    /// A part of a line that is too long, up to its end or not.
+    TooLong {
+        ended: bool,
+    },
+}
+
+impl Block {
+    /// Examines lines: whole ones, unless one is too long to be kept whole.
+    fn examine(bytes: Vec<u8>, continues: bool) -> Self {
+        let mut lines = Vec::new();
+        let mut reader = Reader::new();
+        let (mut end, mut continues) = (0, continues);
+        while let Some(rest) = bytes.get(end..).filter(|rest| !rest.is_empty()) {
+            let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let line = rest.get(..length).unwrap_or_default();
+            end += length;
+            let ended = line.last() == Some(&b'\n');
+            let said = if continues || !ended || line.len() > MAX_LINE {
+                Line::TooLong { ended }
+            } else {
+                examine(line, &mut reader)
+            };
+            continues = false;
+            lines.push((end, said));
+        }
+        Self { bytes, lines }
+    }
+
+    /// The lines in their order, each with its text.
+    pub(super) fn into_lines(self, mut take: impl FnMut(&[u8], Line)) {
+        let mut from = 0;
+        for (end, said) in self.lines {
+            take(self.bytes.get(from..end).unwrap_or_default(), said);
+            from = end;
+        }
+    }
+}
+
+fn examine(line: &[u8], reader: &mut Reader) -> Line {
+    if line.starts_with(EVENT) {
+        let read = reader.read(line);
+        read.map_or(Line::BadEvent, |(event, beside)| Line::Event(event, beside))
+    } else if line.starts_with(RANGE_LINE) {
+        range(line).map_or(Line::Bad, |(range, hash)| Line::Range(range, hash))
+    } else if line.starts_with(TRAILER) {
+        Line::Trailer
+    } else if line.starts_with(HEADER) {
+        Line::Header
+    } else {
+        Line::Bad
+    }
+}
+
+fn range(line: &[u8]) -> Option<(u64, TreeHash)> {
+    let (range, rest) = take_number(line.strip_prefix(RANGE_LINE)?)?;
+    let hash = rest.strip_prefix(b",\"hash\":\"")?.strip_suffix(b"\"}\n")?;
+    Some((range, std::str::from_utf8(hash).ok()?.parse().ok()?))
+}
+
+/// Lines that are yet to be examined.
+#[derive(Debug)]
+pub(super) struct Unexamined {
+    bytes: Vec<u8>,
+    continues: bool,
+}
+
+impl Unexamined {
+    /// Examines them.
+    #[must_use]
+    pub(super) fn examine(self) -> Block {
+        Block::examine(self.bytes, self.continues)
+    }
+}
+
+/// Cuts pieces of a file into blocks of whole lines.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    pending: Vec<u8>,
+    /// Whether what is pending belongs to a line that was too long to be kept.
+    continues: bool,
+}
+
+impl Cutter {
+    /// Takes a piece; gives the lines that end in it.
+    pub(super) fn cut(&mut self, piece: &[u8]) -> Option<Unexamined> {
+        let end = memchr::memrchr(b'\n', piece).map_or(0, |at| at + 1);
+        let (ended, rest) = piece.split_at_checked(end).unwrap_or((piece, &[]));
+        let mut bytes = std::mem::take(&mut self.pending);
+        bytes.extend_from_slice(ended);
+        let continues = self.continues;
+        if end > 0 {
+            self.continues = false;
+            self.pending.extend_from_slice(rest);
+        } else {
+            bytes.extend_from_slice(rest);
+            if bytes.len() <= MAX_LINE {
+                self.pending = bytes;
+                return None;
+            }
+            self.continues = true;
+        }
+        Some(Unexamined { bytes, continues })
+    }
+
+    /// Whether the file ends within a line.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.continues || !self.pending.is_empty()
+    }
+}
