@@ -1,8 +1,9 @@
-//! What is answered for good keys and others, in each of the three forms.
+//! The answers for good keys and for others, in each of the three forms.
 
 use serde_json::json;
 
 use super::{create, gateway, introspect, key, verdict, verify};
+use crate::support::wait::until;
 use crate::support::{Client, Service, Setup, assert_problem, assert_status};
 
 #[keyledger_bounded::test]
@@ -86,7 +87,11 @@ async fn a_key_that_is_not_good_is_refused_with_the_reason() {
     ann.delete(&format!("/keys/{}/permanent", deleted.id)).await;
     is_refused(&gateway, &revoked.secret, "REVOKED").await;
     is_refused(&gateway, &deleted.secret, "NOT_FOUND").await;
-    while verdict(&gateway, &expiring.secret).await == "VALID" {}
+    until("the key to expire", async || match verdict(&gateway, &expiring.secret).await {
+        code if code == "VALID" => Err(code),
+        _ => Ok(()),
+    })
+    .await;
     is_refused(&gateway, &expiring.secret, "EXPIRED").await;
     ann.delete(&format!("/keys/{}/permanent", revoked.id)).await;
     is_refused(&gateway, &revoked.secret, "NOT_FOUND").await;
@@ -113,7 +118,7 @@ async fn what_is_no_key_is_not_found() {
     ] {
         is_refused(&gateway, text, "NOT_FOUND").await;
     }
-    // What no header could hold.
+    // Texts that no header could hold.
     for text in ["", "\u{0}", "ключ_", &format!("{good}\n"), &format!(" {good}")] {
         assert_eq!(verdict(&gateway, text).await, "NOT_FOUND", "{text:?}");
     }
@@ -133,7 +138,7 @@ async fn a_node_that_starts_again_knows_all_keys() {
     assert_eq!(verdict(&gateway, &good.secret).await, "VALID");
     assert_eq!(verdict(&gateway, &revoked.secret).await, "REVOKED");
     assert_eq!(verdict(&gateway, &deleted.secret).await, "NOT_FOUND");
-    // What happens from now on is followed.
+    // The node follows what happens from now on.
     service.user("ann").delete(&format!("/keys/{}", good.id)).await;
     service.user("ann").delete(&format!("/keys/{}/permanent", revoked.id)).await;
     assert_eq!(verdict(&gateway, &good.secret).await, "REVOKED");
@@ -151,7 +156,7 @@ async fn a_node_verifies_only_if_that_is_its_role() {
     }
     let parts = gateway.get("/readyz").await.json()["parts"].clone();
     assert_eq!(parts.get("verification"), None, "{parts}");
-    // Nor are keys verified on the public listener, by any node.
+    // No node verifies keys on the public listener.
     let public = service.stranger().with("x-api-key", &key.secret).get("/auth").await;
     assert_problem!(public, 404, "path_not_found");
 }

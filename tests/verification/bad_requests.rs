@@ -1,10 +1,11 @@
-//! Requests of every wrong kind: each has its own clear answer, and none changes anything.
+//! Bad requests: each kind has its own answer, and none changes anything.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{gateway, key, verdict, verify};
+use crate::support::wait::{until, within};
 use crate::support::{Answer, Client, Service, assert_problem};
 
 async fn raw(gateway: &Client, path: &str, content_type: &str, body: &[u8]) -> Answer {
@@ -126,7 +127,7 @@ async fn a_head_that_is_too_large_is_refused() {
     // It may be refused before all of it is sent.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
+    let _ = within("the answer", stream.read_to_end(&mut answer)).await;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
@@ -143,15 +144,16 @@ async fn a_flood_of_keys_that_are_none_changes_nothing() {
         verify(&gateway, &format!("orag_{number}")).await;
         assert_eq!(verdict(&gateway, &revoked.secret).await, "REVOKED");
     }
-    // A good use is recorded; had there been any other before it, so would they have been.
+    // A use of a good key is recorded. Uses before it, had there been any, would be recorded with it.
     verify(&gateway, &key.secret).await;
     let used = |keys: &[Value]| {
         keys.iter().map(|key| (key["key_id"].clone(), key["last_used_at"].clone())).collect()
     };
-    let mut now: Vec<(Value, Value)> = used(&ann.keys().await);
-    while now.iter().all(|(_, at)| at.is_null()) {
-        now = used(&ann.keys().await);
-    }
+    let now: Vec<(Value, Value)> = until("a last use in the list", async || {
+        let now: Vec<(Value, Value)> = used(&ann.keys().await);
+        if now.iter().all(|(_, at)| at.is_null()) { Err("none") } else { Ok(now) }
+    })
+    .await;
     assert!(used(&before).iter().all(|(_, at): &(Value, Value)| at.is_null()));
     for (id, at) in now {
         assert_eq!(at.is_null(), id != key.id.as_str(), "{id}");

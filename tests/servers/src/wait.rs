@@ -77,6 +77,15 @@ pub fn within<T>(
     }
 }
 
+/// Checks something again and again for as long as this.
+pub async fn throughout(time: Duration, mut check: impl AsyncFnMut()) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        check().await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Lets time pass in which something must last, such as an outage. Nothing is waited for by this.
 pub async fn lasts(time: Duration) {
     tokio::time::sleep(time).await;
