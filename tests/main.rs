@@ -14,7 +14,6 @@ mod audit;
 mod cli;
 mod cluster;
 mod http;
-mod journal;
 mod log;
 mod support;
 mod verification;

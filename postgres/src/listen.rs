@@ -1,67 +1,69 @@
-//! Notifications, as hints that it is worth looking.
+//! Receives notifications (`LISTEN`), which are only hints that there may be something to read.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::task::JoinHandle;
 
-use crate::{CONNECT, Place};
+use crate::{CONNECT, Location};
 
-/// The wait before another try to listen.
+/// The wait before the next attempt to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a listener hears.
+/// What a [`Listener`] passes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// Someone has said this.
-    Said(String),
-    /// Something may have been said that was not heard.
-    Interruption,
+pub enum Notification {
+    /// A notification with this payload.
+    Received(String),
+    /// The connection is new, or was lost: notifications may have been missed before this.
+    PossiblyMissed,
 }
 
-/// Listens for as long as it lives.
+/// A task that listens to one channel until this value is dropped. It connects again after a failure.
 #[derive(Debug)]
-pub struct Listening(JoinHandle<()>);
+pub struct Listener(JoinHandle<()>);
 
-impl Listening {
-    /// Listens to a channel. A notification may be lost without a sign, so what it tells of must be
-    /// looked for now and then all the same.
+impl Listener {
+    /// Starts to listen to a channel. Notifications can be lost without any sign of it, so the caller
+    /// must also look for changes at intervals.
     #[must_use]
     pub fn start(
-        place: &Place,
+        location: &Location,
         channel: &'static str,
-        heard: impl Fn(Heard) + Send + Sync + 'static,
+        on_notification: impl Fn(Notification) + Send + Sync + 'static,
     ) -> Self {
-        let place = place.clone();
+        let location = location.clone();
         Self(tokio::spawn(async move {
             loop {
-                let Err(error) = listen(&place, channel, &heard).await;
-                tracing::debug!(%error, channel, "notifications interrupted");
+                let Err(error) = listen(&location, channel, &on_notification).await;
+                tracing::debug!(%error, channel, "notifications interrupted; listening again");
                 tokio::time::sleep(PAUSE).await;
             }
         }))
     }
 }
 
-impl Drop for Listening {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 async fn listen(
-    place: &Place,
+    location: &Location,
     channel: &str,
-    heard: &(impl Fn(Heard) + Sync),
-) -> Result<std::convert::Infallible, sqlx::Error> {
+    on_notification: &(impl Fn(Notification) + Sync),
+) -> Result<Infallible, sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
-    let pool = pool.connect_with(place.options()).await?;
+    let pool = pool.connect_with(location.options()).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(channel).await?;
     loop {
-        heard(Heard::Interruption);
+        on_notification(Notification::PossiblyMissed);
+        // `None` means that the connection was lost; the next call connects again.
         while let Some(notification) = listener.try_recv().await? {
-            heard(Heard::Said(notification.payload().to_owned()));
+            on_notification(Notification::Received(notification.payload().to_owned()));
         }
     }
 }

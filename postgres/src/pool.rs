@@ -1,13 +1,13 @@
-//! Connections for questions.
+//! Connections for queries that only read.
 
 use std::io::ErrorKind;
 
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
-use crate::{CONNECT, Place, bounded, is_lost};
+use crate::{CONNECT, Location, bounded, is_unreachable};
 
-/// A few connections, for questions that only read; cheap to clone.
+/// A few connections for queries that only read. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct Pool {
     connections: PgPool,
@@ -15,49 +15,49 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Opens the first of up to `most` connections.
+    /// Opens the first of at most `most` connections.
     ///
     /// # Errors
     /// The server's error, or that it does not answer.
-    pub async fn open(place: &Place, most: u32) -> Result<Self, sqlx::Error> {
+    pub async fn open(location: &Location, most: u32) -> Result<Self, sqlx::Error> {
         let connections = PgPoolOptions::new()
             .max_connections(most)
             .acquire_timeout(CONNECT)
             .test_before_acquire(false)
-            .connect_with(place.options())
+            .connect_with(location.options())
             .await?;
         Ok(Self { connections, most })
     }
 
-    /// Asks a question that changes nothing. That the server has closed a connection meanwhile is
-    /// noticed only now: the question is asked again, on another one.
+    /// Runs a query that changes nothing. If the server has closed the connection in the meantime,
+    /// only the query itself finds out: it is then sent again on another connection.
     ///
     /// # Errors
     /// The server's error, or that it does not answer.
     pub async fn ask<T>(
         &self,
-        question: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        query: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         let mut lost = 0;
         loop {
             let mut connection = self.connections.acquire().await?;
-            let error = match bounded(question(&mut connection)).await {
+            let error = match bounded(query(&mut connection)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if !is_lost(&error) {
+            if !is_unreachable(&error) {
                 return Err(error);
             }
-            // Nobody may use what is in the midst of something else.
+            // A statement may still be running on it, so it does not go back to the pool.
             drop(connection.detach());
             lost += 1;
-            if lost > self.most || is_late(&error) {
+            if lost > self.most || is_timeout(&error) {
                 return Err(error);
             }
         }
     }
 }
 
-fn is_late(error: &sqlx::Error) -> bool {
+fn is_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(cause) if cause.kind() == ErrorKind::TimedOut)
 }

@@ -91,7 +91,7 @@ impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable(cause) => Self::Unavailable(cause),
-            ReadError::Corrupt { .. } => Self::Corrupt(error.into()),
+            ReadError::Undecodable { .. } => Self::Corrupt(error.into()),
         }
     }
 }

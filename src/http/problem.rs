@@ -198,7 +198,7 @@ impl ApiError {
             Self::TimedOut => kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out"),
             Self::ReadTables(_)
             | Self::Tree(_)
-            | Self::Journal(ReadError::Corrupt { .. })
+            | Self::Journal(ReadError::Undecodable { .. })
             | Self::Corrupt(_)
             | Self::Defect(_) => INTERNAL,
         }
@@ -248,7 +248,7 @@ impl ApiError {
                 "This node cannot tell at the moment whether keys are good".into()
             }
             Self::ReadTables(error) if !error.is_unavailable() => INTERNAL_SENTENCE.into(),
-            Self::Journal(ReadError::Corrupt { .. }) | Self::Corrupt(_) | Self::Defect(_) => {
+            Self::Journal(ReadError::Undecodable { .. }) | Self::Corrupt(_) | Self::Defect(_) => {
                 INTERNAL_SENTENCE.into()
             }
             Self::ReadTables(_) | Self::Tree(_) | Self::Journal(ReadError::Unavailable(_)) => {

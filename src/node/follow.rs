@@ -187,8 +187,10 @@ impl<F: Follower> Following<F> {
                         }
                     }
                     if let Some(error) = batch.failure {
-                        let is_passing = matches!(error, ReadError::Unavailable(_));
-                        return Err(Interruption::retry_if(is_passing, FollowError::Events(error)));
+                        return Err(Interruption::retry_if(
+                            error.is_passing(),
+                            FollowError::Events(error),
+                        ));
                     }
                     if !is_full && !gather.is_zero() {
                         sleep(gather).await;

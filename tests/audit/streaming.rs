@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use keyledger_journal::testing::{created, first, new_key};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{each, lines};
-use crate::journal::given::{created, first, new_key};
 use crate::support::{Client, Service, Setup, assert_problem};
 
 /// A service whose journal has this many events.

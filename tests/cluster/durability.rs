@@ -61,7 +61,7 @@ async fn what_was_acknowledged_is_there_after_hundreds_of_kills() {
 }
 
 async fn kill_under_load(kills: usize) {
-    let mut random = crate::journal::given::random();
+    let mut random = keyledger_journal::testing::random();
     let mut folder = Arc::new(TempDir::new().unwrap());
     let mut created: BTreeSet<String> = BTreeSet::new();
     let mut revoked: BTreeSet<String> = BTreeSet::new();

@@ -1,10 +1,10 @@
 //! Events on NATS: the stream holds every event once and in order, also after failures.
 
 use async_nats::jetstream::stream::Config;
+use keyledger_test_servers::certificate::Certificate;
 use keyledger_test_servers::nats::{Nats, Version};
 use serde_json::Value;
 
-use crate::support::certificate::Certificate;
 use crate::support::nats::{assert_once_in_order, connect, count, forge, messages, purge, with};
 use crate::support::{Setup, assert_status, keyledger, run};
 

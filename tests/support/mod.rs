@@ -1,6 +1,5 @@
 //! What all tests share: services of their own, people who use them, and ways to wait.
 
-pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod log;

@@ -1,4 +1,4 @@
-//! Appends to the server.
+//! Appends events and pulses.
 
 use eventstore::{
     AppendToStreamOptions, Error, EventData, ExpectedRevision, ReadStreamOptions,
@@ -7,22 +7,25 @@ use eventstore::{
 use keyledger_domain::{Position, Revision, encode};
 use serde_json::value::RawValue;
 
+use super::connection::Connection;
 use super::decode::position_of;
-use super::link::Link;
 use super::{ANSWER, PULSE};
 use crate::{Append, AppendError, Appended, Expected, NewEvent};
 
-/// The gRPC code of what the server can never take: `INVALID_ARGUMENT`.
+/// The gRPC code `INVALID_ARGUMENT`: the server can never accept this append.
 const INVALID_ARGUMENT: i32 = 3;
-/// How often a node that is not the leader is told so before that counts as an outage.
+/// How many times an append follows the server's hint to the leader before that counts as an outage.
 const REDIRECTS: u32 = 3;
 
-/// Appends events to a key's stream. The server itself recognises what is sent again with the same
-/// ids and the same expectation.
-pub(super) async fn append(link: &Link, append: Append) -> Result<Appended, AppendError> {
+/// Appends events to a key's stream. The server itself recognises events that are sent again with the
+/// same ids and the same expectation.
+pub(super) async fn append(
+    connection: &Connection,
+    append: Append,
+) -> Result<Appended, AppendError> {
     let invalid = |cause: &str| AppendError::Invalid(cause.into());
     if append.events.is_empty() {
-        return Err(invalid("an append has 1 event at least"));
+        return Err(invalid("an append has at least 1 event"));
     }
     let count = u32::try_from(append.events.len()).ok();
     let first = append.expected.next().ok_or_else(|| invalid("the stream is full"))?;
@@ -34,57 +37,58 @@ pub(super) async fn append(link: &Link, append: Append) -> Result<Appended, Appe
         Expected::Revision(revision) => ExpectedRevision::Exact(u64::from(revision.as_u32())),
     };
     let stream = append.key_id.stream();
-    let written = write(link, &stream, expected, events).await.map_err(refusal)?;
+    let written = write(connection, &stream, expected, events).await.map_err(append_error)?;
     let position = match Position::try_from(written.position.commit) {
         Ok(position) if position > Position::START => position,
-        // A server may recognise what was sent again, and not tell where it stands.
-        Ok(_) | Err(_) => stands_at(link, &stream, last).await?,
+        // A server may recognise the events as sent again without returning their position.
+        Ok(_) | Err(_) => position_at(connection, &stream, last).await?,
     };
-    link.acknowledge(position);
+    connection.acknowledge(position);
     Ok(Appended { position, revision: last })
 }
 
-/// Appends a pulse; tells where it stands.
-pub(super) async fn pulse(link: &Link) -> Result<Position, Error> {
-    if link.acknowledged() == Position::START {
+/// Appends a pulse and returns its position, which was the head at that time.
+pub(super) async fn pulse(connection: &Connection) -> Result<Position, Error> {
+    if connection.acknowledged() == Position::START {
         let last_only = StreamMetadataBuilder::new().max_count(1).build();
-        let options = link.signed(AppendToStreamOptions::default());
-        let set =
-            link.ask(async |client| client.set_stream_metadata(PULSE, &options, &last_only).await);
+        let options = connection.signed(AppendToStreamOptions::default());
+        let set = connection
+            .ask(async |client| client.set_stream_metadata(PULSE, &options, &last_only).await);
         if let Err(error) = set.await {
-            tracing::debug!(%error, "old pulses will be kept");
+            tracing::debug!(%error, "the stream of pulses cannot be limited to the last one; old pulses are kept");
         }
     }
     let event = EventData::binary("keyledger-pulse", Default::default());
-    let written = write(link, PULSE, ExpectedRevision::Any, vec![event]).await?;
+    let written = write(connection, PULSE, ExpectedRevision::Any, vec![event]).await?;
     let position = Position::try_from(written.position.commit)
         .map_err(|error| Error::InternalParsingError(error.to_string()))?;
-    link.acknowledge(position);
+    connection.acknowledge(position);
     Ok(position)
 }
 
 async fn write(
-    link: &Link,
+    connection: &Connection,
     stream: &str,
     expected: ExpectedRevision,
     events: Vec<EventData>,
 ) -> Result<WriteResult, Error> {
     let options = AppendToStreamOptions::default().expected_revision(expected).deadline(ANSWER);
-    let options = link.signed(options);
+    let options = connection.signed(options);
     let mut redirects = 0;
     loop {
         let events = events.clone();
-        let written =
-            link.ask(async |client| client.append_to_stream(stream, &options, events).await).await;
+        let written = connection
+            .ask(async |client| client.append_to_stream(stream, &options, events).await)
+            .await;
         match written {
-            // Nothing was written, and the client turns to the leader now.
+            // Nothing was written, and the client has connected to the leader.
             Err(Error::NotLeaderException(_)) if redirects < REDIRECTS => redirects += 1,
             written => return written,
         }
     }
 }
 
-/// The event with its data and metadata as the very text that other journals store.
+/// The event with exactly the text of data and metadata that the other adapters store.
 fn data(new: &NewEvent) -> Result<EventData, AppendError> {
     let invalid = |error: serde_json::Error| AppendError::Invalid(error.into());
     let form = encode(&new.event, &new.metadata).map_err(|e| AppendError::Invalid(e.into()))?;
@@ -93,22 +97,27 @@ fn data(new: &NewEvent) -> Result<EventData, AppendError> {
     Ok(data.id(new.id.as_uuid()).metadata(form.metadata.into_bytes().into()))
 }
 
-/// Where the event of this revision stands.
-async fn stands_at(link: &Link, stream: &str, at: Revision) -> Result<Position, AppendError> {
+/// The position of the event with this revision.
+async fn position_at(
+    connection: &Connection,
+    stream: &str,
+    at: Revision,
+) -> Result<Position, AppendError> {
     let options = ReadStreamOptions::default()
         .position(StreamPosition::Position(u64::from(at.as_u32())))
         .max_count(1);
-    let options = link.signed(options);
-    let told = link.ask(async |client| client.read_stream(stream, &options).await?.next().await);
-    let told = told.await.map_err(|error| AppendError::Ambiguous(error.into()))?;
-    let position = told.and_then(|told| told.event).and_then(|event| position_of(&event));
-    position.ok_or_else(|| AppendError::Ambiguous("the server tells no position".into()))
+    let options = connection.signed(options);
+    let read =
+        connection.ask(async |client| client.read_stream(stream, &options).await?.next().await);
+    let read = read.await.map_err(|error| AppendError::Ambiguous(error.into()))?;
+    let position = read.and_then(|read| read.event).and_then(|event| position_of(&event));
+    position.ok_or_else(|| AppendError::Ambiguous("the server returned no position".into()))
 }
 
-fn refusal(error: Error) -> AppendError {
+fn append_error(error: Error) -> AppendError {
     match error {
         Error::WrongExpectedVersion { .. } => AppendError::Conflict,
-        // Nothing was sent, or the server has refused it as a whole.
+        // Nothing was sent, or the server has refused all of it.
         Error::GrpcConnectionError(_)
         | Error::ConnectionClosed
         | Error::NotLeaderException(_)

@@ -1,9 +1,11 @@
-//! One subscription of the client, on a thread, a runtime and a connection of its own.
+//! One subscription of the client, on its own thread, runtime and connection.
 //!
-//! Two things make that necessary. The client's `next` may not be dropped while it waits: the next
-//! one would subscribe anew, and miss events. So a task here does nothing but wait for it. And when
-//! the server, or something between, ends the stream without an error, the client asks it for more
-//! for ever, without a pause, and tells so in the log each time: that log is what unwinds it.
+//! This works around two defects. The future of the client's `next` must not be dropped while it
+//! waits, since the following call would subscribe again and miss events: so a task here does nothing
+//! but await it. And when the server or a proxy ends the stream without an error, `next` loops for
+//! ever without a pause, and logs a warning each time. Since the loop never yields, the only way out
+//! is from inside that log call: a `tracing` subscriber of this thread counts the warnings and, after
+//! too many, unwinds the thread.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,25 +21,25 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata};
 
 use super::PULSE;
-use super::link::{Link, Signed};
+use super::connection::{Connection, Signed};
 use crate::Cause;
 
-/// How many events may wait to be used.
+/// How many events may wait in the channel.
 const WAITING: usize = 2_000;
-/// How many events the server looks through between two checkpoints.
+/// After how many events that do not match the filter the server sends a checkpoint.
 const WINDOW: u32 = 500;
 /// How long the server may take to confirm a subscription.
 const CONFIRM: Duration = Duration::from_secs(3);
-/// How many warnings without an event between them show that the client spins.
-const SPINS: u32 = 100;
+/// After how many warnings without an event between them the client is assumed to loop.
+const WARNINGS: u32 = 100;
 
-/// What a subscription tells, until it fails.
+/// Receives the events of a subscription, and at the end the error that ended it.
 pub(super) type Feed = mpsc::Receiver<Result<SubscriptionEvent, Cause>>;
 
-/// Subscribes to the events of keys, and to pulses, after a position.
-pub(super) fn feed(link: &Link, after: Option<Position>) -> Feed {
-    let (told, feed) = mpsc::channel(WAITING);
-    let settings = link.settings().clone();
+/// Subscribes to the events of keys and to pulses, after a position.
+pub(super) fn feed(connection: &Connection, after: Option<Position>) -> Feed {
+    let (sender, feed) = mpsc::channel(WAITING);
+    let settings = connection.settings().clone();
     let filter = SubscriptionFilter::on_stream_name().add_prefix("apikey-").add_prefix(PULSE);
     let options = SubscribeToAllOptions::default()
         .position(after.map_or(StreamPosition::Start, StreamPosition::Position))
@@ -46,51 +48,50 @@ pub(super) fn feed(link: &Link, after: Option<Position>) -> Feed {
         Some(credentials) => options.signed(credentials),
         None => options,
     };
-    let last_word = told.clone();
+    let errors = sender.clone();
     let thread = std::thread::Builder::new().name("subscription".to_owned()).spawn(move || {
-        let listen = AssertUnwindSafe(|| listen(settings.client, &options, &told));
-        let failure: Cause = match std::panic::catch_unwind(listen) {
+        let receive = AssertUnwindSafe(|| receive(settings.client, &options, &sender));
+        let failure: Cause = match std::panic::catch_unwind(receive) {
             Ok(Err(failure)) => failure,
             Ok(Ok(())) => return,
             Err(_) => "the server has ended the subscription".into(),
         };
-        // Whoever does not listen any more does not want to know.
-        let _ = told.blocking_send(Err(failure));
+        // Fails only if the receiver was dropped, and so does not need the error.
+        let _ = sender.blocking_send(Err(failure));
     });
     if let Err(error) = thread {
-        // There is room: nothing was sent yet.
-        let _ = last_word.try_send(Err(error.into()));
+        // The channel has room, since nothing was sent yet.
+        let _ = errors.try_send(Err(error.into()));
     }
     feed
 }
 
-/// Tells what comes until the subscription fails, or nobody listens any more.
-fn listen(
+/// Passes events on until the subscription fails, or the receiver is dropped.
+fn receive(
     settings: eventstore::ClientSettings,
     options: &SubscribeToAllOptions,
-    told: &mpsc::Sender<Result<SubscriptionEvent, Cause>>,
+    sender: &mpsc::Sender<Result<SubscriptionEvent, Cause>>,
 ) -> Result<(), Cause> {
     let warnings = Arc::new(AtomicU32::new(0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listening = async {
+    let receiving = async {
         let client = Client::new(settings)?;
         let mut subscription = client.subscribe_to_all(options).await;
-        let first = next(&mut subscription);
-        let first = tokio::time::timeout(CONFIRM, first);
+        let first = tokio::time::timeout(CONFIRM, next(&mut subscription));
         let mut event = first.await.map_err(|_| "the server does not confirm a subscription")??;
         loop {
             warnings.store(0, Ordering::Relaxed);
-            if told.send(Ok(event)).await.is_err() {
+            if sender.send(Ok(event)).await.is_err() {
                 return Ok(());
             }
             event = tokio::select! {
                 event = next(&mut subscription) => event?,
-                () = told.closed() => return Ok(()),
+                () = sender.closed() => return Ok(()),
             };
         }
     };
-    let unwinding = tracing::Dispatch::new(UnwindSpinning(warnings.clone()));
-    let outcome = tracing::dispatcher::with_default(&unwinding, || runtime.block_on(listening));
+    let detector = tracing::Dispatch::new(LoopDetector(warnings.clone()));
+    let outcome = tracing::dispatcher::with_default(&detector, || runtime.block_on(receiving));
     runtime.shutdown_background();
     outcome
 }
@@ -99,18 +100,19 @@ async fn next(subscription: &mut Subscription) -> Result<SubscriptionEvent, Caus
     Ok(subscription.next_subscription_event().await?)
 }
 
-/// Counts the client's warnings on this thread, and unwinds it when there is one after another and
-/// nothing else. What is worth telling comes as an error as well.
-struct UnwindSpinning(Arc<AtomicU32>);
+/// Counts the client's warnings on this thread, and unwinds the thread after too many of them without
+/// an event. The warnings themselves are dropped: the client also returns an error for whatever
+/// matters.
+struct LoopDetector(Arc<AtomicU32>);
 
-impl tracing::Subscriber for UnwindSpinning {
+impl tracing::Subscriber for LoopDetector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::WARN && metadata.is_event()
     }
 
     fn event(&self, _: &Event<'_>) {
-        if self.0.fetch_add(1, Ordering::Relaxed) > SPINS {
-            std::panic::resume_unwind(Box::new("the subscription spins"));
+        if self.0.fetch_add(1, Ordering::Relaxed) > WARNINGS {
+            std::panic::resume_unwind(Box::new("the client loops"));
         }
     }
 

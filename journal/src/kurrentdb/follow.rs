@@ -1,52 +1,52 @@
-//! Follows the journal across failures of subscriptions.
+//! A subscription that starts again after the server's subscription has failed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eventstore::{Position as Place, SubscriptionEvent};
+use eventstore::{Position as LogPosition, SubscriptionEvent};
 use futures::{StreamExt, stream};
-use keyledger_domain::Delivery;
-use keyledger_domain::Position;
+use keyledger_domain::{Delivery, Position};
 
 use super::PULSE;
+use super::connection::Connection;
 use super::decode::{decode_event, position_of};
 use super::feed::{Feed, feed};
-use super::link::Link;
 use crate::{Cause, ReadError, Subscription};
 
-/// How long a subscription may take to come to what this process has appended, while it delivers
-/// nothing at all, before it counts as stuck.
+/// How long a subscription may deliver nothing while this process has appended an event that it lacks.
+/// After that it counts as stuck.
 const SILENCE: Duration = Duration::from_millis(1_500);
-/// How often to look for that.
-const LOOK: Duration = Duration::from_millis(250);
-/// The wait before another subscription, and the longest.
+/// How often to check for that.
+const CHECK: Duration = Duration::from_millis(250);
+/// The first wait before the server is subscribed to again; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-struct Follower {
-    link: Arc<Link>,
+struct ResumingSubscription {
+    connection: Arc<Connection>,
     feed: Option<Feed>,
-    /// Where the next subscription begins: after the last event or checkpoint.
-    resume: Option<Place>,
-    /// The last event's position.
+    /// Where the next feed starts: after the last event or checkpoint.
+    resume: Option<LogPosition>,
+    /// The position of the last event, of whichever kind.
     seen: Position,
-    /// Whether the subscription has caught up with the journal's head.
+    /// Whether the feed has caught up with the head.
     is_live: bool,
+    /// When the feed last delivered anything.
     heard: Instant,
-    /// Since when this process is known to have appended something that has not come.
+    /// Since when this process is known to have appended an event that has not been delivered.
     behind: Option<Instant>,
     pause: Duration,
     has_ended: bool,
 }
 
 /// Subscribes to all events after a position.
-pub(super) fn subscribe(link: Arc<Link>, after: Position) -> Subscription {
+pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> Subscription {
     let commit = after.as_u64();
-    let follower = Follower {
-        link,
+    let subscription = ResumingSubscription {
+        connection,
         feed: None,
-        // What is told outside is an event's position, of which both parts are the same.
-        resume: (commit > 0).then_some(Place { commit, prepare: commit }),
+        // Of an event, the commit and the prepare position are the same.
+        resume: (commit > 0).then_some(LogPosition { commit, prepare: commit }),
         seen: after,
         is_live: false,
         heard: Instant::now(),
@@ -54,26 +54,26 @@ pub(super) fn subscribe(link: Arc<Link>, after: Position) -> Subscription {
         pause: PAUSE,
         has_ended: false,
     };
-    stream::unfold(follower, Follower::next).boxed()
+    stream::unfold(subscription, ResumingSubscription::next).boxed()
 }
 
-impl Follower {
+impl ResumingSubscription {
     async fn next(mut self) -> Option<(Result<Delivery, ReadError>, Self)> {
         if self.has_ended {
             return None;
         }
         loop {
-            let told = match &mut self.feed {
+            let received = match &mut self.feed {
                 None => {
-                    self.feed = Some(feed(&self.link, self.resume));
+                    self.feed = Some(feed(&self.connection, self.resume));
                     self.is_live = false;
                     self.heard = Instant::now();
                     self.behind = None;
                     continue;
                 }
-                Some(feed) => tokio::time::timeout(LOOK, feed.recv()).await,
+                Some(feed) => tokio::time::timeout(CHECK, feed.recv()).await,
             };
-            match told {
+            match received {
                 Ok(Some(Ok(event))) => {
                     self.heard = Instant::now();
                     self.behind = None;
@@ -82,15 +82,17 @@ impl Follower {
                         return Some((delivery, self));
                     }
                 }
-                Ok(Some(Err(cause))) => self.lost(&cause).await,
-                Ok(None) => self.lost(&"the subscription's thread has ended".into()).await,
-                Err(_) if self.is_stuck() => self.lost(&"the subscription is silent".into()).await,
+                Ok(Some(Err(cause))) => self.restart(&cause).await,
+                Ok(None) => self.restart(&"the subscription's thread has ended".into()).await,
+                Err(_) if self.is_stuck() => {
+                    self.restart(&"the subscription delivers nothing".into()).await;
+                }
                 Err(_) => {}
             }
         }
     }
 
-    /// What an event of the subscription means to those who follow.
+    /// What is delivered for an event of the feed, if anything.
     fn take(&mut self, event: SubscriptionEvent) -> Option<Result<Delivery, ReadError>> {
         match event {
             SubscriptionEvent::EventAppeared(resolved) => {
@@ -101,17 +103,17 @@ impl Follower {
                     self.seen = self.seen.max(position);
                 }
                 if event.stream_id == PULSE {
-                    // Old ones tell nothing of the head.
+                    // A pulse from before the feed has caught up says nothing of the head.
                     return self.is_live.then_some(Ok(Delivery::CaughtUp(self.seen)));
                 }
-                // The database's own, such as the tombstone of a stream that an operator deleted.
+                // An event of the database itself, such as the tombstone of a deleted stream.
                 if event.event_type.starts_with('$') {
                     return None;
                 }
                 Some(decode_event(event).map(Delivery::Event))
             }
-            SubscriptionEvent::Checkpoint(place) => {
-                self.resume = Some(place);
+            SubscriptionEvent::Checkpoint(position) => {
+                self.resume = Some(position);
                 None
             }
             SubscriptionEvent::CaughtUp => {
@@ -126,19 +128,19 @@ impl Follower {
         }
     }
 
-    /// Whether this process has appended something that does not come, nor anything else.
+    /// Whether this process has appended an event that is not delivered, and nothing else is either.
     fn is_stuck(&mut self) -> bool {
-        if self.link.acknowledged() <= self.seen {
+        if self.connection.acknowledged() <= self.seen {
             self.behind = None;
             return false;
         }
-        // Later appends do not make it wait any longer.
+        // The time counts from the first such event: later appends do not extend it.
         let behind = self.behind.get_or_insert_with(Instant::now);
         behind.elapsed() > SILENCE && self.heard.elapsed() > SILENCE
     }
 
-    async fn lost(&mut self, cause: &Cause) {
-        tracing::warn!(%cause, "journal subscription lost; subscribing anew");
+    async fn restart(&mut self, cause: &Cause) {
+        tracing::warn!(%cause, "journal subscription lost; subscribing again");
         self.feed = None;
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

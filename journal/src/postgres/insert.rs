@@ -1,4 +1,4 @@
-//! The statement that appends: one for all appends of a group, which is its own transaction.
+//! The statement that appends a group. It is its own transaction.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,19 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::Appended;
-use crate::group::{Pending, ResentRow};
-use crate::news::Committed;
+use crate::sql::{Committed, PendingAppend, RESENT, ResentRow};
 
-/// Each append's events are inserted if the last revision of their stream is the one before the
-/// append's first: all of them or none. What fits is given positions under the lock of the counter,
-/// which is held to the commit.
+/// The events of an append are inserted if the last revision of their stream is the one before the
+/// append's first: all of them or none. The inserted events get their positions from the counter,
+/// whose lock is held until the commit. `$9` is the channel that is notified of the new head.
 const INSERT: &str = "
     WITH new AS (
         SELECT *
         FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[],
                     $7::text[], $8::text[])
-             AS new (place, stream, before, revision, id, type, data, metadata)
+             AS new (ordinal, stream, before, revision, id, type, data, metadata)
     ), fitting AS (
-        SELECT new.*, row_number() OVER (ORDER BY place) AS rank, count(*) OVER () AS total
+        SELECT new.*, row_number() OVER (ORDER BY ordinal) AS rank, count(*) OVER () AS total
         FROM new
         WHERE before = (SELECT coalesce(max(events.revision), -1) FROM events
                         WHERE events.stream = new.stream)
@@ -28,7 +27,7 @@ const INSERT: &str = "
         UPDATE journal_head SET position = position + (SELECT count(*) FROM fitting)
         WHERE EXISTS (SELECT FROM fitting)
         RETURNING position
-    ), told AS (
+    ), notified AS (
         SELECT pg_notify($9, position::text) FROM head
     ), inserted AS (
         INSERT INTO events (position, stream, revision, id, type, data, metadata)
@@ -36,23 +35,22 @@ const INSERT: &str = "
         FROM fitting CROSS JOIN head
         RETURNING id, position
     )
-    SELECT id, inserted.position FROM inserted CROSS JOIN told";
+    SELECT id, inserted.position FROM inserted CROSS JOIN notified";
 
-/// What one statement has inserted: where its events stand. Those of appends that were refused are
-/// not among them.
+/// What a statement has inserted: the positions of the events. Events of refused appends are missing.
 pub(super) struct Inserted(HashMap<EventId, Position>);
 
-/// Inserts and commits what can be of a group's appends.
+/// Inserts and commits the appends of a group whose expectation holds.
 pub(super) async fn insert(
     connection: &mut PgConnection,
-    group: &[Pending],
+    group: &[PendingAppend],
 ) -> Result<Inserted, sqlx::Error> {
     let mut columns = Columns::default();
     for pending in group {
         columns.add(pending);
     }
     let rows: Vec<(Uuid, i64)> = sqlx::query_as(INSERT)
-        .bind(columns.place)
+        .bind(columns.ordinal)
         .bind(columns.stream)
         .bind(columns.before)
         .bind(columns.revision)
@@ -74,7 +72,7 @@ pub(super) async fn insert(
 /// The events of a group, column by column.
 #[derive(Default)]
 struct Columns<'a> {
-    place: Vec<i64>,
+    ordinal: Vec<i64>,
     stream: Vec<String>,
     before: Vec<i64>,
     revision: Vec<i64>,
@@ -85,11 +83,11 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn add(&mut self, pending: &'a Pending) {
+    fn add(&mut self, pending: &'a PendingAppend) {
         let stream = pending.key_id.stream();
         let first = i64::from(pending.first.as_u32());
         for ((new, form), revision) in pending.events.iter().zip(first..) {
-            self.place.push(i64::try_from(self.place.len()).unwrap_or(i64::MAX));
+            self.ordinal.push(i64::try_from(self.ordinal.len()).unwrap_or(i64::MAX));
             self.stream.push(stream.clone());
             self.before.push(first - 1);
             self.revision.push(revision);
@@ -102,26 +100,27 @@ impl<'a> Columns<'a> {
 }
 
 impl Inserted {
-    /// Where the last event of an append stands; `None` if it was refused.
-    pub(super) fn appended(&self, pending: &Pending) -> Option<Appended> {
+    /// Where the last event of an append was written; `None` if the append was refused.
+    pub(super) fn appended(&self, pending: &PendingAppend) -> Option<Appended> {
         let recorded = pending.recorded(&self.0);
         recorded.last().map(|last| Appended { position: last.position, revision: last.revision })
     }
 
-    /// What was added to the journal, in its order. Positions were given in that of the group.
-    pub(super) fn committed(&self, group: &[Pending]) -> Committed {
+    /// The events that were added. Positions were assigned in the order of the group, so this is journal
+    /// order.
+    pub(super) fn committed(&self, group: &[PendingAppend]) -> Committed {
         let events: Vec<_> = group.iter().flat_map(|pending| pending.recorded(&self.0)).collect();
         let first = events.first().map_or(0, |first| first.position.as_i64() - 1);
         Committed { after: Position::try_from(first).unwrap_or_default(), events }
     }
 }
 
-/// The events that stand where those of an append that was refused were to stand.
+/// The events at the revisions at which a refused append wanted to write.
 pub(super) async fn resent(
     connection: &mut PgConnection,
-    pending: &Pending,
+    pending: &PendingAppend,
 ) -> Result<Vec<ResentRow>, sqlx::Error> {
-    sqlx::query_as(Pending::RESENT)
+    sqlx::query_as(RESENT)
         .bind(pending.key_id.stream())
         .bind(i64::from(pending.first.as_u32()))
         .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))

@@ -1,46 +1,47 @@
 //! The journal in a PostgreSQL database, for any number of processes on any number of machines.
 //!
-//! Positions come from a counter row, whose lock a commit holds to its end: they have no gaps, and
-//! become visible in order. So a reader that asks for what comes after a position never passes over
-//! an event that commits later. Each process commits what waits in it together, in one statement
-//! that is its own transaction, so nothing stays locked when a process or the network dies.
-//! Notifications only wake readers up; a poll stands behind them.
+//! Positions come from a counter row, whose lock is held until the commit: they have no gaps and
+//! become visible in order. So a reader that asks for the events after a position never misses one
+//! that commits later. Each process commits its waiting appends together, in one statement that is its
+//! own transaction, so no lock remains when a process or the network fails. Notifications only wake
+//! readers up; since they can be lost, readers also poll.
 
 mod insert;
 mod reader;
 mod table;
 
-use keyledger_postgres::{Place, is_execution, without_password};
+use keyledger_domain::without_password;
+use keyledger_postgres::{Location, is_execution};
 
-use super::group::{Grouped, Writer};
-use super::{Cause, OpenError};
+use crate::sql::{Committer, SqlJournal};
+use crate::{Cause, OpenError};
 pub(super) use reader::PostgresReader;
 use table::PostgresTable;
 
-/// The channel on which a commit tells the position that it has come to.
+/// The channel on which each commit sends the new head.
 const CHANNEL: &str = "keyledger_events";
 
-/// Opens the journal for reading and appending; makes its tables where they are missing.
-pub(super) async fn open(url: &str) -> Result<Grouped<PostgresReader>, OpenError> {
-    let place = place(url)?;
-    let table = PostgresTable::open(place.clone()).await.map_err(|error| {
-        // This program is older than the tables, or the tables are somebody else's.
+/// Opens the journal for reading and appending; makes its tables if they are missing.
+pub(super) async fn open(url: &str) -> Result<SqlJournal<PostgresReader>, OpenError> {
+    let location = parse(url)?;
+    let table = PostgresTable::open(location.clone()).await.map_err(|error| {
+        // The tables were made by a newer version, or by another program.
         if matches!(&error, sqlx::Error::Migrate(mismatch) if !is_execution(mismatch)) {
-            OpenError::Failed { place: place.to_string(), source: error.into() }
+            OpenError::Refused { location: location.to_string(), source: error.into() }
         } else {
-            unavailable(&place, error)
+            unreachable(&location, error)
         }
     })?;
     let reader = PostgresReader::open(url).await?;
-    let writer = Writer::start(table, reader.tell());
-    Ok(Grouped::new(reader, writer, None))
+    let committer = Committer::start(table, reader.notices());
+    Ok(SqlJournal::new(reader, committer, None))
 }
 
-fn place(url: &str) -> Result<Place, OpenError> {
-    Place::parse(url, "keyledger-journal")
+fn parse(url: &str) -> Result<Location, OpenError> {
+    Location::parse(url, "keyledger-journal")
         .map_err(|error| OpenError::BadUrl { url: without_password(url), source: error.into() })
 }
 
-fn unavailable(place: &Place, source: impl Into<Cause>) -> OpenError {
-    OpenError::Unavailable { place: place.to_string(), source: source.into() }
+fn unreachable(location: &Location, source: impl Into<Cause>) -> OpenError {
+    OpenError::Unreachable { location: location.to_string(), source: source.into() }
 }

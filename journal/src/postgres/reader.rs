@@ -6,51 +6,52 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_postgres::{Heard, Listening, Pool};
+use keyledger_postgres::{Listener, Notification, Pool};
 
-use super::{CHANNEL, place, unavailable as unreachable};
-use crate::follow::{self, Live, PAGE, Pages};
-use crate::news::{self, News, Tell};
-use crate::row::{Row, head, unavailable};
+use super::{CHANNEL, parse, unreachable};
+use crate::sql::{
+    EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
+};
 use crate::{JournalReader, OpenError, ReadError, Subscription};
 
-/// How often a subscription looks for news that it was not told.
+/// How often a subscription looks for new events, since notifications can be lost.
 const POLL: Duration = Duration::from_millis(100);
+/// How many connections there are for reading.
 const CONNECTIONS: u32 = 4;
 
 /// The journal in a PostgreSQL database, opened for reading.
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresReader {
     pool: Pool,
-    tell: Tell,
-    _listening: Arc<Listening>,
+    notices: NoticeSender,
+    _listener: Arc<Listener>,
 }
 
 impl PostgresReader {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let place = place(url)?;
-        let opened = Pool::open(&place, CONNECTIONS).await;
-        let pool = opened.map_err(|error| unreachable(&place, error))?;
-        let tell = news::channel();
-        let told = tell.clone();
-        let listening = Listening::start(&place, CHANNEL, move |heard| {
-            let head = match heard {
-                Heard::Said(head) => head.parse::<i64>().ok(),
-                Heard::Interruption => None,
+        let location = parse(url)?;
+        let opened = Pool::open(&location, CONNECTIONS).await;
+        let pool = opened.map_err(|error| unreachable(&location, error))?;
+        let notices = notices();
+        let sender = notices.clone();
+        let listener = Listener::start(&location, CHANNEL, move |notification| {
+            let head = match notification {
+                Notification::Received(head) => head.parse::<i64>().ok(),
+                Notification::PossiblyMissed => None,
             };
             let head = head.and_then(|head| Position::try_from(head).ok());
-            // Nobody may be subscribed.
-            let _ = told.send(Arc::new(head.map_or(News::Unknown, News::Head)));
+            // Sending fails if there is no subscription, which is no error.
+            let _ = sender.send(Arc::new(head.map_or(Notice::Unknown, Notice::Head)));
         });
-        let reader = Self { pool, tell, _listening: Arc::new(listening) };
-        // Tells at once when the tables are missing.
-        reader.head().await.map_err(|error| unreachable(&place, error))?;
+        let reader = Self { pool, notices, _listener: Arc::new(listener) };
+        // Fails now, rather than at the first read, if the tables are missing.
+        reader.head().await.map_err(|error| unreachable(&location, error))?;
         Ok(reader)
     }
 
-    /// Where this process tells what it commits.
-    pub(super) fn tell(&self) -> Tell {
-        self.tell.clone()
+    /// The sender of notices, for the task that commits.
+    pub(super) fn notices(&self) -> NoticeSender {
+        self.notices.clone()
     }
 }
 
@@ -59,7 +60,7 @@ impl Pages for PostgresReader {
     async fn page(&self, after: Position) -> Result<Vec<RecordedEvent>, ReadError> {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let rows = self.pool.ask(|connection| {
-            sqlx::query_as::<_, Row>(
+            sqlx::query_as::<_, EventRow>(
                 "SELECT position, stream, revision, uuid_send(id) AS id, type,
                         data::text AS data, metadata::text AS metadata
                  FROM events WHERE position > $1 ORDER BY position LIMIT $2",
@@ -69,7 +70,7 @@ impl Pages for PostgresReader {
             .fetch_all(connection)
             .boxed()
         });
-        rows.await.map_err(unavailable)?.into_iter().map(Row::into_event).collect()
+        rows.await.map_err(unavailable)?.into_iter().map(EventRow::into_event).collect()
     }
 }
 
@@ -77,7 +78,7 @@ impl Pages for PostgresReader {
 impl JournalReader for PostgresReader {
     async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError> {
         let rows = self.pool.ask(|connection| {
-            sqlx::query_as::<_, Row>(
+            sqlx::query_as::<_, EventRow>(
                 "SELECT position, stream, revision, uuid_send(id) AS id, type,
                         data::text AS data, metadata::text AS metadata
                  FROM events WHERE stream = $1 ORDER BY revision",
@@ -86,19 +87,19 @@ impl JournalReader for PostgresReader {
             .fetch_all(connection)
             .boxed()
         });
-        rows.await.map_err(unavailable)?.into_iter().map(Row::into_event).collect()
+        rows.await.map_err(unavailable)?.into_iter().map(EventRow::into_event).collect()
     }
 
     fn subscribe(&self, after: Position) -> Subscription {
-        let live = Live { told: Some(self.tell.subscribe()), poll: Some(POLL) };
-        follow::subscribe(self.clone(), after, live)
+        let live = Live { notices: Some(self.notices.subscribe()), poll: Some(POLL) };
+        subscribe(self.clone(), after, live)
     }
 
-    /// The counter, from a server that can commit: the question writes a few bytes that nobody reads,
-    /// so its answer waits until they are as durable as an event. A standby cannot answer it, nor a
-    /// primary that was deposed, if a standby must agree to commits.
+    /// The counter, read by a transaction that also writes a few bytes to the write-ahead log, so that
+    /// it commits only if an append could commit. A standby cannot answer it; nor can a primary that
+    /// was deposed, if commits need the agreement of a standby (`synchronous_standby_names`).
     async fn head(&self) -> Result<Position, ReadError> {
-        let question = self.pool.ask(|connection| {
+        let answer = self.pool.ask(|connection| {
             sqlx::query_scalar(
                 "SELECT journal_head.position
                  FROM journal_head, pg_logical_emit_message(true, 'keyledger', '')",
@@ -106,6 +107,6 @@ impl JournalReader for PostgresReader {
             .fetch_one(connection)
             .boxed()
         });
-        head(question.await)
+        head(answer.await)
     }
 }

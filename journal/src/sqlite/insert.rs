@@ -1,5 +1,5 @@
-//! The statement that appends: one for all appends of a group, which is its own transaction, so that
-//! a group costs one trip to the thread that works on the connection.
+//! The statement that appends a group. It is its own transaction, and one statement means one call to
+//! the thread that owns the connection, which costs more than the work of SQLite itself.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -8,12 +8,13 @@ use keyledger_domain::{EventId, Position};
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-use crate::group::{MOST_EVENTS, Pending, ResentRow};
+use crate::sql::{MOST_EVENTS, PendingAppend, RESENT, ResentRow};
 
-/// How many events one statement takes; places that are left are `NULL`, which insert nothing.
+/// The numbers of events for which there is a statement. Parameters that are not needed stay `NULL`:
+/// such a row is not inserted.
 const SIZES: [usize; 5] = [1, 4, 16, 64, MOST_EVENTS];
 
-/// Each append's events are inserted if the last revision of their stream is the one before the
+/// The events of an append are inserted if the last revision of their stream is the one before the
 /// append's first: all of them or none.
 static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
@@ -31,19 +32,19 @@ static STATEMENTS: LazyLock<[(usize, String); SIZES.len()]> = LazyLock::new(|| {
     })
 });
 
-/// What one statement has inserted.
+/// What a statement has inserted.
 pub(super) struct Inserted {
-    /// Where the events stand; those of appends that were refused are not among them.
+    /// The positions of the events. Events of refused appends are missing.
     pub(super) positions: HashMap<EventId, Position>,
-    /// The position of the last event then.
+    /// The head after the statement.
     pub(super) head: Position,
 }
 
-/// Inserts and commits what can be of a group's appends.
+/// Inserts and commits the appends of a group whose expectation holds. `before` is the head.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     before: Position,
-    group: &[Pending],
+    group: &[PendingAppend],
 ) -> Result<Inserted, sqlx::Error> {
     let count: usize = group.iter().map(|pending| pending.events.len()).sum();
     let fitting = STATEMENTS.iter().find(|(size, _)| *size >= count);
@@ -86,12 +87,12 @@ pub(super) async fn insert(
     Ok(inserted)
 }
 
-/// The events that stand where those of an append that was refused were to stand.
+/// The events at the revisions at which a refused append wanted to write.
 pub(super) async fn resent(
     connection: &mut SqliteConnection,
-    pending: &Pending,
+    pending: &PendingAppend,
 ) -> Result<Vec<ResentRow>, sqlx::Error> {
-    sqlx::query_as(Pending::RESENT)
+    sqlx::query_as(RESENT)
         .bind(pending.key_id.stream())
         .bind(i64::from(pending.first.as_u32()))
         .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
@@ -99,7 +100,7 @@ pub(super) async fn resent(
         .await
 }
 
-/// The position of the last event in the file.
+/// The journal's head.
 pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Position, sqlx::Error> {
     let head = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events");
     position_of(head.fetch_one(connection).await?)

@@ -9,44 +9,45 @@ use keyledger_domain::{KeyId, Position, RecordedEvent};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use tokio::sync::broadcast;
 
-use super::Location;
-use crate::follow::{self, Live, PAGE, Pages};
-use crate::news::{self, News, Tell};
-use crate::row::{Row, head, unavailable};
+use super::FileLocation;
+use crate::sql::{
+    EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
+};
 use crate::{JournalReader, OpenError, ReadError, Subscription};
 
-/// How often a process that does not write looks for news.
+/// How often a process that does not append looks for new events.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The journal in a SQLite file, opened for reading.
 #[derive(Clone, Debug)]
 pub(crate) struct SqliteReader {
     pool: SqlitePool,
-    /// Where this process's writer tells what it commits; `None` where another process writes.
-    told: Option<broadcast::WeakSender<Arc<News>>>,
+    /// Notices of this process's commits; `None` in a process that does not append. It is weak, so
+    /// that the sender is dropped, and subscriptions end, when the committing task stops.
+    notices: Option<broadcast::WeakSender<Arc<Notice>>>,
 }
 
 impl SqliteReader {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let location = Location::parse(url)?;
+        let location = FileLocation::parse(url)?;
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .test_before_acquire(false)
             .connect_with(location.read_only())
             .await
-            .map_err(|e| location.failed(e))?;
-        Ok(Self { pool, told: None })
+            .map_err(|e| location.refused(e))?;
+        Ok(Self { pool, notices: None })
     }
 
-    pub(super) fn fed_by(self, tell: &Tell) -> Self {
-        Self { told: Some(tell.downgrade()), ..self }
+    pub(super) fn with_notices(self, notices: &NoticeSender) -> Self {
+        Self { notices: Some(notices.downgrade()), ..self }
     }
 }
 
 #[async_trait]
 impl Pages for SqliteReader {
     async fn page(&self, after: Position) -> Result<Vec<RecordedEvent>, ReadError> {
-        let mut rows = sqlx::query_as::<_, Row>(
+        let mut rows = sqlx::query_as::<_, EventRow>(
             "SELECT position, stream, revision, id, type, data, metadata FROM events
              WHERE position > $1 ORDER BY position LIMIT $2",
         )
@@ -64,7 +65,7 @@ impl Pages for SqliteReader {
 #[async_trait]
 impl JournalReader for SqliteReader {
     async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError> {
-        let rows = sqlx::query_as::<_, Row>(
+        let rows = sqlx::query_as::<_, EventRow>(
             "SELECT position, stream, revision, id, type, data, metadata FROM events
              WHERE stream = $1 ORDER BY revision",
         )
@@ -72,19 +73,20 @@ impl JournalReader for SqliteReader {
         .fetch_all(&self.pool)
         .await
         .map_err(unavailable)?;
-        rows.into_iter().map(Row::into_event).collect()
+        rows.into_iter().map(EventRow::into_event).collect()
     }
 
     fn subscribe(&self, after: Position) -> Subscription {
-        let live = match &self.told {
-            None => Live { told: None, poll: Some(POLL) },
-            Some(tell) => {
-                // A writer that has stopped tells nothing more, which a subscription must notice.
-                let told = tell.upgrade().unwrap_or_else(news::channel).subscribe();
-                Live { told: Some(told), poll: None }
+        let live = match &self.notices {
+            None => Live { notices: None, poll: Some(POLL) },
+            Some(sender) => {
+                // If the committing task has stopped, this is a channel without a sender, which ends
+                // the subscription when it has caught up.
+                let receiver = sender.upgrade().unwrap_or_else(notices).subscribe();
+                Live { notices: Some(receiver), poll: None }
             }
         };
-        follow::subscribe(self.clone(), after, live)
+        subscribe(self.clone(), after, live)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

@@ -1,4 +1,4 @@
-//! The table as the one process that writes to it has it open.
+//! The connection of the process that appends.
 
 use async_trait::async_trait;
 use keyledger_domain::Position;
@@ -6,21 +6,19 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::insert::{head, insert, resent};
-use crate::group::{Outcome, Pending, Table};
-use crate::news::Committed;
+use crate::sql::{Committed, EventTable, GroupOutcome, PendingAppend};
 use crate::{AppendError, Appended};
 
 pub(super) struct SqliteTable {
     options: SqliteConnectOptions,
-    /// The connection and the position of the last event; `None` when they are unknown, after an
-    /// error.
+    /// The connection and the head; `None` after an error, when the head is unknown.
     open: Option<(SqliteConnection, Position)>,
 }
 
 impl SqliteTable {
     pub(super) async fn open(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = options.connect().await?;
-        // `run` would do the same with a future that cannot be sent between threads.
+        // The future of `run` is not `Send`; that of `run_direct` is, and does the same.
         let migrations = sqlx::migrate!("../migrations/journal/sqlite");
         migrations.run_direct(None, &mut connection, false).await?;
         let head = head(&mut connection).await?;
@@ -35,9 +33,9 @@ impl SqliteTable {
 }
 
 #[async_trait]
-impl Table for SqliteTable {
-    /// After an error, finds out what became of the group.
-    async fn commit(&mut self, group: &[Pending]) -> Result<Outcome, AppendError> {
+impl EventTable for SqliteTable {
+    /// After an error, the head tells whether the group was committed.
+    async fn commit(&mut self, group: &[PendingAppend]) -> Result<GroupOutcome, AppendError> {
         let (mut connection, before) = match self.open.take() {
             Some(open) => open,
             None => self.reopen().await.map_err(|e| AppendError::Unavailable(e.into()))?,
@@ -49,7 +47,7 @@ impl Table for SqliteTable {
             }
             Err(error) => error,
         };
-        // Closing it takes back what was not committed.
+        // Closing the connection rolls back what was not committed.
         drop(connection);
         match self.reopen().await {
             Ok((connection, head)) if head == before => {
@@ -65,12 +63,12 @@ impl Table for SqliteTable {
     }
 }
 
-/// Appends and commits what can be, and tells the position of the last event then.
+/// Appends and commits the appends whose expectation holds, and returns the head after them.
 async fn append_all(
     connection: &mut SqliteConnection,
     before: Position,
-    group: &[Pending],
-) -> Result<(Outcome, Position), sqlx::Error> {
+    group: &[PendingAppend],
+) -> Result<(GroupOutcome, Position), sqlx::Error> {
     let inserted = insert(connection, before, group).await?;
     let mut appended = Vec::with_capacity(group.len());
     let mut events = Vec::with_capacity(group.len());
@@ -80,9 +78,9 @@ async fn append_all(
             Some(last) => Ok(Appended { position: last.position, revision: last.revision }),
             None => pending.resent(&resent(connection, pending).await?),
         });
-        // Positions were given in this order.
+        // Positions were assigned in the order of the group, so this is journal order.
         events.extend(recorded);
     }
     let committed = Committed { after: before, events };
-    Ok((Outcome { appended, committed }, inserted.head))
+    Ok((GroupOutcome { appended, committed }, inserted.head))
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_postgres::{Listening, Place, Pool, bounded, is_execution, without_password};
+use keyledger_domain::{KeyId, Position, RecordedEvent, without_password};
+use keyledger_postgres::{Listener, Location, Pool, bounded, is_execution};
 use keyledger_verifier::Use;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -33,22 +33,22 @@ const DELETED_AT_ONCE: i64 = 5_000;
 /// The read tables in a PostgreSQL database.
 #[derive(Debug)]
 pub(crate) struct PostgresStore {
-    place: Place,
+    location: Location,
     reads: Pool,
     /// For changes; `None` after one whose outcome is unknown.
     writes: Mutex<Option<PgConnection>>,
     /// Counts what was heard of changes.
     heard: watch::Sender<u64>,
-    _listening: Listening,
+    _listener: Listener,
 }
 
 impl PostgresStore {
     pub(crate) async fn open(url: &str) -> Result<Self, OpenTablesError> {
-        let place = Place::parse(url, "keyledger-read")
+        let location = Location::parse(url, "keyledger-read")
             .map_err(|source| OpenTablesError::BadUrl { url: without_password(url), source })?;
         let unavailable =
-            |source| OpenTablesError::Unavailable { place: place.to_string(), source };
-        let mut writes = place.connect().await.map_err(unavailable)?;
+            |source| OpenTablesError::Unavailable { place: location.to_string(), source };
+        let mut writes = location.connect().await.map_err(unavailable)?;
         let mut migrations = sqlx::migrate!("../migrations/read/postgres");
         // The journal may be in the same database, with migrations of its own.
         migrations.dangerous_set_table_name("keyledger_read_migrations");
@@ -57,13 +57,13 @@ impl PostgresStore {
             error if is_execution(&error) => unavailable(error.into()),
             error => OpenTablesError::Migration(error),
         })?;
-        let reads = Pool::open(&place, CONNECTIONS).await.map_err(unavailable)?;
+        let reads = Pool::open(&location, CONNECTIONS).await.map_err(unavailable)?;
         let heard = watch::Sender::new(0);
         let told = heard.clone();
-        let listening = Listening::start(&place, CHANNEL, move |_| {
+        let listener = Listener::start(&location, CHANNEL, move |_| {
             told.send_modify(|count: &mut u64| *count = count.wrapping_add(1));
         });
-        Ok(Self { place, reads, writes: Mutex::new(Some(writes)), heard, _listening: listening })
+        Ok(Self { location, reads, writes: Mutex::new(Some(writes)), heard, _listener: listener })
     }
 
     /// The connection for changes, once nobody else uses it.
@@ -71,7 +71,7 @@ impl PostgresStore {
         let mut place = self.writes.lock().await;
         let connection = match place.take() {
             Some(connection) => connection,
-            None => self.place.connect().await?,
+            None => self.location.connect().await?,
         };
         Ok(Writer { place, connection })
     }
@@ -132,7 +132,7 @@ impl Store for PostgresStore {
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
     ) -> Result<Checkpoint, sqlx::Error> {
-        let mut connection = self.place.connect().await?;
+        let mut connection = self.location.connect().await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         bounded(sqlx::raw_sql(begin).execute(&mut connection)).await?;
         let checkpoint = bounded(live(&mut connection)).await?;
@@ -184,7 +184,7 @@ impl Store for PostgresStore {
     }
 
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {
-        let mut connection = self.place.connect().await?;
+        let mut connection = self.location.connect().await?;
         bounded(begin_swap(&mut connection)).await?;
         Ok(Box::new(PostgresSwap { connection }))
     }

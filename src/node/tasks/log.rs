@@ -49,7 +49,7 @@ impl LogError {
                 matches!(error, WriteError::Superseded | WriteError::Database(_))
             }
             Self::Tree(TreeError::Read(error)) => error.is_unavailable(),
-            Self::Events(error) => matches!(error, ReadError::Unavailable(_)),
+            Self::Events(error) => error.is_passing(),
             Self::Sign(_) | Self::File(..) | Self::Ended => true,
             Self::NoLease
             | Self::Tree(

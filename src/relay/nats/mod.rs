@@ -71,7 +71,7 @@ impl NatsError {
             | Self::Tables(_)
             | Self::NotConnected
             | Self::TreeBehind(_) => true,
-            Self::Journal(error) => matches!(error, ReadError::Unavailable(_)),
+            Self::Journal(error) => error.is_passing(),
             Self::Tree(error) => error.is_unavailable(),
             Self::Differs(_) | Self::Foreign | Self::OtherTree(_) | Self::Form(_) => false,
         }

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::result_large_err, reason = "the status of gRPC is large")]
 
+pub mod certificate;
 pub mod gateway;
 pub mod kurrentdb;
 pub mod limit;

@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::{join, join_all};
 use keyledger_domain::Position;
-use keyledger_journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
+use keyledger_journal::testing::{
+    JournalUnderTest, after, create, created, first, new_key, next_event, revoked, until_caught_up,
+};
+use keyledger_journal::{
+    AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,
+};
 use keyledger_test_servers::postgres::Postgres;
 use sqlx::Connection;
 use tokio::sync::OnceCell;
-
-use super::contract::contract;
-use super::given::{
-    Stand, after, create, created, first, new_key, next_event, revoked, until_level,
-};
 
 /// A database of its own.
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Database {
 }
 
 #[async_trait]
-impl Stand for Database {
+impl JournalUnderTest for Database {
     async fn open(&self) -> Arc<dyn Journal> {
         keyledger_journal::open(self.url().await).await.unwrap()
     }
@@ -37,24 +37,24 @@ impl Stand for Database {
     }
 }
 
-contract!(Database::default());
+contract_suite!(Database::default());
 
-/// Someone with another program.
+/// Changes the database as another program could.
 async fn tamper(url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
     let mut connection = sqlx::PgConnection::connect(url).await?;
     sqlx::raw_sql(statement).execute(&mut connection).await.map(drop)
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn the_database_itself_refuses_changes() {
-    let stand = Database::default();
-    create(&*stand.open().await).await;
+    let database = Database::default();
+    create(&*database.open().await).await;
     for change in ["UPDATE events SET data = '{}'", "DELETE FROM events", "TRUNCATE events"] {
-        assert!(tamper(stand.url().await, change).await.is_err(), "{change}");
+        assert!(tamper(database.url().await, change).await.is_err(), "{change}");
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
@@ -62,16 +62,16 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
         "UPDATE events SET revision = -1 WHERE position = 2",
         "UPDATE events SET stream = 'other' WHERE position = 2",
     ] {
-        let stand = Database::default();
-        let journal = stand.open().await;
+        let database = Database::default();
+        let journal = database.open().await;
         for _ in 0..3 {
             create(&*journal).await;
         }
-        let url = stand.url().await;
+        let url = database.url().await;
         tamper(url, "ALTER TABLE events DISABLE TRIGGER ALL").await.unwrap();
         tamper(url, change).await.unwrap();
         let deliveries: Vec<_> = journal.subscribe(Position::START).collect().await;
-        let [.., Err(ReadError::Corrupt { position, .. })] = deliveries.as_slice() else {
+        let [.., Err(ReadError::Undecodable { position, .. })] = deliveries.as_slice() else {
             panic!("{change}: {deliveries:?}");
         };
         assert_eq!(position.as_u64(), 2, "{change}");
@@ -79,14 +79,14 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn of_many_processes_that_expect_the_same_one_wins() {
-    let stand = Database::default();
-    let journals = join_all((0..4).map(|_| stand.open())).await;
+    let database = Database::default();
+    let journals = join_all((0..4).map(|_| database.open())).await;
     for _ in 0..40 {
         let (key_id, _) = create(&*journals[0]).await;
         let appends = journals.iter().map(|journal| {
-            // Others beside it, so that a group fits in part.
+            // Together with another append, so that only a part of the group is refused.
             join(journal.append(after(0, key_id, vec![revoked(key_id)])), create(&**journal))
         });
         let outcomes = join_all(appends).await;
@@ -97,21 +97,21 @@ async fn of_many_processes_that_expect_the_same_one_wins() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     let server = Arc::new(Postgres::start());
     let url = server.database().await;
     let journal = keyledger_journal::open(&url).await.unwrap();
     let mut keys = Vec::new();
     for _ in 0..5 {
-        // The server dies in the midst of many appends; each is sent again until its end is known.
+        // The server is killed during many appends; each is sent again until its outcome is known.
         let appending = join_all((0..40).map(async |_| {
             let key_id = new_key();
             let append = first(key_id, vec![created(key_id), revoked(key_id)]);
             loop {
                 match journal.append(append.clone()).await {
                     Ok(appended) => return (key_id, appended),
-                    Err(AppendError::Ambiguous(_) | AppendError::Unavailable(_)) => {}
+                    Err(error) if error.is_passing() => {}
                     Err(error) => panic!("{error:?}"),
                 }
             }
@@ -127,7 +127,7 @@ async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
         restarted.unwrap();
         keys.extend(appended);
     }
-    let (events, _) = until_level(&mut journal.subscribe(Position::START)).await;
+    let (events, _) = until_caught_up(&mut journal.subscribe(Position::START)).await;
     assert_eq!(events.len(), keys.len() * 2, "nothing is lost, nothing is there twice");
     let positions: Vec<_> = events.iter().map(|event| event.position.as_u64()).collect();
     assert_eq!(positions, (1..=events.len() as u64).collect::<Vec<_>>(), "there are no gaps");
@@ -138,16 +138,16 @@ async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn subscriptions_outlive_the_connections_that_the_database_closes() {
-    let stand = Database::default();
-    let journal = stand.open().await;
-    let mut subscription = stand.open_reader().await.subscribe(Position::START);
-    until_level(&mut subscription).await;
+    let database = Database::default();
+    let journal = database.open().await;
+    let mut subscription = database.open_reader().await.subscribe(Position::START);
+    until_caught_up(&mut subscription).await;
     for _ in 0..5 {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        tamper(stand.url().await, end).await.unwrap();
+        tamper(database.url().await, end).await.unwrap();
         let key_id = new_key();
         let append = first(key_id, vec![created(key_id)]);
         let appended = loop {
@@ -161,15 +161,15 @@ async fn subscriptions_outlive_the_connections_that_the_database_closes() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn what_is_no_database_is_refused_without_telling_the_password() {
     for url in ["postgres://ann:hidden@[", "postgres://ann:hidden@127.0.0.1:1/none"] {
         let error = keyledger_journal::open(url).await.unwrap_err();
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains("hidden"), "{told}");
-        assert!(told.contains("127.0.0.1:1/none") || told.contains("postgres://["), "{told}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(text.contains("127.0.0.1:1/none") || text.contains("postgres://["), "{text}");
     }
     let empty = Database::default();
     let opened = keyledger_journal::open_reader(empty.url().await).await;
-    assert!(matches!(opened, Err(OpenError::Unavailable { .. })), "nobody has made its tables");
+    assert!(matches!(opened, Err(OpenError::Unreachable { .. })), "nobody has made its tables");
 }

@@ -1,19 +1,21 @@
-//! A certificate for this machine, and its key.
+//! A self-signed certificate for 127.0.0.1, and its key.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use keyledger_test_servers::process::run;
 use tempfile::TempDir;
 
+use crate::process::run;
+
 /// A certificate that is its own authority, in a folder of its own.
-pub(crate) struct Certificate {
+#[derive(Debug)]
+pub struct Certificate {
     folder: TempDir,
 }
 
 impl Certificate {
     /// Makes one.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let certificate = Self { folder: TempDir::new().unwrap() };
         let mut openssl = Command::new("openssl");
         openssl
@@ -27,12 +29,12 @@ impl Certificate {
     }
 
     /// The file of the certificate.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.path().join("certificate.pem")
     }
 
     /// The file of its private key.
-    pub(crate) fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.folder.path().join("key.pem")
     }
 }

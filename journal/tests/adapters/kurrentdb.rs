@@ -1,27 +1,29 @@
-//! The journal in KurrentDB: on a stand-in, and on a real server where `TEST_KURRENTDB_URL` is set.
+//! The journal in KurrentDB: tested on a stand-in, and its contract also on the real server that
+//! `TEST_KURRENTDB_URL` names, if it is set.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::certificate::Certificate;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt;
-use keyledger_domain::Delivery;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
-use keyledger_journal::{
-    self, Append, AppendError, Appended, Journal, JournalReader, OpenError, Subscription,
+use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent};
+use keyledger_journal::testing::{
+    JournalUnderTest, after, create, created, deleted, first, new_key, next_delivery, next_event,
+    revoked, until_caught_up,
 };
+use keyledger_journal::{
+    Append, AppendError, Appended, Journal, JournalReader, OpenError, Subscription,
+};
+use keyledger_test_servers::certificate::Certificate;
 use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
 
-use super::given::{
-    Stand, after, create, created, deleted, first, new_key, next_event, revoked, until_level,
-};
-
-/// How long anything may take to be back.
+/// How long an append or a subscription may take after a fault.
 const BACK: Duration = Duration::from_secs(5);
+
+/// How long any wait may take before the test fails.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server of its own, or the one that the environment names.
 struct Kurrent {
@@ -43,7 +45,7 @@ impl Kurrent {
 }
 
 #[async_trait]
-impl Stand for Kurrent {
+impl JournalUnderTest for Kurrent {
     async fn open(&self) -> Arc<dyn Journal> {
         keyledger_journal::open(&self.url).await.unwrap()
     }
@@ -54,18 +56,18 @@ impl Stand for Kurrent {
 }
 
 /// The contract: on a real server by
-/// `TEST_KURRENTDB_URL=… cargo test --test blackbox journal::kurrentdb::on_any_server`.
+/// `TEST_KURRENTDB_URL=… cargo test -p keyledger-journal --test adapters kurrentdb::on_any_server`.
 mod on_any_server {
-    crate::journal::contract::contract!(super::Kurrent::new());
+    keyledger_journal::contract_suite!(super::Kurrent::new());
 }
 
-#[keyledger_bounded::test]
+#[test]
 fn the_suite_runs_alone_on_a_server_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let nowhere = tempfile::TempDir::new().unwrap();
     let mut suite = Command::new(std::env::current_exe().unwrap())
-        .arg("journal::kurrentdb::on_any_server")
+        .arg("kurrentdb::on_any_server")
         .env_clear()
         .env("TEST_KURRENTDB_URL", server.url())
         .current_dir(nowhere.path())
@@ -77,22 +79,25 @@ fn the_suite_runs_alone_on_a_server_that_others_use_too() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let output = suite.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("19 passed; 0 failed"), "{told}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("19 passed; 0 failed"), "{text}");
 }
 
-/// Sends the same append until its outcome is known, as commands do.
+/// Sends the same append until its outcome is known, as commands do (at most [`LIMIT`]).
 async fn settle(journal: &dyn Journal, append: Append) -> Appended {
-    loop {
-        match journal.append(append.clone()).await {
-            Ok(appended) => return appended,
-            Err(AppendError::Ambiguous(_) | AppendError::Unavailable(_)) => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+    let settled = async {
+        loop {
+            match journal.append(append.clone()).await {
+                Ok(appended) => return appended,
+                Err(error) if error.is_passing() => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error:?}"),
             }
-            Err(error) => panic!("{error:?}"),
         }
-    }
+    };
+    tokio::time::timeout(LIMIT, settled).await.expect("the outcome of an append becomes known")
 }
 
 async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
@@ -100,8 +105,8 @@ async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
     (key_id, settle(journal, first(key_id, vec![created(key_id)])).await)
 }
 
-/// Waits until the subscription has delivered this position; pulses go on meanwhile, as they do in
-/// the service. Tells how long it took.
+/// Waits until the subscription has delivered this position, and returns how long that took. The head
+/// is read once a second meanwhile, as the service does.
 async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Position) -> Duration {
     let begun = Instant::now();
     let pulses = async {
@@ -113,7 +118,7 @@ async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Posit
     let reached = async {
         loop {
             let (Delivery::CaughtUp(position) | Delivery::Event(RecordedEvent { position, .. })) =
-                subscription.next().await.unwrap().unwrap();
+                next_delivery(subscription).await;
             if position >= to {
                 return;
             }
@@ -121,12 +126,12 @@ async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Posit
     };
     tokio::select! {
         () = pulses => {}
-        () = reached => {}
+        reached = tokio::time::timeout(LIMIT, reached) => reached.expect("a position is delivered"),
     }
     begun.elapsed()
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_leader_that_dies_is_left_for_the_next() {
     let database = Database::default();
     let mut leader = Server::serve(&database, 0);
@@ -147,13 +152,13 @@ async fn a_leader_that_dies_is_left_for_the_next() {
         let took = until(&*journal, &mut subscription, appended.position).await;
         assert!(took < BACK, "{took:?}");
         written.push(appended);
-        // It comes back as a follower, to be the next leader.
+        // It comes back as a follower, and becomes the next leader.
         leader = std::mem::replace(&mut other, Server::serve(&database, address.port()));
     }
     assert_eq!(database.key_events(), (written.len(), written.len()));
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_server_that_has_restarted_is_found_again() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -184,20 +189,21 @@ async fn a_server_that_has_restarted_is_found_again() {
     assert_eq!(database.key_events(), (2, 2));
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
     for fault in [SubscriptionFault::Error, SubscriptionFault::End, SubscriptionFault::Silent] {
         let server = Server::start();
         let journal = keyledger_journal::open(&server.url()).await.unwrap();
         let mut subscription = journal.subscribe(Position::START);
-        until_level(&mut subscription).await;
+        until_caught_up(&mut subscription).await;
         let (key_id, _) = create(&*journal).await;
         assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
         server.subscriptions(fault);
         let (one, _) = create(&*journal).await;
         if fault == SubscriptionFault::Silent {
-            server.struck().await;
-            // Whoever subscribes from now on is told again.
+            let struck = tokio::time::timeout(LIMIT, server.struck());
+            struck.await.expect("the fault strikes");
+            // Subscriptions that start from now on deliver again.
             server.subscriptions(SubscriptionFault::None);
         }
         let (two, appended) = create(&*journal).await;
@@ -211,12 +217,12 @@ async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     let server = Server::start();
     let journal = keyledger_journal::open(&server.url()).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
-    until_level(&mut subscription).await;
+    until_caught_up(&mut subscription).await;
     for _ in 0..5 {
         server.subscriptions(SubscriptionFault::End);
         let (_, appended) = create(&*journal).await;
@@ -225,7 +231,7 @@ async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn an_append_whose_outcome_is_unknown_is_written_once() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -249,7 +255,7 @@ async fn an_append_whose_outcome_is_unknown_is_written_once() {
     assert_eq!(database.key_events(), (9, 9));
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn what_an_operator_has_deleted_stops_no_reader() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -274,14 +280,14 @@ async fn what_an_operator_has_deleted_stops_no_reader() {
     }
 }
 
-#[keyledger_bounded::test]
-async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
+#[tokio::test]
+async fn the_head_is_reached_on_a_database_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let journal = keyledger_journal::open(&server.url()).await.unwrap();
     create(&*journal).await;
     let mut subscription = journal.subscribe(Position::START);
-    until_level(&mut subscription).await;
+    until_caught_up(&mut subscription).await;
     for _ in 0..3 {
         database.append_foreign(777);
         let head = journal.head().await.unwrap();
@@ -290,9 +296,10 @@ async fn a_barrier_is_passed_on_a_database_that_others_use_too() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
-    // The stand-in leaves it to the client to choose a provider of cryptography for the process.
+    // The first client chooses the cryptography provider of the process, so it comes before the
+    // stand-in with TLS, which needs one.
     let plain = Server::start();
     keyledger_journal::open(&plain.url()).await.unwrap();
     let certificate = Certificate::new();
@@ -305,10 +312,10 @@ async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     let (key_id, _) = create(&*journal).await;
     assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
     let opened = keyledger_journal::open(&url).await;
-    assert!(matches!(opened, Err(OpenError::Unavailable { .. })), "its certificate is not trusted");
+    assert!(matches!(opened, Err(OpenError::Unreachable { .. })), "its certificate is not trusted");
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn credentials_may_have_any_characters() {
     let server = Server::start();
     let address = server.address();
@@ -319,15 +326,15 @@ async fn credentials_may_have_any_characters() {
     assert_eq!(server.authorization(), Some(expected));
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_server_that_is_not_there_is_told_without_the_password() {
     for url in ["esdb://ann:hidden@127.0.0.1:1?tls=false", "kurrentdb://ann:hidden@:x?tls=maybe"] {
         let error = keyledger_journal::open(url).await.unwrap_err();
         assert!(
-            matches!(error, OpenError::Unavailable { .. } | OpenError::BadUrl { .. }),
+            matches!(error, OpenError::Unreachable { .. } | OpenError::BadUrl { .. }),
             "{error:?}"
         );
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains("hidden"), "{told}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hidden"), "{text}");
     }
 }

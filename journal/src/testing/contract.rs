@@ -1,82 +1,47 @@
-//! What every journal does, whatever database stands behind it.
+//! What every journal does, whichever database it is in.
 //!
-//! A database may hold other events too, and other programs may append at the same time: nothing
-//! here relies on being alone.
+//! A database may contain other events too, and other programs may append at the same time, so no
+//! test relies on being alone.
+
+#![expect(missing_docs, reason = "the names of the tests say what they check")]
 
 use std::collections::HashSet;
 
-use futures::StreamExt;
 use futures::future::join_all;
-use keyledger_domain::{KeyId, Position, RecordedEvent, Revision};
-use keyledger_journal::{AppendError, Expected, Journal, JournalReader, Subscription};
+use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent, Revision};
 
-use super::given::{
-    Stand, after, create, created, deleted, first, is_same, new_key, next_event, revoked,
-    until_level,
+use super::{
+    JournalUnderTest, after, create, created, deleted, first, is_same, new_key, next_delivery,
+    next_event, revoked, until_caught_up,
 };
+use crate::{Append, AppendError, Expected, Journal, JournalReader, Subscription};
 
-/// Runs the whole contract against one kind of journal.
-macro_rules! contract {
-    ($stand:expr) => {
-        $crate::journal::contract::contract!(@ $stand =>
-            events_are_read_as_they_were_appended,
-            a_key_that_never_was_has_no_events,
-            several_events_are_appended_together,
-            an_append_to_a_stream_that_is_not_as_expected_is_a_conflict,
-            a_conflict_writes_nothing,
-            an_append_that_is_sent_again_is_written_once,
-            an_append_that_is_sent_again_is_known_after_others,
-            part_of_an_append_is_another_append,
-            an_append_without_events_is_refused,
-            of_many_that_expect_the_same_one_wins,
-            positions_grow_in_the_order_of_the_journal,
-            a_subscription_delivers_what_is_there_then_a_mark_then_what_comes,
-            a_subscription_begins_after_its_position,
-            a_subscription_from_the_head_is_level_at_once,
-            no_subscription_misses_or_reorders_events_while_many_append,
-            a_barrier_is_not_before_what_was_appended,
-            whoever_has_passed_a_barrier_has_seen_what_was_there,
-            a_reader_in_another_process_sees_what_comes,
-            what_was_appended_is_there_when_it_is_opened_again,
-        );
-    };
-    (@ $stand:expr => $($name:ident,)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                $crate::journal::contract::$name(&$stand).await;
-            }
-        )*
-    };
-}
-pub(crate) use contract;
-
-pub(crate) async fn events_are_read_as_they_were_appended(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn events_are_read_as_they_were_appended(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let key_id = new_key();
     let events = [created(key_id), revoked(key_id), deleted(key_id)];
     let mut expected = Expected::NoStream;
-    let mut places = Vec::new();
+    let mut written = Vec::new();
     for event in &events {
-        let append = keyledger_journal::Append { key_id, expected, events: vec![event.clone()] };
+        let append = Append { key_id, expected, events: vec![event.clone()] };
         let appended = journal.append(append).await.unwrap();
         expected = Expected::Revision(appended.revision);
-        places.push((appended.position, appended.revision));
+        written.push((appended.position, appended.revision));
     }
     let read = journal.read(key_id).await.unwrap();
     assert_eq!(read.len(), 3);
     assert!(read.iter().zip(&events).all(|(read, new)| is_same(read, new)), "{read:?}");
-    let read_places: Vec<_> = read.iter().map(|event| (event.position, event.revision)).collect();
-    assert_eq!(read_places, places);
-    assert_eq!(places.iter().map(|(_, r)| r.as_u32()).collect::<Vec<_>>(), [0, 1, 2]);
+    let found: Vec<_> = read.iter().map(|event| (event.position, event.revision)).collect();
+    assert_eq!(found, written);
+    assert_eq!(written.iter().map(|(_, r)| r.as_u32()).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
-pub(crate) async fn a_key_that_never_was_has_no_events(stand: &dyn Stand) {
-    assert_eq!(stand.open().await.read(new_key()).await.unwrap(), []);
+pub async fn a_key_that_never_was_has_no_events(under_test: &dyn JournalUnderTest) {
+    assert_eq!(under_test.open().await.read(new_key()).await.unwrap(), []);
 }
 
-pub(crate) async fn several_events_are_appended_together(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn several_events_are_appended_together(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let key_id = new_key();
     let events = vec![created(key_id), revoked(key_id), deleted(key_id)];
     let appended = journal.append(first(key_id, events.clone())).await.unwrap();
@@ -87,13 +52,15 @@ pub(crate) async fn several_events_are_appended_together(stand: &dyn Stand) {
     assert_eq!(appended.revision, Revision::new(2));
 }
 
-async fn conflicts(journal: &dyn Journal, append: keyledger_journal::Append) {
+async fn conflicts(journal: &dyn Journal, append: Append) {
     let outcome = journal.append(append).await;
     assert!(matches!(outcome, Err(AppendError::Conflict)), "{outcome:?}");
 }
 
-pub(crate) async fn an_append_to_a_stream_that_is_not_as_expected_is_a_conflict(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn an_append_to_a_stream_that_is_not_as_expected_is_a_conflict(
+    under_test: &dyn JournalUnderTest,
+) {
+    let journal = under_test.open().await;
     let unknown = new_key();
     conflicts(&*journal, after(0, unknown, vec![revoked(unknown)])).await;
     let (key_id, _) = create(&*journal).await;
@@ -104,8 +71,8 @@ pub(crate) async fn an_append_to_a_stream_that_is_not_as_expected_is_a_conflict(
     conflicts(&*journal, after(0, key_id, vec![deleted(key_id)])).await;
 }
 
-pub(crate) async fn a_conflict_writes_nothing(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn a_conflict_writes_nothing(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let (key_id, _) = create(&*journal).await;
     let before = journal.read(key_id).await.unwrap();
     conflicts(&*journal, first(key_id, vec![created(key_id), revoked(key_id)])).await;
@@ -113,8 +80,8 @@ pub(crate) async fn a_conflict_writes_nothing(stand: &dyn Stand) {
     assert_eq!(journal.read(key_id).await.unwrap(), before);
 }
 
-pub(crate) async fn an_append_that_is_sent_again_is_written_once(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn an_append_that_is_sent_again_is_written_once(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let key_id = new_key();
     for append in [
         first(key_id, vec![created(key_id)]),
@@ -130,8 +97,8 @@ pub(crate) async fn an_append_that_is_sent_again_is_written_once(stand: &dyn Sta
     assert_eq!(journal.read(key_id).await.unwrap().len(), 3);
 }
 
-pub(crate) async fn an_append_that_is_sent_again_is_known_after_others(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn an_append_that_is_sent_again_is_known_after_others(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let key_id = new_key();
     let append = first(key_id, vec![created(key_id)]);
     let once = journal.append(append.clone()).await.unwrap();
@@ -141,8 +108,8 @@ pub(crate) async fn an_append_that_is_sent_again_is_known_after_others(stand: &d
     assert_eq!(journal.read(key_id).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn part_of_an_append_is_another_append(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn part_of_an_append_is_another_append(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let key_id = new_key();
     let (one, two) = (created(key_id), revoked(key_id));
     journal.append(first(key_id, vec![one.clone()])).await.unwrap();
@@ -151,14 +118,14 @@ pub(crate) async fn part_of_an_append_is_another_append(stand: &dyn Stand) {
     assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn an_append_without_events_is_refused(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn an_append_without_events_is_refused(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let outcome = journal.append(first(new_key(), Vec::new())).await;
     assert!(matches!(outcome, Err(AppendError::Invalid(_))), "{outcome:?}");
 }
 
-pub(crate) async fn of_many_that_expect_the_same_one_wins(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn of_many_that_expect_the_same_one_wins(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     for _ in 0..10 {
         let (key_id, _) = create(&*journal).await;
         let appends = (0..16).map(|_| journal.append(after(0, key_id, vec![revoked(key_id)])));
@@ -170,8 +137,8 @@ pub(crate) async fn of_many_that_expect_the_same_one_wins(stand: &dyn Stand) {
     }
 }
 
-pub(crate) async fn positions_grow_in_the_order_of_the_journal(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn positions_grow_in_the_order_of_the_journal(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let mut last = Position::START;
     for _ in 0..20 {
         let (_, appended) = create(&*journal).await;
@@ -180,23 +147,23 @@ pub(crate) async fn positions_grow_in_the_order_of_the_journal(stand: &dyn Stand
     }
 }
 
-pub(crate) async fn a_subscription_delivers_what_is_there_then_a_mark_then_what_comes(
-    stand: &dyn Stand,
+pub async fn a_subscription_delivers_what_is_there_then_a_mark_then_what_comes(
+    under_test: &dyn JournalUnderTest,
 ) {
-    let journal = stand.open().await;
+    let journal = under_test.open().await;
     let start = journal.head().await.unwrap();
     let mut there = Vec::new();
-    // More than are read at a time.
+    // More than one page.
     for _ in 0..25 {
         let creates = (0..100).map(|_| create(&*journal));
         there.extend(join_all(creates).await.into_iter().map(|(_, appended)| appended.position));
     }
     there.sort_unstable();
     let mut subscription = journal.subscribe(start);
-    let (events, level) = until_level(&mut subscription).await;
+    let (events, caught_up) = until_caught_up(&mut subscription).await;
     let positions: Vec<_> = events.iter().map(|event| event.position).collect();
     assert!(positions.is_sorted() && there.iter().all(|it| positions.binary_search(it).is_ok()));
-    assert!(level >= *there.last().unwrap());
+    assert!(caught_up >= *there.last().unwrap());
     for _ in 0..3 {
         let (key_id, appended) = create(&*journal).await;
         let event = next_event_of(&mut subscription, key_id).await;
@@ -204,8 +171,8 @@ pub(crate) async fn a_subscription_delivers_what_is_there_then_a_mark_then_what_
     }
 }
 
-pub(crate) async fn a_subscription_begins_after_its_position(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn a_subscription_begins_after_its_position(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let (earlier_key, earlier) = create(&*journal).await;
     let (later_key, later) = create(&*journal).await;
     let mut subscription = journal.subscribe(earlier.position);
@@ -218,19 +185,21 @@ pub(crate) async fn a_subscription_begins_after_its_position(stand: &dyn Stand) 
     }
 }
 
-pub(crate) async fn a_subscription_from_the_head_is_level_at_once(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn a_subscription_from_the_head_is_level_at_once(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     create(&*journal).await;
     let head = journal.head().await.unwrap();
-    let (events, level) = until_level(&mut journal.subscribe(head)).await;
+    let (events, caught_up) = until_caught_up(&mut journal.subscribe(head)).await;
     assert!(events.iter().all(|event| event.position > head));
-    assert!(level >= head);
+    assert!(caught_up >= head);
 }
 
-pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(stand: &dyn Stand) {
+pub async fn no_subscription_misses_or_reorders_events_while_many_append(
+    under_test: &dyn JournalUnderTest,
+) {
     const APPENDERS: usize = 16;
     const EACH: usize = 60;
-    let journal = stand.open().await;
+    let journal = under_test.open().await;
     let start = journal.head().await.unwrap();
     let keys: Vec<_> = (0..APPENDERS * EACH).map(|_| new_key()).collect();
     let ours: HashSet<_> = keys.iter().copied().collect();
@@ -238,20 +207,20 @@ pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(
         let journal = journal.clone();
         async move {
             let appenders = keys.chunks(EACH).map(async |keys| {
-                let mut places = Vec::new();
+                let mut positions = Vec::new();
                 for key_id in keys {
                     let append = first(*key_id, vec![created(*key_id)]);
-                    places.push((journal.append(append).await.unwrap().position, *key_id));
+                    positions.push((journal.append(append).await.unwrap().position, *key_id));
                 }
-                places
+                positions
             });
             let mut all: Vec<_> = join_all(appenders).await.into_iter().flatten().collect();
             all.sort_unstable();
             all
         }
     });
-    // Some subscribe before, some in the midst of it.
-    let reader = stand.open_reader().await;
+    // Some subscribe before the appends, some while they go on.
+    let reader = under_test.open_reader().await;
     let readers = (0..6).map(async |number: usize| {
         let mut early = journal.subscribe(start);
         for _ in 0..number * 100 {
@@ -268,19 +237,19 @@ pub(crate) async fn no_subscription_misses_or_reorders_events_while_many_append(
     }
 }
 
-/// The places of these keys' events, until each has one.
+/// The positions of these keys' events, once each key has one.
 async fn collect(mut subscription: Subscription, keys: &HashSet<KeyId>) -> Vec<(Position, KeyId)> {
-    let mut places = Vec::new();
-    while places.len() < keys.len() {
+    let mut positions = Vec::new();
+    while positions.len() < keys.len() {
         let RecordedEvent { position, event, .. } = next_event(&mut subscription).await;
         if keys.contains(&event.key_id()) {
-            places.push((position, event.key_id()));
+            positions.push((position, event.key_id()));
         }
     }
-    places
+    positions
 }
 
-/// The next event of this key.
+/// The next event of this key; others are skipped.
 async fn next_event_of(subscription: &mut Subscription, key_id: KeyId) -> RecordedEvent {
     loop {
         let event = next_event(subscription).await;
@@ -290,9 +259,9 @@ async fn next_event_of(subscription: &mut Subscription, key_id: KeyId) -> Record
     }
 }
 
-pub(crate) async fn a_barrier_is_not_before_what_was_appended(stand: &dyn Stand) {
-    let journal = stand.open().await;
-    let reader = stand.open_reader().await;
+pub async fn the_head_is_not_before_what_was_appended(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
+    let reader = under_test.open_reader().await;
     let mut last = Position::START;
     for _ in 0..10 {
         let (_, appended) = create(&*journal).await;
@@ -303,8 +272,10 @@ pub(crate) async fn a_barrier_is_not_before_what_was_appended(stand: &dyn Stand)
     }
 }
 
-pub(crate) async fn whoever_has_passed_a_barrier_has_seen_what_was_there(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn a_reader_that_has_reached_the_head_has_seen_what_was_there(
+    under_test: &dyn JournalUnderTest,
+) {
+    let journal = under_test.open().await;
     let start = journal.head().await.unwrap();
     let creates = join_all((0..50).map(|_| create(&*journal))).await;
     let head = journal.head().await.unwrap();
@@ -312,24 +283,24 @@ pub(crate) async fn whoever_has_passed_a_barrier_has_seen_what_was_there(stand: 
     let mut seen = Vec::new();
     let mut reached = start;
     while reached < head {
-        match subscription.next().await.unwrap().unwrap() {
-            keyledger_domain::Delivery::Event(event) => {
+        match next_delivery(&mut subscription).await {
+            Delivery::Event(event) => {
                 reached = event.position;
                 seen.push(event.event.key_id());
             }
-            keyledger_domain::Delivery::CaughtUp(position) => reached = position,
+            Delivery::CaughtUp(position) => reached = position,
         }
     }
     assert!(creates.iter().all(|(key_id, _)| seen.contains(key_id)));
 }
 
-pub(crate) async fn a_reader_in_another_process_sees_what_comes(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn a_reader_in_another_process_sees_what_comes(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let (key_id, appended) = create(&*journal).await;
-    let reader = stand.open_reader().await;
+    let reader = under_test.open_reader().await;
     assert_eq!(reader.read(key_id).await.unwrap(), journal.read(key_id).await.unwrap());
     let mut subscription = reader.subscribe(appended.position);
-    until_level(&mut subscription).await;
+    until_caught_up(&mut subscription).await;
     for _ in 0..3 {
         let (key_id, appended) = create(&*journal).await;
         let event = next_event_of(&mut subscription, key_id).await;
@@ -337,12 +308,12 @@ pub(crate) async fn a_reader_in_another_process_sees_what_comes(stand: &dyn Stan
     }
 }
 
-pub(crate) async fn what_was_appended_is_there_when_it_is_opened_again(stand: &dyn Stand) {
-    let journal = stand.open().await;
+pub async fn what_was_appended_is_there_when_it_is_opened_again(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
     let (key_id, before) = create(&*journal).await;
     let read = journal.read(key_id).await.unwrap();
     drop(journal);
-    let journal = stand.open().await;
+    let journal = under_test.open().await;
     assert_eq!(journal.read(key_id).await.unwrap(), read);
     let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
     assert!(appended.position > before.position);

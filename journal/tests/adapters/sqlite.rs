@@ -5,13 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use keyledger_domain::Position;
-use keyledger_journal::{self, AppendError, Journal, JournalReader, OpenError, ReadError};
+use keyledger_journal::testing::{
+    JournalUnderTest, after, create, created, first, new_key, next_event, revoked, until_caught_up,
+};
+use keyledger_journal::{
+    AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,
+};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::contract::contract;
-use super::given::{Stand, after, create, created, first, new_key, revoked, until_level};
-
+/// A file of its own in a folder that is removed at the end.
 struct Sqlite(TempDir);
 
 impl Sqlite {
@@ -23,7 +26,7 @@ impl Sqlite {
         format!("sqlite://{}/data/journal.db", self.0.path().display())
     }
 
-    /// Someone with another program.
+    /// Changes the file as another program could.
     async fn tamper(&self, statement: &'static str) -> Result<(), sqlx::Error> {
         let mut connection = SqliteConnection::connect(&self.url()).await?;
         sqlx::query(statement).execute(&mut connection).await.map(drop)
@@ -31,7 +34,7 @@ impl Sqlite {
 }
 
 #[async_trait]
-impl Stand for Sqlite {
+impl JournalUnderTest for Sqlite {
     async fn open(&self) -> Arc<dyn Journal> {
         keyledger_journal::open(&self.url()).await.unwrap()
     }
@@ -41,20 +44,20 @@ impl Stand for Sqlite {
     }
 }
 
-contract!(Sqlite::new());
+contract_suite!(Sqlite::new());
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_second_writer_is_refused() {
-    let stand = Sqlite::new();
-    let journal = stand.open().await;
-    let second = keyledger_journal::open(&stand.url()).await;
+    let file = Sqlite::new();
+    let journal = file.open().await;
+    let second = keyledger_journal::open(&file.url()).await;
     assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
     create(&*journal).await;
     drop(journal);
-    create(&*stand.open().await).await;
+    create(&*file.open().await).await;
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn what_is_no_file_is_refused() {
     for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://x?mode=memory"] {
         let opened = keyledger_journal::open(url).await;
@@ -69,21 +72,21 @@ async fn what_is_no_file_is_refused() {
     }
     let folder = TempDir::new().unwrap();
     let opened = keyledger_journal::open(&format!("sqlite://{}", folder.path().display())).await;
-    assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
     let missing = format!("sqlite://{}/none.db", folder.path().display());
     let opened = keyledger_journal::open_reader(&missing).await;
-    assert!(matches!(opened, Err(OpenError::Failed { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn the_file_itself_refuses_changes() {
-    let stand = Sqlite::new();
-    create(&*stand.open().await).await;
-    assert!(stand.tamper("UPDATE events SET data = '{}'").await.is_err());
-    assert!(stand.tamper("DELETE FROM events").await.is_err());
+    let file = Sqlite::new();
+    create(&*file.open().await).await;
+    assert!(file.tamper("UPDATE events SET data = '{}'").await.is_err());
+    assert!(file.tamper("DELETE FROM events").await.is_err());
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
@@ -95,15 +98,15 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
         "UPDATE events SET stream = 'apikey-01890a5d-ac96-774b-bcce-b302099a8057' WHERE position = 2",
         "UPDATE events SET stream = 'other' WHERE position = 2",
     ] {
-        let stand = Sqlite::new();
-        let journal = stand.open().await;
+        let file = Sqlite::new();
+        let journal = file.open().await;
         for _ in 0..3 {
             create(&*journal).await;
         }
-        stand.tamper("DROP TRIGGER events_are_never_changed").await.unwrap();
-        stand.tamper(change).await.unwrap();
+        file.tamper("DROP TRIGGER events_are_never_changed").await.unwrap();
+        file.tamper(change).await.unwrap();
         let deliveries: Vec<_> = journal.subscribe(Position::START).collect().await;
-        let [.., Err(ReadError::Corrupt { position, .. })] = deliveries.as_slice() else {
+        let [.., Err(ReadError::Undecodable { position, .. })] = deliveries.as_slice() else {
             panic!("{change}: {deliveries:?}");
         };
         assert_eq!(position.as_u64(), 2, "{change}");
@@ -111,45 +114,44 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     }
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
-    let stand = Sqlite::new();
-    let journal = stand.open().await;
+    let file = Sqlite::new();
+    let journal = file.open().await;
     let (key_id, _) = create(&*journal).await;
-    let (_, level) = until_level(&mut journal.subscribe(Position::START)).await;
-    stand
-        .tamper(
-            "CREATE TRIGGER full BEFORE INSERT ON events
+    let (_, caught_up) = until_caught_up(&mut journal.subscribe(Position::START)).await;
+    file.tamper(
+        "CREATE TRIGGER full BEFORE INSERT ON events
              BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
-        )
-        .await
-        .unwrap();
+    )
+    .await
+    .unwrap();
     for _ in 0..3 {
         let outcome = journal.append(after(0, key_id, vec![revoked(key_id)])).await;
         assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
         assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
     }
-    let mut subscription = journal.subscribe(level);
-    stand.tamper("DROP TRIGGER full").await.unwrap();
+    let mut subscription = journal.subscribe(caught_up);
+    file.tamper("DROP TRIGGER full").await.unwrap();
     let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
-    let event = super::given::next_event(&mut subscription).await;
+    let event = next_event(&mut subscription).await;
     assert_eq!(event.position, appended.position);
 }
 
-#[keyledger_bounded::test]
+#[tokio::test]
 async fn a_waiting_append_is_written_though_its_caller_has_gone() {
-    let stand = Sqlite::new();
-    let journal = stand.open().await;
+    let file = Sqlite::new();
+    let journal = file.open().await;
     let mut subscription = journal.subscribe(Position::START);
-    until_level(&mut subscription).await;
+    until_caught_up(&mut subscription).await;
     let key_id = new_key();
     let append = first(key_id, vec![created(key_id)]);
     {
         let appending = std::pin::pin!(journal.append(append.clone()));
-        // Polled once, it is handed to the writer; then the caller goes.
+        // Polled once, the append is sent to the task that commits; then its caller is gone.
         let _ = futures::poll!(appending);
     }
-    let event = super::given::next_event(&mut subscription).await;
+    let event = next_event(&mut subscription).await;
     assert_eq!(event.event.key_id(), key_id);
     assert_eq!(journal.append(append).await.unwrap().position, event.position);
 }

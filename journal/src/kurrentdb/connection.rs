@@ -1,4 +1,4 @@
-//! The client for commands and questions, for as long as it works.
+//! The client for appends and reads, which is replaced when it fails.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,33 +10,33 @@ use tokio::sync::watch;
 use super::settings::Settings;
 use super::{ANSWER, sockets};
 
-/// A call that takes longer than this may have waited for the client's own socket.
+/// A call that takes longer than this may have been delayed by Nagle's algorithm.
 const SLOW: Duration = Duration::from_millis(15);
-/// How often at most sockets are looked through.
-const LOOK_THROUGH: Duration = Duration::from_millis(500);
+/// The shortest time between two searches for sockets with Nagle's algorithm.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The way to the server.
+/// The connection of this process to the server.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     settings: Settings,
-    current: Mutex<Option<Arc<Live>>>,
-    /// The furthest position that was acknowledged to this process.
+    current: Mutex<Option<Arc<CurrentClient>>>,
+    /// The highest position that the server has acknowledged to this process.
     acknowledged: watch::Sender<Position>,
 }
 
-/// A client, and when its sockets were last looked through.
-struct Live {
+struct CurrentClient {
     client: Client,
-    smoothed: Mutex<Option<Instant>>,
+    /// When its sockets were last searched for.
+    searched: Mutex<Option<Instant>>,
 }
 
-impl std::fmt::Debug for Live {
+impl std::fmt::Debug for CurrentClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").finish_non_exhaustive()
+        f.debug_struct("CurrentClient").finish_non_exhaustive()
     }
 }
 
-impl Link {
+impl Connection {
     pub(super) fn new(settings: Settings) -> Self {
         let acknowledged = watch::Sender::new(Position::START);
         Self { settings, current: Mutex::new(None), acknowledged }
@@ -46,7 +46,7 @@ impl Link {
         &self.settings
     }
 
-    /// Options with the credentials of this link.
+    /// Adds this connection's credentials to options.
     pub(super) fn signed<O: Signed>(&self, options: O) -> O {
         match &self.settings.credentials {
             Some(credentials) => options.signed(credentials.clone()),
@@ -54,68 +54,69 @@ impl Link {
         }
     }
 
-    /// Asks the server for something, and waits for its answer no longer than [`ANSWER`]. A client
-    /// that fails is thrown away: the next question is asked by another.
+    /// Calls the server, and waits for the answer no longer than [`ANSWER`]. If the client has failed,
+    /// it is dropped, and the next call makes another.
     pub(super) async fn ask<T>(
         &self,
-        question: impl AsyncFnOnce(&Client) -> eventstore::Result<T>,
+        call: impl AsyncFnOnce(&Client) -> eventstore::Result<T>,
     ) -> eventstore::Result<T> {
-        let live = self.live()?;
-        let begun = Instant::now();
-        let answered = tokio::time::timeout(ANSWER, question(&live.client)).await;
+        let current = self.current()?;
+        let started = Instant::now();
+        let answered = tokio::time::timeout(ANSWER, call(&current.client)).await;
         let answer = answered.unwrap_or(Err(Error::DeadlineExceeded));
         match &answer {
-            Err(error) if is_of_no_more_use(error) => self.throw_away(&live),
-            Ok(_) | Err(_) if begun.elapsed() > SLOW => live.smooth(),
+            Err(error) if is_client_failure(error) => self.discard(&current),
+            Ok(_) | Err(_) if started.elapsed() > SLOW => current.turn_off_nagle(),
             Ok(_) | Err(_) => {}
         }
         answer
     }
 
-    fn live(&self) -> eventstore::Result<Arc<Live>> {
+    fn current(&self) -> eventstore::Result<Arc<CurrentClient>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = &*current {
-            return Ok(live.clone());
+        if let Some(client) = &*current {
+            return Ok(client.clone());
         }
         let client = Client::new(self.settings.client.clone())?;
-        let live = Arc::new(Live { client, smoothed: Mutex::new(None) });
-        Ok(current.insert(live).clone())
+        let client = Arc::new(CurrentClient { client, searched: Mutex::new(None) });
+        Ok(current.insert(client).clone())
     }
 
-    fn throw_away(&self, failed: &Arc<Live>) {
+    fn discard(&self, failed: &Arc<CurrentClient>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|live| Arc::ptr_eq(live, failed)) {
+        if current.as_ref().is_some_and(|client| Arc::ptr_eq(client, failed)) {
             *current = None;
         }
     }
 
-    /// Notes what the server has acknowledged: a subscription has to come to it.
+    /// Notes that the server has acknowledged an event at this position. A subscription that never
+    /// delivers it is stuck.
     pub(super) fn acknowledge(&self, position: Position) {
-        self.acknowledged.send_if_modified(|furthest| {
-            let is_further = position > *furthest;
-            *furthest = position.max(*furthest);
-            is_further
+        self.acknowledged.send_if_modified(|highest| {
+            let is_higher = position > *highest;
+            *highest = position.max(*highest);
+            is_higher
         });
     }
 
-    /// The furthest position that was acknowledged to this process.
+    /// The highest position that the server has acknowledged to this process.
     pub(super) fn acknowledged(&self) -> Position {
         *self.acknowledged.borrow()
     }
 }
 
-impl Live {
-    fn smooth(&self) {
-        let mut smoothed = self.smoothed.lock().unwrap_or_else(PoisonError::into_inner);
-        if smoothed.is_none_or(|at| at.elapsed() > LOOK_THROUGH) {
-            *smoothed = Some(Instant::now());
-            sockets::send_at_once();
+impl CurrentClient {
+    fn turn_off_nagle(&self) {
+        let mut searched = self.searched.lock().unwrap_or_else(PoisonError::into_inner);
+        if searched.is_none_or(|at| at.elapsed() > SEARCH_INTERVAL) {
+            *searched = Some(Instant::now());
+            sockets::turn_off_nagle();
         }
     }
 }
 
-/// Whether an error tells of the client or its node rather than of the question.
-fn is_of_no_more_use(error: &Error) -> bool {
+/// Whether the client or its node has failed, rather than the one call.
+fn is_client_failure(error: &Error) -> bool {
     matches!(
         error,
         Error::ServerError(_)

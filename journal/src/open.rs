@@ -1,0 +1,62 @@
+//! Opens a journal by its URL.
+
+use std::sync::Arc;
+
+use crate::{Journal, JournalReader, OpenError, kurrentdb, postgres, sqlite};
+
+/// The adapters.
+enum Kind {
+    Sqlite,
+    Postgres,
+    Kurrent,
+}
+
+/// Opens a journal for reading and appending.
+///
+/// # Errors
+/// Every variant of [`OpenError`].
+pub async fn open(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
+    Ok(match kind(url)? {
+        Kind::Sqlite => Arc::new(sqlite::open(url).await?),
+        Kind::Postgres => Arc::new(postgres::open(url).await?),
+        Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
+    })
+}
+
+/// Opens a journal for reading only. Another process may append to it at the same time.
+///
+/// # Errors
+/// Every variant of [`OpenError`] but [`OpenError::InUse`].
+pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError> {
+    Ok(match kind(url)? {
+        Kind::Sqlite => Arc::new(sqlite::SqliteReader::open(url).await?),
+        Kind::Postgres => Arc::new(postgres::PostgresReader::open(url).await?),
+        Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
+    })
+}
+
+/// Whether the journal writes appends to different streams in the order in which they were requested,
+/// without the caller waiting for one before it requests the next.
+#[must_use]
+pub fn keeps_order(url: &str) -> bool {
+    matches!(kind(url), Ok(Kind::Sqlite | Kind::Postgres))
+}
+
+/// Checks that the URL has a scheme that [`open`] knows.
+///
+/// # Errors
+/// [`OpenError::UnknownScheme`].
+pub fn check_scheme(url: &str) -> Result<(), OpenError> {
+    kind(url).map(drop)
+}
+
+fn kind(url: &str) -> Result<Kind, OpenError> {
+    match url.split_once("://") {
+        Some(("sqlite", _)) => Ok(Kind::Sqlite),
+        Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres),
+        Some(("esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover", _)) => {
+            Ok(Kind::Kurrent)
+        }
+        _ => Err(OpenError::UnknownScheme(url.split(':').next().unwrap_or_default().to_owned())),
+    }
+}

@@ -1,0 +1,57 @@
+//! What the journals in SQL databases have in common: one table of events, to which one task appends
+//! in groups, and which subscriptions read in pages.
+
+mod follow;
+mod group;
+mod notice;
+mod pending;
+mod row;
+
+use std::fs::File;
+
+use async_trait::async_trait;
+use keyledger_domain::{KeyId, Position, RecordedEvent};
+
+use crate::{Append, AppendError, Appended, Journal, JournalReader, ReadError, Subscription};
+pub(crate) use follow::{Live, PAGE, Pages, subscribe};
+pub(crate) use group::{Committer, EventTable, GroupOutcome, MOST_EVENTS};
+pub(crate) use notice::{Committed, Notice, NoticeSender, notices};
+pub(crate) use pending::{PendingAppend, RESENT, ResentRow};
+pub(crate) use row::{EventRow, head, unavailable};
+
+/// A journal in a SQL database: appends go through a [`Committer`], all else to a reader.
+#[derive(Debug)]
+pub(crate) struct SqlJournal<R> {
+    reader: R,
+    committer: Committer,
+    /// Kept open for the lock on it. The system releases the lock when the process ends in any way.
+    _lock: Option<File>,
+}
+
+impl<R: JournalReader> SqlJournal<R> {
+    pub(crate) fn new(reader: R, committer: Committer, lock: Option<File>) -> Self {
+        Self { reader, committer, _lock: lock }
+    }
+}
+
+#[async_trait]
+impl<R: JournalReader> JournalReader for SqlJournal<R> {
+    async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.reader.read(key_id).await
+    }
+
+    fn subscribe(&self, after: Position) -> Subscription {
+        self.reader.subscribe(after)
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.reader.head().await
+    }
+}
+
+#[async_trait]
+impl<R: JournalReader> Journal for SqlJournal<R> {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.committer.append(append).await
+    }
+}

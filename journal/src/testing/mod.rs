@@ -1,0 +1,63 @@
+//! The contract that every adapter has to fulfil, as a suite of tests, and events to append in tests.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+pub mod contract;
+mod events;
+mod subscriptions;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Journal, JournalReader};
+pub use events::{after, create, created, deleted, first, is_same, new_key, random, revoked};
+pub use subscriptions::{next_delivery, next_event, until_caught_up};
+
+/// A journal to test, empty at first, that can be opened several times.
+#[async_trait]
+pub trait JournalUnderTest: Send + Sync {
+    /// Opens it for appending.
+    async fn open(&self) -> Arc<dyn Journal>;
+
+    /// Opens it for reading, as another process does beside the one that appends.
+    async fn open_reader(&self) -> Arc<dyn JournalReader>;
+}
+
+/// Makes the tests of the contract for one adapter. The argument is an expression that makes a new
+/// [`JournalUnderTest`]; each test evaluates it once. The calling crate needs `tokio` with its features
+/// `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! contract_suite {
+    ($journal:expr) => {
+        $crate::contract_suite!(@ $journal =>
+            events_are_read_as_they_were_appended,
+            a_key_that_never_was_has_no_events,
+            several_events_are_appended_together,
+            an_append_to_a_stream_that_is_not_as_expected_is_a_conflict,
+            a_conflict_writes_nothing,
+            an_append_that_is_sent_again_is_written_once,
+            an_append_that_is_sent_again_is_known_after_others,
+            part_of_an_append_is_another_append,
+            an_append_without_events_is_refused,
+            of_many_that_expect_the_same_one_wins,
+            positions_grow_in_the_order_of_the_journal,
+            a_subscription_delivers_what_is_there_then_a_mark_then_what_comes,
+            a_subscription_begins_after_its_position,
+            a_subscription_from_the_head_is_level_at_once,
+            no_subscription_misses_or_reorders_events_while_many_append,
+            the_head_is_not_before_what_was_appended,
+            a_reader_that_has_reached_the_head_has_seen_what_was_there,
+            a_reader_in_another_process_sees_what_comes,
+            what_was_appended_is_there_when_it_is_opened_again,
+        );
+    };
+    (@ $journal:expr => $($name:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                $crate::testing::contract::$name(&$journal).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,13 @@
+//! Each adapter passes the contract suite, and has tests of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test fails by panicking"
+)]
+
+mod kurrentdb;
+mod postgres;
+mod sqlite;
