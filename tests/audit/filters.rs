@@ -1,9 +1,9 @@
-//! Only what is asked for.
+//! Events by key, owner, type and time.
 
 use super::{each, events, lines, whole_life};
 use crate::support::Service;
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn events_are_shown_by_key_owner_type_and_time() {
     let service = Service::start();
     let (ann, bob) = (service.user("ann"), service.user("bob"));
@@ -45,7 +45,7 @@ async fn events_are_shown_by_key_owner_type_and_time() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_page_of_what_fits_is_followed_by_another_only_if_more_fits() {
     let service = Service::start();
     let ann = service.user("ann");

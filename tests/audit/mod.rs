@@ -1,4 +1,4 @@
-//! What auditors may ask.
+//! What auditors ask of events and keys.
 
 mod filters;
 mod following;
@@ -14,14 +14,13 @@ use crate::support::{Answer, Client};
 /// The lines of an answer, while they come.
 pub(super) struct Lines {
     response: reqwest::Response,
-    /// What has come, and is no whole line yet.
+    /// The begin of a line that has not come whole yet.
     rest: Vec<u8>,
 }
 
-/// Asks for lines.
+/// Asks for an answer of lines.
 pub(super) async fn lines(client: &Client, path: &str) -> Lines {
     let response = client.with("accept", "application/x-ndjson").open(path).await;
-    assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
     Lines { response, rest: Vec::new() }
 }
@@ -67,7 +66,7 @@ impl Lines {
 
 /// The events of a page.
 pub(super) fn events(page: &Answer) -> Vec<Value> {
-    assert_eq!(page.status, 200, "{page:?}");
+    page.expect_status(200);
     page.json()["events"].as_array().unwrap().clone()
 }
 
@@ -79,7 +78,7 @@ pub(super) fn each(events: &[Value], field: &str) -> Vec<Value> {
 /// A key that was created, revoked and deleted: its id.
 pub(super) async fn whole_life(owner: &Client, name: &str) -> String {
     let id = owner.create(name).await;
-    assert_eq!(owner.delete(&format!("/keys/{id}")).await.status, 200);
-    assert_eq!(owner.delete(&format!("/keys/{id}/permanent")).await.status, 200);
+    owner.delete(&format!("/keys/{id}")).await.expect_status(200);
+    owner.delete(&format!("/keys/{id}/permanent")).await.expect_status(200);
     id
 }

@@ -1,11 +1,11 @@
-//! Pages, in the order of the journal.
+//! Pages of events, in the order of the journal.
 
 use serde_json::{Value, json};
 
 use super::{each, events, lines, whole_life};
-use crate::support::Service;
+use crate::support::{Service, assert_problem};
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn pages_follow_one_another_to_the_end() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -28,7 +28,7 @@ async fn pages_follow_one_another_to_the_end() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_page_has_a_hundred_events_unless_told_otherwise() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -45,14 +45,14 @@ async fn a_page_has_a_hundred_events_unless_told_otherwise() {
     assert_eq!(events(&eve.get("/audit/events?limit=1000").await).len(), 101);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_empty_journal_has_an_empty_page() {
     let service = Service::start();
     let page = service.auditor("eve").get("/audit/events").await;
     assert_eq!(page.json(), json!({"success": true, "events": [], "next_after": null}));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_last_event_id_is_as_good_as_after() {
     let service = Service::start();
     whole_life(&service.user("ann"), "ci").await;
@@ -62,11 +62,10 @@ async fn the_last_event_id_is_as_good_as_after() {
     let resumed = eve.with("last-event-id", &position);
     assert_eq!(events(&resumed.get("/audit/events").await), all[1..]);
     assert_eq!(lines(&resumed, "/audit/events").await.rest().await, all[1..]);
-    let (status, code, _) = resumed.get("/audit/events?after=0").await.problem();
-    assert_eq!((status, &*code), (400, "invalid_parameter"));
+    assert_problem!(resumed.get("/audit/events?after=0").await, 400, "invalid_parameter");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_question_that_is_none_is_told() {
     let service = Service::start();
     let eve = service.auditor("eve");
@@ -91,15 +90,13 @@ async fn a_question_that_is_none_is_told() {
         ("follow=true", "invalid_parameter"),
         ("cursor=x", "unknown_parameter"),
     ] {
-        let (status, found, _) = eve.get(&format!("/audit/events?{query}")).await.problem();
-        assert_eq!((status, &*found), (400, code), "{query}");
+        assert_problem!(eve.get(&format!("/audit/events?{query}")).await, 400, code, "{query}");
     }
     for position in ["", "x", "-1", "9223372036854775808"] {
         let answer = eve.with("last-event-id", position).get("/audit/events").await;
-        let (status, found, _) = answer.problem();
-        assert_eq!((status, &*found), (400, "invalid_header"), "{position}");
+        assert_problem!(answer, 400, "invalid_header", "{position}");
     }
     let mut twice = eve.with("last-event-id", "1");
     twice.append("last-event-id", "1");
-    assert_eq!(twice.get("/audit/events").await.problem().1, "invalid_header");
+    assert_problem!(twice.get("/audit/events").await, 400, "invalid_header");
 }

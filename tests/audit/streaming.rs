@@ -1,14 +1,14 @@
-//! All events, however many, at the pace of the reader.
+//! Streams of all events, at the pace of the reader.
 
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use keyledger_journal::testing::{created, first, new_key};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{each, lines};
-use crate::support::{Client, Service, Setup};
-use keyledger_journal::testing::{created, first, new_key};
+use crate::support::{Client, Service, Setup, assert_problem};
 
 /// A service whose journal has this many events.
 async fn full(events: usize) -> Service {
@@ -26,12 +26,12 @@ async fn full(events: usize) -> Service {
 
 const MIB: u64 = 1024 * 1024;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_slow_reader_costs_no_memory_and_misses_nothing() {
     const EVENTS: usize = 60_000;
     let service = full(EVENTS).await;
     let eve = service.auditor("eve");
-    // Once, so that what is kept for reuse is there.
+    // Once before, so that the memory that the process keeps for reuse is there.
     let (read, bytes) = read_all(&eve).await;
     assert_eq!(read, EVENTS);
     let before = service.memory();
@@ -41,7 +41,7 @@ async fn a_slow_reader_costs_no_memory_and_misses_nothing() {
         assert_eq!(stream.event().await.unwrap()["position"], 1);
         slow.push(stream);
     }
-    // While others read all of it, as fast as they can.
+    // While the slow ones wait, another reads all of it, as fast as it can.
     for _ in 0..2 {
         assert_eq!(read_all(&eve).await.0, EVENTS);
     }
@@ -65,7 +65,7 @@ async fn read_all(client: &Client) -> (usize, u64) {
     (lines, bytes)
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn lines_are_asked_for_by_their_media_type() {
     let service = Service::start();
     service.user("ann").create("ci").await;
@@ -81,7 +81,7 @@ async fn lines_are_asked_for_by_their_media_type() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stream_may_have_a_limit_or_be_empty() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -92,10 +92,11 @@ async fn a_stream_may_have_a_limit_or_be_empty() {
     }
     assert_eq!(lines(&eve, "/audit/events?limit=3").await.rest().await.len(), 3);
     let head = eve.with("accept", "application/x-ndjson").send("HEAD", "/audit/events", None).await;
-    assert_eq!((head.status, &*head.text), (200, ""));
+    head.expect_status(200);
+    assert_eq!(&*head.text, "");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stream_that_fails_in_its_midst_is_broken_off() {
     let service = full(1_500).await;
     let stores = service.stores();
@@ -122,14 +123,13 @@ async fn a_stream_that_fails_in_its_midst_is_broken_off() {
     }
     let log = service.printed("stream broken off").await;
     assert!(log.contains("the event at position 1200 cannot be read"), "{log}");
-    // What fails before it begins is answered.
-    let (status, code, _) = eve.get("/audit/events?after=1000").await.problem();
-    assert_eq!((status, &*code), (500, "internal_error"));
+    // A stream that fails before its first event is answered with a problem.
+    assert_problem!(eve.get("/audit/events?after=1000").await, 500, "internal_error");
     let from_there = eve.with("accept", "application/x-ndjson");
-    assert_eq!(from_there.get("/audit/events?after=1000").await.problem().0, 500);
+    from_there.get("/audit/events?after=1000").await.expect_status(500).problem();
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stream_shows_that_it_is_alive_and_outlives_the_time_limit_of_requests() {
     let service = Service::start();
     let ann = service.user("ann");

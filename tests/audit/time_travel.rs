@@ -1,4 +1,4 @@
-//! What a key was at a moment.
+//! The state of a key at an earlier moment or position.
 
 use std::process::Output;
 
@@ -6,7 +6,8 @@ use keyledger_domain::Timestamp;
 use serde_json::{Value, json};
 
 use super::{events, whole_life};
-use crate::support::{Client, Service, is_time, keyledger};
+use crate::support::wait::until;
+use crate::support::{Client, Service, assert_problem, is_time, keyledger, run};
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -18,13 +19,13 @@ fn before(time: &Value) -> String {
 
 async fn at(client: &Client, id: &str, moment: &str) -> Value {
     let answer = client.get(&format!("/audit/keys/{id}?at={moment}")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.expect_status(200);
     let state = answer.json();
     assert_eq!((&state["success"], &state["key_id"]), (&json!(true), &json!(id)));
     state
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_is_what_its_events_up_to_then_made_it() {
     let service = Service::start();
     let id = whole_life(&service.user("ann"), "ci").await;
@@ -88,7 +89,7 @@ async fn a_key_is_what_its_events_up_to_then_made_it() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_whole_key_is_shown_and_before_its_creation_none_of_it() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -112,7 +113,7 @@ async fn the_whole_key_is_shown_and_before_its_creation_none_of_it() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_expires_to_the_microsecond() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -131,7 +132,7 @@ async fn a_key_expires_to_the_microsecond() {
     assert_eq!((&elsewhere["at"], &elsewhere["verdict"]), (&json!(expiry), &json!("EXPIRED")));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn by_a_position_expiry_is_judged_by_what_else_had_happened() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -141,21 +142,24 @@ async fn by_a_position_expiry_is_judged_by_what_else_had_happened() {
     let first = created.position();
     let eve = service.auditor("eve");
     let path = format!("/audit/keys/{id}");
-    while eve.get(&path).await.json()["verdict"] != "EXPIRED" {}
+    until("the key to expire", async || {
+        let answer = eve.get(&path).await;
+        if answer.json()["verdict"] == "EXPIRED" { Ok(()) } else { Err(answer) }
+    })
+    .await;
     assert_eq!(at(&eve, &id, &first.to_string()).await["verdict"], "VALID", "when it was made");
     let later = ann.post("/keys", &json!({"name": "later"})).await.position();
     assert_eq!(at(&eve, &id, &later.to_string()).await["verdict"], "EXPIRED");
     assert_eq!(at(&eve, &id, &(later - 1).to_string()).await["verdict"], "VALID");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_key_or_no_moment_is_told() {
     let service = Service::start();
     let id = service.user("ann").create("ci").await;
     let eve = service.auditor("eve");
     for path in [format!("/audit/keys/{UNKNOWN}"), "/audit/keys/x".to_owned()] {
-        let (status, code, _) = eve.get(&path).await.problem();
-        assert_eq!((status, &*code), (404, "key_not_found"), "{path}");
+        assert_problem!(eve.get(&path).await, 404, "key_not_found", "{path}");
     }
     for (query, code) in [
         ("at=", "invalid_parameter"),
@@ -166,19 +170,16 @@ async fn what_is_no_key_or_no_moment_is_told() {
         ("at=1&at=1", "invalid_parameter"),
         ("when=1", "unknown_parameter"),
     ] {
-        let (status, found, _) = eve.get(&format!("/audit/keys/{id}?{query}")).await.problem();
-        assert_eq!((status, &*found), (400, code), "{query}");
+        assert_problem!(eve.get(&format!("/audit/keys/{id}?{query}")).await, 400, code, "{query}");
     }
 }
 
 fn audit_at(service: &Service, arguments: &[&str]) -> Output {
-    keyledger(service.folder().path())
-        .args([&["audit", "at", "--journal-url", &service.stores().journal], arguments].concat())
-        .output()
-        .unwrap()
+    let options = ["audit", "at", "--journal-url", &service.stores().journal];
+    run(keyledger(service.folder().path()).args(options).args(arguments))
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_command_line_tells_the_same_beside_a_running_service() {
     let service = Service::start();
     let ann = service.user("ann");

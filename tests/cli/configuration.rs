@@ -3,18 +3,16 @@
 use keyledger::config::SETTINGS;
 use tempfile::TempDir;
 
-use crate::support::keyledger;
+use crate::support::{keyledger, run};
 
-#[test]
+#[keyledger_bounded::test]
 fn all_mistakes_are_told_and_nothing_is_started() {
     let folder = TempDir::new().unwrap();
-    let output = keyledger(folder.path())
+    let output = run(keyledger(folder.path())
         .arg("serve")
         .env("KEYLEDGER_LISTEN", "everywhere")
         .env("KEYLEDGER_SHUTDOWN_GRACE", "10")
-        .env("KEYLEDGER_JWT_HS256_SECRET", "too short a secret")
-        .output()
-        .unwrap();
+        .env("KEYLEDGER_JWT_HS256_SECRET", "too short a secret"));
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
@@ -29,24 +27,21 @@ fn all_mistakes_are_told_and_nothing_is_started() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file was made");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn development_refuses_an_open_listener() {
     let folder = TempDir::new().unwrap();
-    let output =
-        keyledger(folder.path()).args(["serve", "--dev", "--listen=0.0.0.0:0"]).output().unwrap();
+    let output = run(keyledger(folder.path()).args(["serve", "--dev", "--listen=0.0.0.0:0"]));
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("KEYLEDGER_LISTEN must be a loopback address"), "{told}");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_help_shows_every_setting_and_no_value_of_the_environment() {
     let folder = TempDir::new().unwrap();
-    let output = keyledger(folder.path())
+    let output = run(keyledger(folder.path())
         .args(["serve", "--help"])
-        .env("KEYLEDGER_JWT_HS256_SECRET", "a secret that help must not show")
-        .output()
-        .unwrap();
+        .env("KEYLEDGER_JWT_HS256_SECRET", "a secret that help must not show"));
     let help = String::from_utf8(output.stdout).unwrap();
     for setting in SETTINGS {
         assert!(help.contains(&format!("--{}", setting.flag)), "{}", setting.flag);
@@ -55,10 +50,11 @@ fn the_help_shows_every_setting_and_no_value_of_the_environment() {
     assert!(!help.contains("must not show"), "{help}");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_table_in_the_reference_is_the_table_of_the_program() {
     let reference = include_str!("../../docs/reference.md");
-    let rows: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `KEYLEDGER_")).collect();
+    let rows: Vec<&str> =
+        reference.lines().filter(|line| line.starts_with("| `KEYLEDGER_")).collect();
     let expected: Vec<String> = SETTINGS
         .iter()
         .map(|setting| {

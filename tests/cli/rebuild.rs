@@ -1,8 +1,8 @@
 //! `keyledger rebuild`, while the service runs and serves.
 
-use crate::support::{Service, Setup, keyledger};
+use crate::support::{Process, Service, Setup, keyledger, run};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn requests_are_served_all_through_a_rebuild() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");
@@ -16,44 +16,44 @@ async fn requests_are_served_all_through_a_rebuild() {
         let stores = service.stores();
         command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
         command.env("KEYLEDGER_READ_URL", stores.read);
-        let mut rebuilding = command.spawn().unwrap();
+        let mut rebuilding = Process::start(&mut command);
         let mut asked = 0;
-        while rebuilding.try_wait().unwrap().is_none() || asked < 20 {
+        while rebuilding.is_running() || asked < 20 {
             let before = ann.keys().await.len();
             ann.create("meanwhile").await;
             assert_eq!(ann.keys().await.len(), before + 1, "each write shows at once");
             asked += 1;
         }
-        assert!(rebuilding.wait().unwrap().success());
+        assert!(rebuilding.ended().success(), "{}", rebuilding.output());
         let before = ann.keys().await.len();
         ann.create("after").await;
         assert_eq!(ann.keys().await.len(), before + 1, "the projector follows the new table");
     }
-    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+    service.stranger().get("/readyz").await.expect_status(200);
     let (status, output) = service.stop();
     assert!(status.success());
     assert!(output.contains("read_tables restarts where it stands"), "{output}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn tables_of_another_journal_are_told_and_a_rebuild_repairs_them() {
     let service = Service::start().ready().await;
     for _ in 0..3 {
         service.user("ann").create("lost").await;
     }
     let folder = service.folder();
-    assert!(service.stop().0.success());
+    service.stop_well();
     for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
         let _ = std::fs::remove_file(folder.path().join("data").join(file));
     }
     let service = Setup::in_folder(folder.clone()).start();
     service.part_is("read_tables", "stopped").await;
-    assert_eq!(service.stranger().get("/readyz").await.status, 503);
+    service.stranger().get("/readyz").await.expect_status(503);
     let (_, output) = service.stop();
     let alarm = "read_tables includes position 3, but the journal ends at 0";
     assert!(output.contains(alarm), "{output}");
 
-    let rebuilt = keyledger(folder.path()).arg("rebuild").output().unwrap();
+    let rebuilt = run(keyledger(folder.path()).arg("rebuild"));
     assert!(rebuilt.status.success(), "{rebuilt:?}");
     let service = Setup::in_folder(folder).start().ready().await;
     assert!(service.user("ann").keys().await.is_empty());
@@ -61,7 +61,7 @@ async fn tables_of_another_journal_are_told_and_a_rebuild_repairs_them() {
     assert_eq!(service.user("ann").keys().await.len(), 1);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn read_tables_that_are_gone_are_made_again_at_the_start() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");
@@ -76,10 +76,10 @@ async fn read_tables_that_are_gone_are_made_again_at_the_start() {
     assert_eq!(service.user("ann").keys().await, before);
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn a_rebuild_without_a_journal_says_so() {
     let folder = tempfile::TempDir::new().unwrap();
-    let output = keyledger(folder.path()).arg("rebuild").output().unwrap();
+    let output = run(keyledger(folder.path()).arg("rebuild"));
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("the journal data/journal.db cannot be opened"), "{told}");

@@ -1,4 +1,4 @@
-//! Starting, stopping, and what a newcomer pastes.
+//! Starting and stopping the service, and the commands that `--dev` prints.
 
 use std::process::{Command, Output};
 
@@ -7,17 +7,18 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, SECRET, Service, Setup, keyledger, token};
+use crate::support::wait::{until, within};
+use crate::support::{Client, SECRET, Service, Setup, keyledger, run, token};
 
 fn development() -> Setup {
     Setup::new().unset("KEYLEDGER_JWT_HS256_SECRET").argument("--dev")
 }
 
 fn shell(script: &str) -> Output {
-    Command::new("sh").args(["-e", "-c", script]).output().unwrap()
+    run(Command::new("sh").args(["-e", "-c", script]))
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_development_prints_works_when_it_is_pasted() {
     let service = development().start().ready().await;
     let printed = service.printed("$INTERNAL/verify").await;
@@ -43,40 +44,38 @@ async fn what_development_prints_works_when_it_is_pasted() {
     assert_eq!((&verified["code"], &verified["name"]), (&json!("VALID"), &json!("my second key")));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_token_of_one_development_process_is_no_token_of_the_next() {
     let first = development().start();
     let printed = first.printed("export TOKEN=").await;
     let token = printed.lines().find_map(|line| line.strip_prefix("export TOKEN=")).unwrap();
     let token = token.to_owned();
-    assert_eq!(Client::new(&first.address, Some(token.clone())).get("/keys").await.status, 200);
+    Client::new(&first.address, Some(token.clone())).get("/keys").await.expect_status(200);
     let second = development().start();
-    assert_eq!(Client::new(&second.address, Some(token)).get("/keys").await.status, 401);
+    Client::new(&second.address, Some(token)).get("/keys").await.expect_status(401);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_whole_flow_works_from_javascript() {
     let service = Service::start().ready().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/ui_flow.mjs");
-    let output = Command::new("node")
-        .args([script, &format!("http://{}", service.address), &token("ann", &[])])
-        .output()
-        .expect("node runs: `make tools` installs it");
+    // `make tools` installs Node.js.
+    let base = format!("http://{}", service.address);
+    let output = run(Command::new("node").args([script, &base, &token("ann", &[])]));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "ok\n");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_minted_token_signs_in() {
     let service = Service::start();
     let folder = TempDir::new().unwrap();
     let mint = |arguments: &[&str]| {
-        let output = keyledger(folder.path())
-            .args([&["token"], arguments].concat())
-            .env("KEYLEDGER_JWT_HS256_SECRET", SECRET)
-            .output()
-            .unwrap();
+        let output = run(keyledger(folder.path())
+            .arg("token")
+            .args(arguments)
+            .env("KEYLEDGER_JWT_HS256_SECRET", SECRET));
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
@@ -84,14 +83,14 @@ async fn a_minted_token_signs_in() {
     let id = ann.create("ci").await;
     let eve = mint(&["--user=eve", "--role=keyledger:audit"]);
     let eve = Client::new(&service.address, Some(eve));
-    assert_eq!(eve.get(&format!("/keys/{id}/history")).await.status, 200);
+    eve.get(&format!("/keys/{id}/history")).await.expect_status(200);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_second_process_on_the_same_journal_is_refused() {
     let service = Service::start().ready().await;
     let folder = service.folder();
-    let output = Setup::in_folder(folder).command().output().unwrap();
+    let output = Setup::in_folder(folder).run();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     let sentence = "the journal data/journal.db is in use by another keyledger process";
@@ -99,10 +98,10 @@ async fn a_second_process_on_the_same_journal_is_refused() {
     service.user("ann").create("undisturbed").await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_address_that_is_taken_is_told() {
     let service = Service::start();
-    let output = Setup::new().set("KEYLEDGER_LISTEN", &service.address).command().output().unwrap();
+    let output = Setup::new().set("KEYLEDGER_LISTEN", &service.address).run();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains(&format!("cannot listen on {}", service.address)), "{told}");
@@ -119,23 +118,27 @@ async fn half_a_request(service: &Service) -> (TcpStream, &'static str) {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // It asks for the body: the request is being worked on.
+    // The service asks for the body: it is at work on the request.
     let mut line = [0; 25];
-    stream.read_exact(&mut line).await.unwrap();
+    within("100 Continue", stream.read_exact(&mut line)).await.unwrap();
     assert_eq!(&line, b"HTTP/1.1 100 Continue\r\n\r\n");
     (stream, body)
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stop_lets_running_requests_finish_and_takes_no_more() {
-    let service = Service::start().ready().await;
+    let service = Setup::new().set("KEYLEDGER_SHUTDOWN_GRACE", "1h").start().ready().await;
     let (mut stream, body) = half_a_request(&service).await;
     service.signal("TERM");
     service.printed("stopping").await;
-    while TcpStream::connect(&service.address).await.is_ok() {}
+    until("the listener to be closed", async || match TcpStream::connect(&service.address).await {
+        Ok(_) => Err("it takes connections"),
+        Err(_) => Ok(()),
+    })
+    .await;
     stream.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    within("the answer", stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     let folder = service.folder();
     let (status, output) = service.ended();
@@ -145,9 +148,9 @@ async fn a_stop_lets_running_requests_finish_and_takes_no_more() {
     assert_eq!(service.user("ann").keys().await[0]["name"], "late");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stop_is_not_held_up_by_idle_connections() {
-    let service = Service::start().ready().await;
+    let service = Setup::new().set("KEYLEDGER_SHUTDOWN_GRACE", "1h").start().ready().await;
     let ann = service.user("ann");
     ann.keys().await;
     let _silent = TcpStream::connect(&service.address).await.unwrap();
@@ -155,7 +158,7 @@ async fn a_stop_is_not_held_up_by_idle_connections() {
     assert!(status.success(), "{output}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stop_ends_when_its_time_is_over() {
     let service = Setup::new().set("KEYLEDGER_SHUTDOWN_GRACE", "100ms").start().ready().await;
     let (_stream, _) = half_a_request(&service).await;
@@ -164,7 +167,7 @@ async fn a_stop_ends_when_its_time_is_over() {
     assert!(output.contains("connections cut off"), "{output}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_second_signal_stops_at_once() {
     let service = Setup::new().set("KEYLEDGER_SHUTDOWN_GRACE", "1h").start().ready().await;
     let (_stream, _) = half_a_request(&service).await;
@@ -175,7 +178,7 @@ async fn a_second_signal_stops_at_once() {
     assert!(output.contains("a second signal came"), "{output}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_api_and_a_projector_may_be_two_processes() {
     let api = Setup::new().set("KEYLEDGER_ROLES", "api").start();
     let projector =
@@ -186,18 +189,19 @@ async fn an_api_and_a_projector_may_be_two_processes() {
         assert_eq!(created.header("keyledger-lagging"), None);
         assert_eq!(ann.keys_at(created.position()).await.len(), number);
     }
-    assert_eq!(projector.user("ann").get("/keys").await.status, 404);
+    projector.user("ann").get("/keys").await.expect_status(404);
 
     // Without a projector writes go on, and say that what they wrote is not shown yet.
-    assert!(projector.stop().0.success());
+    projector.stop_well();
     let created = ann.post("/keys", &json!({"name": "late"})).await;
-    assert_eq!((created.status, created.header("keyledger-lagging")), (200, Some("true")));
+    created.expect_status(200);
+    assert_eq!(created.header("keyledger-lagging"), Some("true"));
     assert_eq!(ann.keys().await.len(), 5);
     let _projector = Setup::in_folder(api.folder()).set("KEYLEDGER_ROLES", "projector").start();
     assert_eq!(ann.keys_at(created.position()).await.len(), 6);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn health_tells_of_every_part() {
     let service = Service::start().ready().await;
     let answer = service.stranger().get("/readyz").await.json();
@@ -208,13 +212,13 @@ async fn health_tells_of_every_part() {
     assert_eq!(service.stranger().get("/healthz").await.json(), json!({"status": "ok"}));
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn an_unknown_command_is_told() {
     let folder = TempDir::new().unwrap();
-    let output = keyledger(folder.path()).arg("cook").output().unwrap();
+    let output = run(keyledger(folder.path()).arg("cook"));
     assert_eq!(output.status.code(), Some(2));
-    let none = keyledger(folder.path()).output().unwrap();
+    let none = run(&mut keyledger(folder.path()));
     assert!(String::from_utf8_lossy(&none.stderr).contains("Usage: keyledger"));
-    let version = keyledger(folder.path()).arg("--version").output().unwrap();
+    let version = run(keyledger(folder.path()).arg("--version"));
     assert_eq!(String::from_utf8_lossy(&version.stdout), "keyledger 0.1.0\n");
 }

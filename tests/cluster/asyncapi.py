@@ -1,4 +1,5 @@
-"""Checks messages, one JSON object {subject, headers, payload} a line, against docs/asyncapi.yaml."""
+"""Checks messages against an AsyncAPI document: `asyncapi.py DOCUMENT MESSAGES`, where each line of
+MESSAGES is a JSON object {subject, headers, payload}."""
 
 import json
 import re
@@ -25,7 +26,7 @@ def check(schema, value):
 
 
 seen = set()
-for line in sys.stdin:
+for line in open(sys.argv[2], encoding="utf-8"):
     message = json.loads(line)
     for name, channel in document["channels"].items():
         pattern = re.sub(r"\\{\w+\\}", "([0-9a-f-]{36})", re.escape(channel["address"]))

@@ -1,18 +1,17 @@
-//! The AsyncAPI document says what is published.
+//! Every message that is published is as the AsyncAPI document says.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use async_nats::HeaderMap;
-use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
 use serde_json::{Value, json};
 
-use crate::cluster::relay::{messages, told};
-use crate::log::Log;
+use crate::support::log::Log;
+use crate::support::nats::{Messages, messages};
+use crate::support::run;
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn every_message_is_as_the_document_says() {
     let nats = Nats::start(Version::Current);
     let log = Log::on_sqlite();
@@ -26,16 +25,7 @@ async fn every_message_is_as_the_document_says() {
         json.send("DELETE", &format!("/keys/{id}"), why).await;
         ann.delete(&format!("/keys/{id}/permanent")).await;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut checking = Command::new(root.join("target/tools/schemathesis/bin/python"))
-        .arg(root.join("tests/cluster/asyncapi.py"))
-        .arg(root.join("docs/asyncapi.yaml"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = checking.stdin.take().unwrap();
+    let mut lines = String::new();
     let mut check = |subject: &str, headers: &HeaderMap, payload: Value| {
         let headers: serde_json::Map<_, _> = headers
             .iter()
@@ -43,16 +33,20 @@ async fn every_message_is_as_the_document_says() {
             .map(|(name, values)| (name.to_string(), json!(values[0].as_str())))
             .collect();
         let line = json!({"subject": subject, "headers": headers, "payload": payload});
-        writeln!(input, "{line}").unwrap();
+        lines += &format!("{line}\n");
     };
     for message in messages(&nats, 6).await {
         check(&message.subject, &message.headers, message.body);
     }
-    let signed = told(&nats, "KEYS_CHECKPOINTS").await.next().await.unwrap();
+    let signed = Messages::of(&nats, "KEYS_CHECKPOINTS").await.next().await;
     let note = str::from_utf8(&signed.payload).unwrap();
     check(&signed.subject, signed.headers.as_ref().unwrap(), json!(note));
-    drop(input);
-    let output = checking.wait_with_output().unwrap();
+    let (root, file) = (Path::new(env!("CARGO_MANIFEST_DIR")), log.path("messages"));
+    std::fs::write(&file, lines).unwrap();
+    let output = run(Command::new(root.join("target/tools/schemathesis/bin/python"))
+        .arg(root.join("tests/cluster/asyncapi.py"))
+        .arg(root.join("docs/asyncapi.yaml"))
+        .arg(file));
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("checked ['checkpoint', 'created', 'deleted', 'revoked']"), "{told}");

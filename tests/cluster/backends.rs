@@ -1,8 +1,11 @@
-//! The HTTP suite on all stores that go together: this very program runs it again for each pair.
+//! The HTTP suite on every pair of a journal and read tables: this program runs itself for each.
 
 use std::process::Command;
+use std::time::Duration;
 
-/// What people do over HTTP.
+use crate::support::run_within;
+
+/// The modules and tests of what people do over HTTP.
 const SUITE: [&str; 20] = [
     "audit::filters::",
     "audit::following::",
@@ -26,40 +29,44 @@ const SUITE: [&str; 20] = [
     "verification::revocations::deletions",
 ];
 
+/// The most that the suite takes on one pair of stores.
+const LIMIT: Duration = Duration::from_secs(50 * 60);
+
 fn passes_on(stores: &str) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(SUITE)
-        .args(["--test-threads", "4"])
-        .env("TEST_STORES", stores)
-        .output()
-        .unwrap();
+    let output = run_within(
+        LIMIT,
+        Command::new(std::env::current_exe().unwrap())
+            .args(SUITE)
+            .args(["--test-threads", "4"])
+            .env("TEST_STORES", stores),
+    );
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stores}:\n{told}");
     let passed = told.lines().filter(|line| line.ends_with("... ok")).count();
     assert!(passed >= 80, "{stores}: only {passed} tests were run");
 }
 
-#[test]
+#[keyledger_bounded::test(minutes = 60)]
 fn the_suite_passes_on_sqlite_with_read_tables_in_postgres() {
     passes_on("sqlite+postgres");
 }
 
-#[test]
+#[keyledger_bounded::test(minutes = 60)]
 fn the_suite_passes_on_postgres_with_read_tables_in_sqlite() {
     passes_on("postgres+sqlite");
 }
 
-#[test]
+#[keyledger_bounded::test(minutes = 60)]
 fn the_suite_passes_on_postgres() {
     passes_on("postgres+postgres");
 }
 
-#[test]
+#[keyledger_bounded::test(minutes = 60)]
 fn the_suite_passes_on_kurrentdb_with_read_tables_in_sqlite() {
     passes_on("kurrentdb+sqlite");
 }
 
-#[test]
+#[keyledger_bounded::test(minutes = 60)]
 fn the_suite_passes_on_kurrentdb_with_read_tables_in_postgres() {
     passes_on("kurrentdb+postgres");
 }

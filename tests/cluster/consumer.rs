@@ -1,23 +1,24 @@
-//! The example consumer: its table is what the service says, however often it is killed.
+//! The example consumer: its table agrees with the service, also after it was killed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use keyledger_test_servers::nats::{Nats, Version};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::cluster::relay::{messages, with};
-use crate::support::Service;
+use crate::support::nats::{messages, with};
+use crate::support::wait::until;
+use crate::support::{Process, Service};
 
-fn consumer(nats: &Nats, file: &Path) -> Child {
-    // Beside this program's folder: target/debug/deps, target/debug/examples.
+fn consumer(nats: &Nats, file: &Path) -> Process {
+    // This program is in target/debug/deps, the example in target/debug/examples.
     let own = std::env::current_exe().unwrap();
     let program = own.parent().unwrap().join("../examples/key_directory");
-    Command::new(program).arg(nats.url()).arg(file).stderr(Stdio::null()).spawn().unwrap()
+    Process::start(Command::new(program).arg(nats.url()).arg(file))
 }
 
-/// How far it has come, and the states of its keys.
+/// The last message that it has taken in, and the state of each key.
 async fn table(file: &Path) -> (i64, BTreeMap<String, String>) {
     let url = format!("sqlite://{}?mode=ro", file.display());
     let Ok(mut table) = SqliteConnection::connect(&url).await else {
@@ -31,15 +32,13 @@ async fn table(file: &Path) -> (i64, BTreeMap<String, String>) {
     (place.unwrap_or(0), keys.into_iter().collect())
 }
 
-/// Waits until it has come this far; tells its keys then.
+/// Waits until it has taken in this message; tells the state of each key then.
 async fn table_at(file: &Path, sequence: i64) -> BTreeMap<String, String> {
-    loop {
+    until(format!("the consumer to come to message {sequence}"), async || {
         let (reached, keys) = table(file).await;
-        if reached >= sequence {
-            return keys;
-        }
-        tokio::task::yield_now().await;
-    }
+        if reached >= sequence { Ok(keys) } else { Err(reached) }
+    })
+    .await
 }
 
 async fn shown(service: &Service) -> BTreeMap<String, String> {
@@ -51,7 +50,7 @@ async fn shown(service: &Service) -> BTreeMap<String, String> {
     keys.iter().map(of).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_consumer_survives_restarts_and_rebuilds_its_table() {
     for version in [Version::Old, Version::Current] {
         let nats = Nats::start(version);
@@ -72,14 +71,12 @@ async fn a_consumer_survives_restarts_and_rebuilds_its_table() {
                 events += 1 + number % 3;
             }
             if round < 3 {
-                // In the midst of it.
+                // Killed while messages are still to come.
                 table_at(&file, events as i64 / 2).await;
-                running.kill().unwrap();
-                running.wait().unwrap();
+                running.kill();
             } else {
                 assert_eq!(table_at(&file, events as i64).await, shown(&service).await);
-                running.kill().unwrap();
-                running.wait().unwrap();
+                running.kill();
             }
         }
         for end in ["", "-wal", "-shm"] {
@@ -87,7 +84,6 @@ async fn a_consumer_survives_restarts_and_rebuilds_its_table() {
         }
         let mut running = consumer(&nats, &file);
         assert_eq!(table_at(&file, events as i64).await, shown(&service).await);
-        running.kill().unwrap();
-        running.wait().unwrap();
+        running.kill();
     }
 }

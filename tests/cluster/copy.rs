@@ -1,4 +1,4 @@
-//! `keyledger copy-journal`: from one database to the next.
+//! `keyledger copy-journal`, from each kind of database to others.
 
 use std::process::{Command, Output};
 
@@ -8,8 +8,9 @@ use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use tempfile::TempDir;
 
-use crate::cluster::relay::{messages, with};
-use crate::support::{Service, Setup, keyledger};
+use crate::support::nats::{messages, with};
+use crate::support::wait::until;
+use crate::support::{Process, Service, Setup, events_of, keyledger, run};
 
 fn copy(from: &str, to: &str) -> Command {
     let mut command = keyledger(std::path::Path::new("/"));
@@ -24,7 +25,7 @@ fn copied(output: &Output) -> String {
     told.lines().last().unwrap().to_owned()
 }
 
-/// A service with keys of all kinds, 60 events.
+/// A service with active, revoked and deleted keys: 60 events.
 async fn busy(setup: Setup) -> Service {
     let service = setup.start().ready().await;
     let ann = service.user("ann");
@@ -43,7 +44,7 @@ fn without_positions(events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
     events.into_iter().map(|event| RecordedEvent { position: zero, ..event }).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_journal_moves_from_database_to_database_as_it_is() {
     let service = busy(Setup::new()).await;
     let first = service.stores().journal;
@@ -61,57 +62,58 @@ async fn a_journal_moves_from_database_to_database_as_it_is() {
     ];
     let mut told = Vec::new();
     for pair in places.windows(2) {
-        told.push(copied(&copy(&pair[0], &pair[1]).output().unwrap()));
-        let events = service.events_of(&pair[1]).await;
+        told.push(copied(&run(&mut copy(&pair[0], &pair[1]))));
+        let events = events_of(&pair[1]).await;
         assert_eq!(without_positions(events), original, "{}", pair[1]);
         // Once more changes nothing.
-        told.push(copied(&copy(&pair[0], &pair[1]).output().unwrap()));
+        told.push(copied(&run(&mut copy(&pair[0], &pair[1]))));
     }
     assert!(told.iter().all(|line| *line == told[0] && line.starts_with("Copied 60 events")));
     let moved = Setup::new().set("KEYLEDGER_JOURNAL_URL", &places[4]).start().ready().await;
     assert_eq!(moved.user("ann").keys().await, keys);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_copy_that_was_broken_off_is_finished() {
     let service = busy(Setup::new()).await;
     let source = service.stores().journal;
     let original = without_positions(service.events().await);
     let target = Server::start();
     for _ in 0..3 {
-        let mut copying = copy(&source, &target.url()).spawn().unwrap();
-        while target.key_events() < 5 && copying.try_wait().unwrap().is_none() {
-            tokio::task::yield_now().await;
-        }
-        copying.kill().unwrap();
-        copying.wait().unwrap();
+        let mut copying = Process::start(&mut copy(&source, &target.url()));
+        until("five events in the copy, or its end", async || match target.key_events() {
+            0..5 if copying.is_running() => Err(copying.output()),
+            _ => Ok(()),
+        })
+        .await;
+        copying.kill();
     }
-    copied(&copy(&source, &target.url()).output().unwrap());
-    assert_eq!(without_positions(service.events_of(&target.url()).await), original);
+    copied(&run(&mut copy(&source, &target.url())));
+    assert_eq!(without_positions(events_of(&target.url()).await), original);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_journal_with_other_events_is_left_alone() {
     let (one, other) = (busy(Setup::new()).await, Service::start().ready().await);
     other.user("bob").create("of another journal").await;
     let (source, target) = (one.stores().journal, other.stores().journal);
-    let _folder = other.stop_in_folder();
-    let output = copy(&source, &target).output().unwrap();
+    let _folder = other.stop_well();
+    let output = run(&mut copy(&source, &target));
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("event 1 of the target is not event 1 of the source"), "{told}");
-    let output = copy(&source, &source).output().unwrap();
+    let output = run(&mut copy(&source, &source));
     assert!(String::from_utf8(output.stderr).unwrap().contains("are the same journal"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn the_relay_goes_on_after_a_move() {
     let nats = Nats::start(Version::Current);
     let service = busy(with(&nats)).await;
     messages(&nats, 60).await;
     let source = service.stores().journal;
     let kurrent = Server::start();
-    copied(&copy(&source, &kurrent.url()).output().unwrap());
+    copied(&run(&mut copy(&source, &kurrent.url())));
     drop(service);
     let moved = with(&nats).set("KEYLEDGER_JOURNAL_URL", &kurrent.url()).start().ready().await;
     moved.user("ann").create("after the move").await;

@@ -11,9 +11,9 @@ use keyledger_verifier::UseSink;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::Notify;
 
-use crate::support::{Client, Service, Setup, keyledger};
+use crate::support::wait::{until, within};
+use crate::support::{Client, Service, Setup, keyledger, run};
 
 const CLIENTS: usize = 16;
 
@@ -25,7 +25,7 @@ struct Told {
 }
 
 /// Creates keys, and revokes some, until the service is gone.
-async fn until_it_dies(client: Client, count: Arc<AtomicUsize>, more: Arc<Notify>) -> Told {
+async fn until_it_dies(client: Client, count: Arc<AtomicUsize>) -> Told {
     let mut told = Told::default();
     let json = client.with("content-type", "application/json");
     loop {
@@ -33,27 +33,26 @@ async fn until_it_dies(client: Client, count: Arc<AtomicUsize>, more: Arc<Notify
         let Ok(answer) = json.try_send("POST", "/keys", Some(body)).await else {
             return told;
         };
-        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.expect_status(200);
         let id = answer.json()["key_id"].as_str().unwrap().to_owned();
         told.created.push(id.clone());
         count.fetch_add(1, Ordering::SeqCst);
-        more.notify_one();
         if told.created.len() % 3 == 0 {
             let Ok(answer) = json.try_send("DELETE", &format!("/keys/{id}"), None).await else {
                 return told;
             };
-            assert_eq!(answer.status, 200, "{answer:?}");
+            answer.expect_status(200);
             told.revoked.push(id);
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn what_was_acknowledged_is_there_after_every_kill() {
     kill_under_load(15).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test(minutes = 240)]
 #[ignore = "takes many minutes: `make soak`"]
 async fn what_was_acknowledged_is_there_after_hundreds_of_kills() {
     for _ in 0..20 {
@@ -68,20 +67,24 @@ async fn kill_under_load(kills: usize) {
     let mut revoked: BTreeSet<String> = BTreeSet::new();
     for _ in 0..kills {
         let service = Setup::in_folder(folder).start();
-        let (count, more) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let count = Arc::new(AtomicUsize::new(0));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 let client = service.user("ann");
-                tokio::spawn(until_it_dies(client, count.clone(), more.clone()))
+                tokio::spawn(until_it_dies(client, count.clone()))
             })
             .collect();
-        // Killed in the midst of it, at a moment that differs each time.
+        // Killed while they work, after another number of keys each time.
         let wanted = random.random_range(1..120);
-        while count.load(Ordering::SeqCst) < wanted {
-            more.notified().await;
-        }
+        until(format!("{wanted} keys to be created"), async || {
+            match count.load(Ordering::SeqCst) {
+                now if now >= wanted => Ok(()),
+                now => Err(now),
+            }
+        })
+        .await;
         folder = service.kill();
-        for told in join_all(clients).await {
+        for told in within("the end of all clients", join_all(clients)).await {
             let told = told.unwrap();
             created.extend(told.created);
             revoked.extend(told.revoked);
@@ -92,7 +95,7 @@ async fn kill_under_load(kills: usize) {
     }
 }
 
-/// Everything acknowledged is listed, and everything listed is whole.
+/// Checks that everything acknowledged is listed, and that everything listed has its whole history.
 async fn check(service: &Service, created: &BTreeSet<String>, revoked: &BTreeSet<String>) {
     let listed: BTreeMap<String, bool> = service
         .user("ann")
@@ -110,7 +113,7 @@ async fn check(service: &Service, created: &BTreeSet<String>, revoked: &BTreeSet
     let alive: Vec<_> = revoked.iter().filter(|id| !listed[*id]).collect();
     assert!(alive.is_empty(), "revoked, and alive again: {alive:?}");
 
-    // What nobody was told of may be there or not; if it is, it is whole.
+    // A key whose creation was not acknowledged may be there or not; if it is, it is whole.
     let untold = listed.iter().filter(|(id, _)| !created.contains(*id));
     for (id, is_revoked) in untold {
         let history = service.user("ann").get(&format!("/keys/{id}/history")).await.json();
@@ -128,7 +131,7 @@ async fn everything(service: &Service) -> Vec<Value> {
     all
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_rebuild_gives_the_same_table_and_keeps_the_last_use() {
     let service = Service::start().ready().await;
     let mut ids = Vec::new();
@@ -167,7 +170,7 @@ async fn open(folder: &TempDir) -> ReadTables {
 }
 
 fn rebuild(folder: &TempDir) -> String {
-    let output = keyledger(folder.path()).arg("rebuild").output().unwrap();
+    let output = run(keyledger(folder.path()).arg("rebuild"));
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{told} {}", String::from_utf8_lossy(&output.stderr));
     told

@@ -5,6 +5,6 @@ mod backends;
 mod consumer;
 mod copy;
 mod durability;
-pub(crate) mod nodes;
+mod nodes;
 mod outages;
-pub(crate) mod relay;
+mod relay;

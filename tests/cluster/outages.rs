@@ -1,7 +1,7 @@
-//! Servers that are stopped for longer than every time limit, and networks that misbehave: commands
-//! succeed or say that they did not, and the service recovers by itself.
+//! Servers that are stopped for longer than every time limit of the service, and networks that
+//! misbehave: each command succeeds or says that it did not, and the service recovers by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keyledger_domain::RecordedEvent;
@@ -10,9 +10,10 @@ use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use keyledger_test_servers::proxy::{Network, Proxy};
 
-use crate::cluster::relay::{assert_once_in_order, messages};
 use crate::support::load::{Load, Told};
-use crate::support::{Client, Service, Setup, token};
+use crate::support::nats::{assert_once_in_order, messages};
+use crate::support::wait::lasts;
+use crate::support::{Client, Service, Setup, assert_problem, events_of, token};
 
 /// Longer than any time limit of the service.
 const LONG: Duration = Duration::from_secs(9);
@@ -24,7 +25,7 @@ fn people(service: &Service) -> impl Iterator<Item = Client> {
         .map(|person| Client::new(&service.address, Some(token(&format!("user-{person}"), &[]))))
 }
 
-/// Work goes on while something is out of order, and for a while after it is in order again.
+/// People work while something breaks, stays broken for [`LONG`], and heals; tells what they were told.
 async fn through(
     service: &Service,
     round: usize,
@@ -32,17 +33,17 @@ async fn through(
     heals: impl FnOnce() + Send + 'static,
     meanwhile: impl AsyncFnOnce(),
 ) -> Told {
-    let load = Load::start(people(service), round);
+    let mut load = Load::start(people(service), round);
     load.created(20).await;
     tokio::task::spawn_blocking(breaks).await.unwrap();
     meanwhile().await;
-    tokio::time::sleep(LONG).await;
+    lasts(LONG).await;
     tokio::task::spawn_blocking(heals).await.unwrap();
     load.created(20).await;
     load.stop().await
 }
 
-/// The tables show what the journal says.
+/// Checks that the lists show what the journal says.
 async fn assert_shown(service: &Service, events: &[RecordedEvent]) {
     let last = events.last().unwrap().position.as_u64();
     let mut shown = 0;
@@ -53,14 +54,7 @@ async fn assert_shown(service: &Service, events: &[RecordedEvent]) {
     assert_eq!(shown, created);
 }
 
-/// `/readyz` tells this of the node, and of a part of it.
-async fn until_ready_is(service: &Service, status: u16) {
-    while service.stranger().get("/readyz").await.status != status {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_outage_of_postgres_is_survived() {
     let server = Arc::new(Postgres::start());
     let (journal, read) = (server.database().await, server.database().await);
@@ -77,7 +71,7 @@ async fn an_outage_of_postgres_is_survived() {
         move || stopped.kill(),
         move || started.start_again(),
         async || {
-            until_ready_is(&service, 503).await;
+            service.readiness_is(503).await;
             assert_eq!(service.metric("keyledger_ready").await, Some(0));
         },
     )
@@ -86,34 +80,34 @@ async fn an_outage_of_postgres_is_survived() {
     let service = service.ready().await;
     assert_eq!(service.metric("keyledger_ready").await, Some(1));
     assert_eq!(service.metric(r#"keyledger_part_ready{part="journal"}"#).await, Some(1));
-    let events = service.events_of(&journal).await;
+    let events = events_of(&journal).await;
     told.assert_is(&events);
     assert_shown(&service, &events).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_outage_of_kurrentdb_is_survived() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let (url, port) = (server.url(), server.address().port());
     let service = Setup::new().set("KEYLEDGER_JOURNAL_URL", &url).start().ready().await;
-    let (send, receive) = std::sync::mpsc::channel();
+    let revived = Arc::new(OnceLock::new());
+    let again = revived.clone();
     let told = through(
         &service,
         0,
         move || server.kill(),
-        move || send.send(Server::serve(&database, port)).unwrap(),
-        async || until_ready_is(&service, 503).await,
+        move || again.set(Server::serve(&database, port)).unwrap(),
+        async || service.readiness_is(503).await,
     )
     .await;
-    let _server = receive.recv().unwrap();
     let service = service.ready().await;
-    let events = service.events_of(&url).await;
+    let events = events_of(&url).await;
     told.assert_is(&events);
     assert_shown(&service, &events).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_outage_of_nats_is_survived() {
     let nats = Arc::new(Nats::start(Version::Old));
     let service = Setup::new().set("KEYLEDGER_NATS_URL", &nats.url()).start().ready().await;
@@ -138,26 +132,28 @@ async fn an_outage_of_nats_is_survived() {
     service.part_is("relay", "ready").await;
     assert_eq!(service.metric(RELAY_READY).await, Some(1));
     let last = events.last().unwrap().position.as_i64();
-    while service.metric("keyledger_relay_position").await != Some(last) {}
+    service.metric_is("keyledger_relay_position", last).await;
     assert_eq!(service.metric("keyledger_read_position").await, Some(last));
 }
 
-/// A service that cannot reach its stores says so, stays, and serves once it can.
+/// Checks that a service that cannot reach its stores says so, does not end, and serves once it can
+/// reach them.
 async fn until_it_can(service: Service, heals: impl FnOnce() + Send + 'static) -> Service {
     let user = service.user("ann");
     let refused = user.get("/keys").await;
-    assert_eq!(refused.problem().1, "starting");
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_problem!(refused, 503, "starting");
+    refused.expect_status(503);
+    assert_eq!(refused.header("retry-after"), Some("1"));
     service.part_is("journal", "failing").await;
-    until_ready_is(&service, 503).await;
-    // What has not begun is told too: nobody is to think that it is not needed.
+    service.readiness_is(503).await;
+    // Parts that have not begun yet are told too.
     let parts = &service.stranger().get("/readyz").await.json()["parts"];
     assert_eq!(
         (&parts["verification"], &parts["sign_in"]),
         (&"starting".into(), &"starting".into())
     );
     assert_eq!(service.metric("keyledger_ready").await, Some(0));
-    assert_eq!(service.stranger().get("/healthz").await.status, 200);
+    service.stranger().get("/healthz").await.expect_status(200);
     tokio::task::spawn_blocking(heals).await.unwrap();
     let service = service.ready().await;
     let id = user.create("late").await;
@@ -165,7 +161,7 @@ async fn until_it_can(service: Service, heals: impl FnOnce() + Send + 'static) -
     service
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_service_starts_before_its_postgres_does() {
     let server = Arc::new(Postgres::start());
     let (journal, read) = (server.database().await, server.database().await);
@@ -178,7 +174,7 @@ async fn a_service_starts_before_its_postgres_does() {
     assert!(told.contains("not there yet") && told.contains("cannot be reached"), "{told}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_service_starts_before_its_kurrentdb_and_nats_do() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -188,28 +184,26 @@ async fn a_service_starts_before_its_kurrentdb_and_nats_do() {
     nats.kill();
     let setup =
         Setup::new().set("KEYLEDGER_JOURNAL_URL", &url).set("KEYLEDGER_NATS_URL", &nats.url());
-    let (send, receive) = std::sync::mpsc::channel();
-    let service = until_it_can(setup.spawn(), move || {
-        send.send(Server::serve(&database, port)).unwrap();
-    });
-    let service = service.await;
-    let _server = receive.recv().unwrap();
+    let revived = Arc::new(OnceLock::new());
+    let again = revived.clone();
+    let heals = move || again.set(Server::serve(&database, port)).unwrap();
+    let service = until_it_can(setup.spawn(), heals).await;
     nats.start_again();
     assert_once_in_order(&messages(&nats, 1).await);
     service.part_is("relay", "ready").await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_service_that_waits_for_its_stores_stops_when_it_is_asked() {
     let server = Postgres::start();
     let journal = server.database().await;
     server.kill();
     let service = Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).spawn();
     service.part_is("journal", "failing").await;
-    assert!(service.stop().0.success());
+    service.stop_well();
 }
 
-/// The network works again, and then misbehaves in another way.
+/// How the network misbehaves; it works in between.
 const MISBEHAVIOURS: [Network; 4] = [
     Network::Slow(Duration::from_millis(40)),
     Network::Truncates(20_000),
@@ -217,7 +211,7 @@ const MISBEHAVIOURS: [Network; 4] = [
     Network::Cut,
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_bad_network_to_postgres_loses_and_doubles_nothing() {
     let server = Postgres::shared();
     let (journal, read) = (server.database().await, server.database().await);
@@ -233,21 +227,21 @@ async fn a_bad_network_to_postgres_loses_and_doubles_nothing() {
         .await;
     let mut told = Told::default();
     for (round, network) in MISBEHAVIOURS.into_iter().enumerate() {
-        let load = Load::start(people(&service), round);
+        let mut load = Load::start(people(&service), round);
         load.created(20).await;
         proxy.set(network);
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        lasts(Duration::from_secs(6)).await;
         proxy.set(Network::Works);
         load.created(20).await;
         told.add(load.stop().await);
     }
     let service = service.ready().await;
-    let events = service.events_of(&journal).await;
+    let events = events_of(&journal).await;
     told.assert_is(&events);
     assert_shown(&service, &events).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_bad_network_to_nats_loses_and_doubles_nothing() {
     let nats = Nats::start(Version::Current);
     let proxy = Proxy::start(nats.port());
@@ -255,11 +249,11 @@ async fn a_bad_network_to_nats_loses_and_doubles_nothing() {
     let service = Setup::new().set("KEYLEDGER_NATS_URL", &url).start().ready().await;
     let mut told = Told::default();
     for (round, network) in MISBEHAVIOURS.into_iter().enumerate() {
-        let load = Load::start(people(&service), round);
+        let mut load = Load::start(people(&service), round);
         load.created(100).await;
         proxy.set(network);
         load.created(400).await;
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        lasts(Duration::from_secs(4)).await;
         proxy.set(Network::Works);
         load.created(100).await;
         told.add(load.stop().await);

@@ -1,81 +1,16 @@
-//! Events out: the stream holds every event once, in order, whatever fails.
+//! Events on NATS: the stream holds every event once and in order, also after failures.
 
-use std::collections::HashSet;
-use std::process::Stdio;
-
-use async_nats::jetstream::Message as Told;
-use async_nats::jetstream::consumer::DeliverPolicy;
-use async_nats::jetstream::consumer::pull::OrderedConfig;
-use async_nats::jetstream::stream::{Config, Stream};
-use futures::StreamExt;
+use async_nats::jetstream::stream::Config;
+use keyledger_test_servers::certificate::Certificate;
 use keyledger_test_servers::nats::{Nats, Version};
 use serde_json::Value;
 
-use crate::support::{Setup, keyledger};
-use keyledger_test_servers::certificate::Certificate;
+use crate::support::nats::{assert_once_in_order, connect, count, forge, messages, purge, with};
+use crate::support::{Setup, assert_status, keyledger, run};
 
 const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
 
-/// A message of the stream.
-pub(crate) struct Message {
-    pub(crate) subject: String,
-    pub(crate) headers: async_nats::HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Message {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap().as_str()
-    }
-
-    pub(crate) fn position(&self) -> u64 {
-        self.header("Keyledger-Position").parse().unwrap()
-    }
-}
-
-async fn stream(nats: &Nats) -> Stream {
-    stream_named(nats, "KEYS").await
-}
-
-/// The stream of this name, once there is one.
-pub(crate) async fn stream_named(nats: &Nats, name: &str) -> Stream {
-    let client = async_nats::connect(nats.url()).await.unwrap();
-    let context = async_nats::jetstream::new(client);
-    loop {
-        if let Ok(stream) = context.get_stream(name).await {
-            return stream;
-        }
-    }
-}
-
-/// The messages of a stream, from the first one on; it does not end.
-pub(crate) async fn told(nats: &Nats, name: &str) -> impl futures::Stream<Item = Told> + Unpin {
-    let stream = stream_named(nats, name).await;
-    let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
-    let consumer = stream.create_consumer(config).await.unwrap();
-    consumer.messages().await.unwrap().map(Result::unwrap)
-}
-
-/// All messages that the stream has once it has this many.
-pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
-    let told = told(nats, "KEYS").await.take(count).map(|message| Message {
-        subject: message.subject.to_string(),
-        headers: message.headers.clone().unwrap(),
-        body: serde_json::from_slice(&message.payload).unwrap(),
-    });
-    told.collect().await
-}
-
-/// How many messages the stream has now.
-async fn count(nats: &Nats) -> u64 {
-    stream(nats).await.get_info().await.unwrap().state.messages
-}
-
-pub(crate) fn with(nats: &Nats) -> Setup {
-    Setup::new().set("KEYLEDGER_NATS_URL", &nats.url())
-}
-
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn every_event_is_published_once_in_order_as_a_cloud_event() {
     for version in VERSIONS {
         let nats = Nats::start(version);
@@ -118,7 +53,7 @@ async fn every_event_is_published_once_in_order_as_a_cloud_event() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_was_published_is_not_published_again_after_a_restart() {
     for version in VERSIONS {
         let nats = Nats::start(version);
@@ -135,18 +70,11 @@ async fn what_was_published_is_not_published_again_after_a_restart() {
         }
         service.user("ann").create("last").await;
         assert_once_in_order(&messages(&nats, written + 1).await);
-        assert_eq!(count(&nats).await, written as u64 + 1);
+        assert_eq!(count(&nats, "KEYS").await, written as u64 + 1);
     }
 }
 
-pub(crate) fn assert_once_in_order(messages: &[Message]) {
-    let ids: HashSet<_> = messages.iter().map(|message| message.header("Nats-Msg-Id")).collect();
-    assert_eq!(ids.len(), messages.len(), "one is there twice");
-    let positions: Vec<_> = messages.iter().map(Message::position).collect();
-    assert!(positions.is_sorted_by(|one, next| one < next), "{positions:?}");
-}
-
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_outage_of_nats_blocks_nothing_and_loses_nothing() {
     for version in VERSIONS {
         let nats = Nats::start(version);
@@ -164,16 +92,16 @@ async fn an_outage_of_nats_blocks_nothing_and_loses_nothing() {
                 ann.create("k").await;
                 written += 1;
             }
-            assert_eq!(service.stranger().get("/readyz").await.status, 200, "requests go on");
+            assert_status!(service.stranger().get("/readyz").await, 200, "requests go on");
             nats.start_again();
             service.part_is("relay", "ready").await;
             assert_once_in_order(&messages(&nats, written).await);
         }
-        assert_eq!(count(&nats).await, written as u64);
+        assert_eq!(count(&nats, "KEYS").await, written as u64);
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn nats_over_tls_works_beside_the_client_of_kurrentdb() {
     let certificate = Certificate::new();
     let nats = Nats::start_with_tls(certificate.path(), certificate.key());
@@ -190,13 +118,14 @@ async fn nats_over_tls_works_beside_the_client_of_kurrentdb() {
             service.part_is("relay", "ready").await;
             service.part_is("journal", "ready").await;
         } else {
-            // Its subjects are those of the first stream, so the server refuses it: by TLS it was told.
+            // Both streams want the same subjects, so the server refuses the second one: the refusal
+            // shows that the connection works.
             service.printed("subjects overlap with an existing stream").await;
         }
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn nats_may_come_later() {
     let nats = Nats::start(Version::Current);
     nats.kill();
@@ -206,19 +135,18 @@ async fn nats_may_come_later() {
     assert_eq!(messages(&nats, 1).await[0].body["data"]["name"], "early");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stream_that_is_not_as_it_must_be_is_refused_with_the_difference() {
     for version in VERSIONS {
         let nats = Nats::start(version);
-        let client = async_nats::connect(nats.url()).await.unwrap();
         let config = Config {
             name: "KEYS".to_owned(),
             subjects: vec!["keys.v1.*.*".to_owned()],
             max_messages: 100,
             ..Config::default()
         };
-        async_nats::jetstream::new(client).create_stream(config).await.unwrap();
-        let output = with(&nats).command().output().unwrap();
+        connect(&nats).await.create_stream(config).await.unwrap();
+        let output = with(&nats).run();
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8(output.stderr).unwrap();
         for difference in [
@@ -231,7 +159,7 @@ async fn a_stream_that_is_not_as_it_must_be_is_refused_with_the_difference() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_stream_that_was_emptied_goes_on_where_it_was() {
     for version in VERSIONS {
         let nats = Nats::start(version);
@@ -240,24 +168,22 @@ async fn a_stream_that_was_emptied_goes_on_where_it_was() {
             service.user("ann").create("old").await;
         }
         messages(&nats, 5).await;
-        stream(&nats).await.purge().await.unwrap();
-        let folder = service.stop_in_folder();
+        purge(&nats, "KEYS").await;
+        let folder = service.stop_well();
         let service = Setup::in_folder(folder).set("KEYLEDGER_NATS_URL", &nats.url()).start();
         service.user("ann").create("new").await;
         assert_eq!(messages(&nats, 1).await[0].body["data"]["name"], "new");
-        assert_eq!(count(&nats).await, 1);
+        assert_eq!(count(&nats, "KEYS").await, 1);
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_message_of_someone_else_stops_the_relay_with_an_alarm() {
     let nats = Nats::start(Version::Current);
     let service = with(&nats).start().ready().await;
     service.user("ann").create("k").await;
     messages(&nats, 1).await;
-    let client = async_nats::connect(nats.url()).await.unwrap();
-    let context = async_nats::jetstream::new(client);
-    context.publish("keys.v1.created.forged", "{}".into()).await.unwrap().await.unwrap();
+    forge(&nats, "keys.v1.created.forged", "{}".to_owned()).await;
     service.user("ann").create("k").await;
     service.part_is("relay", "stopped").await;
     let output = service.printed("relay stopped").await;
@@ -265,10 +191,10 @@ async fn a_message_of_someone_else_stops_the_relay_with_an_alarm() {
         output.contains("the stream's last message was not published by keyledger"),
         "{output}"
     );
-    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+    service.stranger().get("/readyz").await.expect_status(200);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_tail_prints_what_is_published() {
     let nats = Nats::start(Version::Current);
     let service = with(&nats).start();
@@ -280,10 +206,9 @@ async fn the_tail_prints_what_is_published() {
     let tail = |arguments: &[&str]| {
         let mut command = keyledger(folder.path());
         command.arg("tail").args(arguments).env("KEYLEDGER_NATS_URL", nats.url());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        run(&mut command)
     };
-    let output = tail(&["--no-follow"]).output().unwrap();
+    let output = tail(&["--no-follow"]);
     assert!(output.status.success(), "{output:?}");
     let lines = String::from_utf8(output.stdout).unwrap();
     let names: Vec<_> = lines
@@ -291,8 +216,8 @@ async fn the_tail_prints_what_is_published() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["data"]["name"].clone())
         .collect();
     assert_eq!(names, ["one", "two"]);
-    let output = tail(&["--no-follow", "--nats-url", "nats://127.0.0.1:1"]).output().unwrap();
+    let output = tail(&["--no-follow", "--nats-url", "nats://127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(1));
-    let output = tail(&["--nats-url", ""]).output().unwrap();
+    let output = tail(&["--nats-url", ""]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("KEYLEDGER_NATS_URL"));
 }

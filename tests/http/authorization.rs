@@ -1,12 +1,12 @@
-//! Who may do what: every route, for everyone.
+//! Who may use which route: a table of every route and every kind of caller.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::{Client, Service, token_with};
+use crate::support::{Answer, Client, Service, assert_status, token_with};
 
-/// What a route answers to whom.
+/// The status that a route answers to each kind of caller.
 struct Rule {
     route: &'static str,
     /// Without a token, or with a bad one.
@@ -22,7 +22,7 @@ const fn rule(route: &'static str, [stranger, owner, other, auditor]: [u16; 4]) 
 
 const RULES: [Rule; 13] = [
     rule("GET /keys", [401, 200, 200, 200]),
-    // Without a body: those who may come in are told that it is missing.
+    // These requests have no body: 415 is for those who may create keys.
     rule("POST /keys", [401, 415, 415, 415]),
     rule("GET /keys/{key_id}", [401, 200, 403, 403]),
     rule("GET /keys/{key_id}/history", [401, 200, 403, 200]),
@@ -30,7 +30,7 @@ const RULES: [Rule; 13] = [
     rule("DELETE /keys/{key_id}/permanent", [401, 200, 403, 403]),
     rule("GET /audit/events", [401, 403, 403, 200]),
     rule("GET /audit/keys/{key_id}", [401, 403, 403, 200]),
-    // There is no checkpoint yet, and no tree is asked for.
+    // No checkpoint was signed yet, and these requests name no event.
     rule("GET /audit/checkpoint", [404; 4]),
     rule("GET /audit/proofs/inclusion", [401, 403, 403, 400]),
     rule("GET /audit/proofs/consistency", [401, 403, 403, 400]),
@@ -38,17 +38,17 @@ const RULES: [Rule; 13] = [
     rule("GET /readyz", [200; 4]),
 ];
 
-async fn ask(client: &Client, route: &str, key_id: &str) -> u16 {
+async fn ask(client: &Client, route: &str, key_id: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
-    client.send(method, &path.replace("{key_id}", key_id), None).await.status
+    client.send(method, &path.replace("{key_id}", key_id), None).await
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn every_route_has_its_rule_and_keeps_it() {
     let service = Service::start().ready().await;
     let owner = service.user("ann");
     for rule in RULES {
-        // A key of its own, since the owner's request may end it.
+        // A key for each rule, since the owner's request may end it.
         let key_id = owner.create("ci").await;
         let bad_tokens = [
             service.stranger(),
@@ -59,17 +59,22 @@ async fn every_route_has_its_rule_and_keeps_it() {
             Client::new(&service.address, Some(token_with("ann", &[], -3600))),
         ];
         for stranger in bad_tokens {
-            assert_eq!(ask(&stranger, rule.route, &key_id).await, rule.stranger, "{}", rule.route);
+            assert_status!(
+                ask(&stranger, rule.route, &key_id).await,
+                rule.stranger,
+                "{}",
+                rule.route
+            );
         }
         let auditor = service.auditor("eve");
-        assert_eq!(ask(&auditor, rule.route, &key_id).await, rule.auditor, "{}", rule.route);
+        assert_status!(ask(&auditor, rule.route, &key_id).await, rule.auditor, "{}", rule.route);
         let other = service.user("bob");
-        assert_eq!(ask(&other, rule.route, &key_id).await, rule.other, "{}", rule.route);
-        assert_eq!(ask(&owner, rule.route, &key_id).await, rule.owner, "{}", rule.route);
+        assert_status!(ask(&other, rule.route, &key_id).await, rule.other, "{}", rule.route);
+        assert_status!(ask(&owner, rule.route, &key_id).await, rule.owner, "{}", rule.route);
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn every_route_of_the_document_is_in_the_table() {
     let service = Service::start();
     let document = service.stranger().get("/openapi.json").await.json();
@@ -84,7 +89,7 @@ async fn every_route_of_the_document_is_in_the_table() {
     let ruled: BTreeSet<String> = RULES.iter().map(|rule| rule.route.to_owned()).collect();
     assert_eq!(routes, ruled);
 
-    // What the document says of signing in is what the table says.
+    // The document and the table agree on which routes need a sign-in.
     for rule in RULES {
         let (method, path) = rule.route.split_once(' ').unwrap();
         let operation = &document["paths"][path][method.to_lowercase()];
@@ -94,12 +99,12 @@ async fn every_route_of_the_document_is_in_the_table() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_document_and_its_page_are_open_to_all() {
     let service = Service::start();
     let stranger = service.stranger();
     assert_eq!(stranger.get("/openapi.json").await.json()["openapi"], "3.1.0");
     let page = stranger.get("/docs/").await;
-    assert_eq!(page.status, 200);
+    page.expect_status(200);
     assert!(page.text.contains("swagger"), "{page:?}");
 }

@@ -1,15 +1,15 @@
-//! Bad input: each kind its own 4xx with a clear sentence, and nothing written.
+//! Bad input: each kind has its own 4xx and its own sentence, and nothing is written.
 
 use serde_json::json;
 
-use crate::support::{Client, Service};
+use crate::support::{Client, Service, assert_problem};
 
 async fn create(client: &Client, body: &[u8]) -> (u16, String, String) {
     let json = client.with("content-type", "application/json");
     json.send("POST", "/keys", Some(body.to_vec())).await.problem()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_bad_body_creates_nothing() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -98,7 +98,7 @@ async fn a_bad_body_creates_nothing() {
     assert_eq!(service.events().await, [], "nothing was written");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_body_must_say_that_it_is_json() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -116,10 +116,10 @@ async fn a_body_must_say_that_it_is_json() {
     assert_eq!(bare.problem(), expected);
     let with_charset = ann.with("content-type", "application/json; charset=utf-8");
     let answer = with_charset.send("POST", "/keys", Some(br#"{"name":"a"}"#.to_vec())).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_bad_reason_revokes_and_deletes_nothing() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -134,23 +134,21 @@ async fn a_bad_reason_revokes_and_deletes_nothing() {
             (json!("why"), "invalid_body"),
         ] {
             let body = body.to_string().into_bytes();
-            let (status, found, _) = json.send("DELETE", &path, Some(body)).await.problem();
-            assert_eq!((status, &*found), (400, code), "{path}");
+            assert_problem!(json.send("DELETE", &path, Some(body)).await, 400, code, "{path}");
         }
-        let plain = ann.send("DELETE", &path, Some(b"{}".to_vec())).await.problem();
-        assert_eq!(plain.0, 415);
+        let plain = ann.send("DELETE", &path, Some(b"{}".to_vec())).await;
+        plain.expect_status(415).problem();
     }
     assert_eq!(ann.keys().await[0]["revoked"], false);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_wrong_path_or_method_is_told_apart() {
     let service = Service::start();
     let ann = service.user("ann");
     let id = ann.create("ci").await;
     for path in ["/", "/key", "/keys/", &format!("/keys/{id}/history/x"), "/KEYS", "/keys/a/b/c"] {
-        let (status, code, _) = ann.get(path).await.problem();
-        assert_eq!((status, &*code), (404, "path_not_found"), "{path}");
+        assert_problem!(ann.get(path).await, 404, "path_not_found", "{path}");
     }
     for (method, path, allow) in [
         ("PUT", "/keys".to_owned(), "GET,HEAD,POST"),
@@ -161,15 +159,14 @@ async fn a_wrong_path_or_method_is_told_apart() {
         ("POST", "/healthz".to_owned(), "GET,HEAD"),
     ] {
         let answer = ann.send(method, &path, None).await;
-        let (status, code, _) = answer.problem();
-        assert_eq!((status, &*code), (405, "method_not_allowed"), "{method} {path}");
+        assert_problem!(answer, 405, "method_not_allowed", "{method} {path}");
         let mut allowed: Vec<_> = answer.header("allow").unwrap().split(',').collect();
         allowed.sort_unstable();
         assert_eq!(allowed.join(","), allow, "{method} {path}");
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_bad_query_lists_nothing() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -184,37 +181,34 @@ async fn a_bad_query_lists_nothing() {
         ("cursor=%00", "invalid_parameter"),
         ("user_id=bob", "unknown_parameter"),
     ] {
-        let (status, found, _) = ann.get(&format!("/keys?{query}")).await.problem();
-        assert_eq!((status, &*found), (400, code), "{query}");
+        assert_problem!(ann.get(&format!("/keys?{query}")).await, 400, code, "{query}");
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn headers_have_a_bound() {
     let service = Service::start();
     let ann = service.user("ann").with("x-filler", &"x".repeat(32 * 1024));
-    assert_eq!(ann.get("/keys").await.status, 431);
+    ann.get("/keys").await.expect_status(431);
     let mut many = service.user("ann");
     for number in 0..70 {
         many = many.with(&format!("x-filler-{number}"), "x");
     }
-    assert_eq!(many.get("/keys").await.status, 431);
-    assert_eq!(service.user("ann").get("/keys").await.status, 200);
+    many.get("/keys").await.expect_status(431);
+    service.user("ann").get("/keys").await.expect_status(200);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_bad_header_is_told() {
     let service = Service::start();
     let ann = service.user("ann");
     for value in ["", "-1", "x", "1.5", "9223372036854775808", "99999999999999999999"] {
         let answer = ann.with("keyledger-min-position", value).get("/keys").await;
-        let (status, code, _) = answer.problem();
-        assert_eq!((status, &*code), (400, "invalid_header"), "{value}");
+        assert_problem!(answer, 400, "invalid_header", "{value}");
     }
     for value in ["", "\"\"", "a b", "é", &"x".repeat(256)] {
         let answer = ann.with("idempotency-key", value).post("/keys", &json!({"name": "a"})).await;
-        let (status, code, _) = answer.problem();
-        assert_eq!((status, &*code), (400, "invalid_header"), "{value}");
+        assert_problem!(answer, 400, "invalid_header", "{value}");
     }
     assert!(ann.keys().await.is_empty());
 }

@@ -1,4 +1,5 @@
-//! Many at once: the outcome is the model's, and the read table is the fold of the journal.
+//! Many clients at once: the outcome is one that a model allows, and the read table is the fold of
+//! the journal.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,14 @@ const USERS: usize = 8;
 const CLIENTS: usize = 64;
 const EACH: usize = 40;
 
-/// What was answered about a key.
+/// How often a revocation and a deletion of a key succeeded.
 #[derive(Default, Debug)]
 struct Told {
     revoked: u32,
     deleted: u32,
 }
 
-/// One client's tries at keys that it shares with others.
+/// One client works on keys that it shares with others, and on keys of its own.
 async fn tries(client: Client, seed: u64, shared: &[String]) -> BTreeMap<String, Told> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
@@ -38,21 +39,21 @@ async fn tries(client: Client, seed: u64, shared: &[String]) -> BTreeMap<String,
                 mine.push(id);
             }
             4..8 => {
-                let status = client.delete(&format!("/keys/{id}")).await.status;
-                assert!([200, 404, 409].contains(&status), "{status}");
-                told.entry(id).or_default().revoked += u32::from(status == 200);
+                let answer = client.delete(&format!("/keys/{id}")).await;
+                assert!([200, 404, 409].contains(&answer.status), "{answer}");
+                told.entry(id).or_default().revoked += u32::from(answer.status == 200);
             }
             _ => {
-                let status = client.delete(&format!("/keys/{id}/permanent")).await.status;
-                assert!([200, 404, 409].contains(&status), "{status}");
-                told.entry(id).or_default().deleted += u32::from(status == 200);
+                let answer = client.delete(&format!("/keys/{id}/permanent")).await;
+                assert!([200, 404, 409].contains(&answer.status), "{answer}");
+                told.entry(id).or_default().deleted += u32::from(answer.status == 200);
             }
         }
     }
     told
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn sixty_four_clients_come_to_what_the_model_says() {
     let service = Service::start().ready().await;
     let users: Vec<_> = (0..USERS).map(|number| service.user(&format!("user-{number}"))).collect();
@@ -67,8 +68,8 @@ async fn sixty_four_clients_come_to_what_the_model_says() {
     }))
     .await;
 
-    // The model: a key is gone if a deletion was answered well, which can be so once; it is
-    // revoked if a revocation was.
+    // The model: a key is gone if a deletion succeeded, which can happen once; it is revoked if a
+    // revocation succeeded.
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
     for id in shared.into_iter().flatten() {
         told.insert(id, Told::default());
@@ -97,7 +98,7 @@ async fn sixty_four_clients_come_to_what_the_model_says() {
     assert_eq!(listed, expected);
     assert!(expected.len() < told.len() && expected.values().any(|revoked| *revoked));
 
-    // Each stream tells of each key's life once, and the table is its fold.
+    // The journal has one history of each key, and the table is its fold.
     let folded = fold(&service).await;
     assert_eq!(folded.len(), told.len());
     let shown: BTreeMap<String, Value> = folded
@@ -126,7 +127,7 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
     keys
 }
 
-/// A key as a list shows it.
+/// The entry of a key in a list.
 fn view(key: &Key) -> Value {
     json!({
         "key_id": key.id.to_string(),

@@ -1,10 +1,10 @@
-//! What happened to a key, as its owner and auditors may see it.
+//! The history of a key, for its owner and for auditors.
 
 use serde_json::json;
 
 use crate::support::{Service, is_time};
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_history_tells_what_happened_and_who_did_it() {
     let service = Service::start();
     let ann = service.user("ann").with("x-request-id", "req-1");
@@ -13,7 +13,7 @@ async fn a_history_tells_what_happened_and_who_did_it() {
     let reason = json!({"reason": " the laptop was stolen "}).to_string().into_bytes();
     json.send("DELETE", &format!("/keys/{id}"), Some(reason)).await;
     let answer = ann.get(&format!("/keys/{id}/history")).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     let body = answer.json();
     let events = body["events"].as_array().unwrap();
     assert_eq!(events.len(), 2);
@@ -34,22 +34,22 @@ async fn a_history_tells_what_happened_and_who_did_it() {
     assert!(!answer.text.contains("hash"));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_history_is_for_the_owner_and_for_auditors() {
     let service = Service::start();
     let (ann, bob, eve) = (service.user("ann"), service.user("bob"), service.auditor("eve"));
     let id = ann.create("ci").await;
     let path = format!("/keys/{id}/history");
-    assert_eq!(ann.get(&path).await.status, 200);
-    assert_eq!(eve.get(&path).await.status, 200);
-    assert_eq!(bob.get(&path).await.problem().0, 403);
+    ann.get(&path).await.expect_status(200);
+    eve.get(&path).await.expect_status(200);
+    bob.get(&path).await.expect_status(403).problem();
 
     ann.delete(&format!("/keys/{id}/permanent")).await;
-    assert_eq!(ann.get(&path).await.problem().0, 404);
-    assert_eq!(bob.get(&path).await.problem().0, 404);
+    ann.get(&path).await.expect_status(404).problem();
+    bob.get(&path).await.expect_status(404).problem();
     let events = eve.get(&path).await.json()["events"].clone();
     assert_eq!(events[1]["type"], "KeyDeleted");
 
     let unknown = "/keys/01890a5d-ac96-774b-bcce-b302099a8057/history";
-    assert_eq!(eve.get(unknown).await.problem().0, 404);
+    eve.get(unknown).await.expect_status(404).problem();
 }

@@ -1,18 +1,18 @@
-//! Beyond the UI's contract: pages, filters, expiry, one key and its tag.
+//! What the list has beyond the UI's contract: pages, filters, expiry, one key and its tag.
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Service, is_time};
+use crate::support::{Client, Service, assert_status, is_time};
 
 async fn page(client: &Client, query: &str) -> (Vec<String>, Value) {
     let answer = client.get(&format!("/keys?{query}")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.expect_status(200);
     let body = answer.json();
     let name = |key: &Value| key["name"].as_str().unwrap().to_owned();
     (body["keys"].as_array().unwrap().iter().map(name).collect(), body["next_cursor"].clone())
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn pages_show_every_key_once_newest_first() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -23,7 +23,7 @@ async fn pages_show_every_key_once_newest_first() {
     let (mut seen, mut cursor) = page(&ann, "limit=3").await;
     let mut pages = 1;
     while let Some(next) = cursor.as_str().map(ToOwned::to_owned) {
-        // A key that is made meanwhile belongs to no later page.
+        // A key that is created meanwhile is on no later page.
         ann.create("late").await;
         let (names, following) = page(&ann, &format!("limit=3&cursor={next}")).await;
         seen.extend(names);
@@ -34,7 +34,7 @@ async fn pages_show_every_key_once_newest_first() {
     assert_eq!(seen, ["k6", "k5", "k4", "k3", "k2", "k1", "k0"]);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_last_page_that_is_full_says_that_it_is_the_last() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -45,7 +45,7 @@ async fn a_last_page_that_is_full_says_that_it_is_the_last() {
     assert_eq!((names.len(), cursor), (4, Value::Null));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_page_can_be_of_active_or_of_revoked_keys() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -66,7 +66,7 @@ async fn a_page_can_be_of_active_or_of_revoked_keys() {
     assert_eq!(page(&ann, &rest).await, (vec!["k0".to_owned()], Value::Null));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_may_expire() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -86,31 +86,33 @@ async fn a_key_may_expire() {
     assert_eq!(seconds(&created["expires_at"]) - seconds(&created["created_at"]), 60_000_000);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn one_key_is_shown_with_a_tag_that_changes_with_it() {
     let service = Service::start();
     let ann = service.user("ann");
     let id = ann.create("ci").await;
     let path = format!("/keys/{id}");
     let first = ann.get(&path).await;
-    assert_eq!(first.status, 200);
+    first.expect_status(200);
     assert_eq!(first.json()["key"], ann.keys().await[0]);
     let tag = first.header("etag").unwrap().to_owned();
 
     for tags in [&*tag, &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
         let same = ann.with("if-none-match", tags).get(&path).await;
-        assert_eq!((same.status, &*same.text), (304, ""), "{tags}");
+        assert_status!(same, 304, "{tags}");
+        assert_eq!(&*same.text, "", "{tags}");
         assert_eq!(same.header("etag"), Some(&*tag));
     }
     ann.delete(&path).await;
     let changed = ann.with("if-none-match", &tag).get(&path).await;
-    assert_eq!((changed.status, changed.json()["key"]["revoked"].clone()), (200, json!(true)));
+    assert_eq!(changed.expect_status(200).json()["key"]["revoked"], true);
     assert_ne!(changed.header("etag"), Some(&*tag));
 
-    let (status, _, sentence) = service.user("bob").get(&path).await.problem();
-    assert_eq!((status, &*sentence), (403, "Not authorized to view this key"));
+    let refused = service.user("bob").get(&path).await;
+    let (_, _, sentence) = refused.expect_status(403).problem();
+    assert_eq!(sentence, "Not authorized to view this key");
     ann.delete(&format!("{path}/permanent")).await;
     for client in [ann, service.user("bob"), service.auditor("eve")] {
-        assert_eq!(client.get(&path).await.problem().0, 404);
+        client.get(&path).await.expect_status(404).problem();
     }
 }

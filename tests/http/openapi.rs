@@ -1,19 +1,20 @@
-//! The OpenAPI document is true: it is the committed one, and the service keeps to it.
+//! The OpenAPI document: the committed one is the one that is served, and the service keeps to it.
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::support::{Service, keyledger, token};
+use crate::support::{Service, keyledger, run, run_within, token};
 
 fn committed() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
     std::fs::read_to_string(path).unwrap()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_committed_document_is_the_one_that_is_served() {
     let folder = tempfile::TempDir::new().unwrap();
-    let output = keyledger(folder.path()).arg("openapi").output().unwrap();
+    let output = run(keyledger(folder.path()).arg("openapi"));
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(printed, committed(), "run `make openapi` and look at the difference");
     let served = Service::start().stranger().get("/openapi.json").await.json();
@@ -21,10 +22,12 @@ async fn the_committed_document_is_the_one_that_is_served() {
     assert_eq!(served, printed);
 }
 
-/// Schemathesis, made ready by `make tools`.
+/// The most that the fuzzer may take: it asks hundreds of times.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Schemathesis, installed by `make tools`.
 const SCHEMATHESIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/schemathesis/bin/st");
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_fuzzer_finds_no_answer_that_the_document_does_not_allow() {
     assert!(Path::new(SCHEMATHESIS).exists(), "run `make tools` first");
     let service = Service::start().ready().await;
@@ -34,17 +37,18 @@ async fn a_fuzzer_finds_no_answer_that_the_document_does_not_allow() {
     }
     let folder = tempfile::TempDir::new().unwrap();
     let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/schemathesis.toml");
-    let output = Command::new(SCHEMATHESIS)
-        .args(["--config-file", configuration, "run", "--output-sanitize", "false"])
-        .arg(format!("http://{}/openapi.json", service.address))
-        .env("TOKEN", token("ann", &["keyledger:audit"]))
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
+    let output = run_within(
+        LIMIT,
+        Command::new(SCHEMATHESIS)
+            .args(["--config-file", configuration, "run", "--output-sanitize", "false"])
+            .arg(format!("http://{}/openapi.json", service.address))
+            .env("TOKEN", token("ann", &["keyledger:audit"]))
+            .current_dir(folder.path()),
+    );
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let log = service.output();
     assert!(output.status.success(), "{told}\n{log}");
-    // The one server error that the fuzzer may provoke: a position that is not there.
+    // The one server error that the fuzzer may cause: a position that the journal does not have.
     let others: Vec<_> = log
         .lines()
         .filter(|line| line.contains("\"request failed\"") && !line.contains("\"read_behind\""))

@@ -1,10 +1,10 @@
-//! Reading what was written: positions.
+//! Positions in answers and requests: a caller reads what was written before.
 
 use serde_json::json;
 
-use crate::support::Service;
+use crate::support::{Service, assert_problem};
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_list_after_a_create_shows_the_key() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -14,7 +14,7 @@ async fn a_list_after_a_create_shows_the_key() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn answers_tell_their_position() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -28,7 +28,7 @@ async fn answers_tell_their_position() {
     assert_eq!(positions, [created.position(), revoked.position()]);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_position_that_is_not_there_yet_is_waited_for_and_then_refused() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -38,12 +38,11 @@ async fn a_position_that_is_not_there_yet_is_waited_for_and_then_refused() {
     let far = (reached + 1_000_000_000).to_string();
     let answer = ann.with("keyledger-min-position", &far).get("/keys").await;
     assert!(begun.elapsed().as_secs() >= 2);
-    let (status, code, _) = answer.problem();
-    assert_eq!((status, &*code), (503, "read_behind"));
+    assert_problem!(answer, 503, "read_behind");
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_waiting_list_is_answered_as_soon_as_the_position_is_reached() {
     let service = Service::start();
     let ann = service.user("ann");

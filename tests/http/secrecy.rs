@@ -1,9 +1,9 @@
-//! No secret and no hash is seen anywhere but in the one answer.
+//! A key's secret is in the answer to its creation only, and its hash in no answer and no log.
 
 use keyledger_domain::hash_presented;
 use serde_json::json;
 
-use crate::support::{Answer, Client, SECRET, Setup, keyledger, token};
+use crate::support::{Answer, Client, SECRET, Setup, keyledger, run, token};
 
 /// Texts that must be found nowhere.
 struct Secrets(Vec<(String, String)>);
@@ -39,7 +39,7 @@ fn whole(answer: &Answer) -> String {
     format!("{:?}\n{}", answer.headers, answer.text)
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_secret_is_in_one_answer_and_nowhere_else() {
     let service = Setup::new().set("KEYLEDGER_LOG", "trace").start().ready().await;
     let (ann, bob, eve) = (service.user("ann"), service.user("bob"), service.auditor("eve"));
@@ -55,7 +55,7 @@ async fn a_secret_is_in_one_answer_and_nowhere_else() {
     let mut answers = vec![
         named.post("/keys", &json!({"name": "ci", "expires_in_seconds": 60})).await,
         named.post("/keys", &json!({"name": "other"})).await,
-        // People who mistake the key for something else.
+        // The key where something else belongs.
         ann.get(&format!("/{api_key}")).await,
         ann.get(&format!("/keys/{api_key}")).await,
         ann.get(&format!("/keys/{api_key}/history")).await,
@@ -100,12 +100,12 @@ async fn a_secret_is_in_one_answer_and_nowhere_else() {
         ("the shared secret", SECRET.to_owned()),
         ("an address", "ann@example.com".to_owned()),
     ] {
-        // A token's signature is what makes it one.
+        // Of a token, its signature is looked for.
         let text = text.rsplit('.').next().unwrap();
         assert!(!output.contains(text), "{name} is in the log:\n{output}");
     }
 
-    // At rest there is the hash, and nothing of the key but what is displayed.
+    // The stores hold the hash, and of the key only the part that is displayed.
     let [journal, read] = stores.at_rest();
     drop(folder);
     assert!(journal.contains(&hash));
@@ -116,15 +116,12 @@ async fn a_secret_is_in_one_answer_and_nowhere_else() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_command_that_fails_shows_no_secret_of_the_environment() {
     let folder = tempfile::TempDir::new().unwrap();
     for arguments in [vec!["serve", "--listen=x"], vec!["serve", "--nonsense"], vec!["token"]] {
-        let output = keyledger(folder.path())
-            .args(arguments)
-            .env("KEYLEDGER_JWT_HS256_SECRET", SECRET)
-            .output()
-            .unwrap();
+        let output =
+            run(keyledger(folder.path()).args(arguments).env("KEYLEDGER_JWT_HS256_SECRET", SECRET));
         assert!(!output.status.success());
         let told = [output.stdout, output.stderr].concat();
         assert!(!String::from_utf8_lossy(&told).contains(SECRET));

@@ -1,4 +1,4 @@
-//! Signing in: cookie or bearer, other sites, other keys.
+//! Signing in: by cookie or bearer token, from other sites, with keys of an identity provider.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Service, Setup, token, token_with};
+use crate::support::{Client, Service, Setup, assert_problem, assert_status, token, token_with};
 
 const CHALLENGE: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
 
@@ -17,17 +17,17 @@ fn with_cookie(service: &Service, user: &str) -> Client {
     service.stranger().with("cookie", &format!("a=b; auth_token={}; c=d", token(user, &[])))
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_cookie_is_as_good_as_a_bearer_token() {
     let service = Service::start();
     let ann = with_cookie(&service, "ann");
     let id = ann.create("ci").await;
     assert_eq!(ann.keys().await.len(), 1);
-    assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+    ann.delete(&format!("/keys/{id}")).await.expect_status(200);
     assert_eq!(service.user("ann").keys().await[0]["revoked"], true);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_bearer_token_comes_before_a_cookie() {
     let service = Service::start();
     service.user("ann").create("ann's").await;
@@ -36,7 +36,7 @@ async fn a_bearer_token_comes_before_a_cookie() {
     assert_eq!(both.keys().await.len(), 1);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_expired_token_is_told_from_none() {
     let service = Service::start();
     let late = Client::new(&service.address, Some(token_with("ann", &[], -60)));
@@ -48,7 +48,7 @@ async fn an_expired_token_is_told_from_none() {
     assert_eq!(service.stranger().get("/keys").await.problem(), expected);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
     let service = Setup::new()
         .set("KEYLEDGER_ALLOWED_ORIGINS", "https://app.example.com, http://localhost:3000")
@@ -77,7 +77,7 @@ async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
     };
     for headers in allowed {
         let answer = with(headers).post("/keys", &json!({"name": "ci"})).await;
-        assert_eq!(answer.status, 200, "{headers:?}");
+        assert_status!(answer, 200, "{headers:?}");
     }
     let keys = ann.keys().await;
     let id = keys[0]["key_id"].as_str().unwrap();
@@ -92,15 +92,15 @@ async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
         assert_eq!(created.problem(), expected, "{headers:?}");
         assert_eq!(client.delete(&format!("/keys/{id}")).await.problem(), expected);
         assert_eq!(client.delete(&format!("/keys/{id}/permanent")).await.problem(), expected);
-        assert_eq!(client.get("/keys").await.status, 200, "reading is harmless: {headers:?}");
+        assert_status!(client.get("/keys").await, 200, "reading is harmless: {headers:?}");
         // No page can send a bearer token that it does not have.
         let bearer = client.with("authorization", &format!("Bearer {}", token("bob", &[])));
-        assert_eq!(bearer.post("/keys", &json!({"name": "ci"})).await.status, 200);
+        bearer.post("/keys", &json!({"name": "ci"})).await.expect_status(200);
     }
     assert_eq!(ann.keys().await, keys, "nothing was written");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn pages_of_the_configured_origins_may_use_the_api() {
     let service = Setup::new().set("KEYLEDGER_ALLOWED_ORIGINS", "https://app.example.com").start();
     let preflight = |origin: &str| {
@@ -111,7 +111,7 @@ async fn pages_of_the_configured_origins_may_use_the_api() {
             .with("access-control-request-headers", "content-type,idempotency-key")
     };
     let ours = preflight("https://app.example.com").send("OPTIONS", "/keys/x", None).await;
-    assert_eq!(ours.status, 200);
+    ours.expect_status(200);
     assert_eq!(ours.header("access-control-allow-origin"), Some("https://app.example.com"));
     assert_eq!(ours.header("access-control-allow-credentials"), Some("true"));
     assert!(ours.header("access-control-allow-methods").unwrap().contains("DELETE"));
@@ -127,7 +127,7 @@ async fn pages_of_the_configured_origins_may_use_the_api() {
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn every_answer_is_marked_as_private_and_named() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -178,9 +178,9 @@ fn minted(pem: &str, kid: &str) -> String {
     keyledger_identity::mint(&key, &claims, Some(kid.to_owned())).unwrap()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_service_is_not_ready_before_it_can_check_a_sign_in() {
-    // Takes connections, and never answers.
+    // It takes connections, and never answers.
     let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let service = Setup::new()
         .unset("KEYLEDGER_JWT_HS256_SECRET")
@@ -189,10 +189,10 @@ async fn a_service_is_not_ready_before_it_can_check_a_sign_in() {
     for part in ["journal", "read_tables", "verification"] {
         service.part_is(part, "ready").await;
     }
-    assert_eq!(service.stranger().get("/readyz").await.status, 503);
+    service.stranger().get("/readyz").await.expect_status(503);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_provider_that_is_away_at_the_start_is_waited_for() {
     let (pem, public) = ed25519("k1");
     let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));
@@ -203,18 +203,18 @@ async fn a_provider_that_is_away_at_the_start_is_waited_for() {
         .start();
     let ann = Client::new(&service.address, Some(minted(&pem, "k1")));
     service.part_is("sign_in", "failing").await;
-    let (status, code, sentence) = ann.get("/keys").await.problem();
-    assert_eq!((status, &*code), (503, "identity_unavailable"));
-    assert_eq!(sentence, "The sign-in cannot be checked at the moment");
+    let refused = ann.get("/keys").await;
+    assert_problem!(refused, 503, "identity_unavailable");
+    assert_eq!(refused.problem().2, "The sign-in cannot be checked at the moment");
 
     *answer.lock().unwrap() = (StatusCode::OK, json!({ "keys": [public] }).to_string());
     let service = service.ready().await;
-    assert_eq!(ann.get("/keys").await.status, 200);
+    ann.get("/keys").await.expect_status(200);
     let stranger = Client::new(&service.address, Some(minted(&ed25519("k1").0, "k1")));
-    assert_eq!(stranger.get("/keys").await.status, 401);
+    stranger.get("/keys").await.expect_status(401);
     let unknown = Client::new(&service.address, Some(minted(&pem, "k2")));
-    assert_eq!(unknown.get("/keys").await.status, 401);
-    // A shared secret is no key of this service.
-    assert_eq!(service.user("ann").get("/keys").await.status, 401);
+    unknown.get("/keys").await.expect_status(401);
+    // This service has no shared secret.
+    service.user("ann").get("/keys").await.expect_status(401);
     assert!(service.output().contains("sign-in tokens cannot be verified"));
 }

@@ -1,28 +1,28 @@
-//! The contract that the existing UI speaks, to the letter.
+//! The contract of the existing UI, to the letter.
 
 use serde_json::json;
 
-use crate::support::{Service, is_time};
+use crate::support::{Service, assert_status, is_time};
 
 fn unknown_key() -> &'static str {
     "/keys/01890a5d-ac96-774b-bcce-b302099a8057"
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_new_user_has_no_keys() {
     let service = Service::start();
     let answer = service.user("ann").get("/keys").await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     assert_eq!(answer.text, r#"{"success":true,"keys":[]}"#);
     assert_eq!(answer.header("content-type"), Some("application/json"));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_created_key_is_shown_with_its_secret_once() {
     let service = Service::start();
     let ann = service.user("ann");
     let answer = ann.post("/keys", &json!({"name": "  ci bot "})).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     let created = answer.json();
     let fields: Vec<_> = created.as_object().unwrap().keys().map(String::as_str).collect();
     let mut expected = ["success", "key_id", "key_prefix", "name", "created_at", "api_key"];
@@ -50,7 +50,7 @@ async fn a_created_key_is_shown_with_its_secret_once() {
     );
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn keys_are_listed_newest_first_and_to_their_owner_only() {
     let service = Service::start();
     let (ann, bob) = (service.user("ann"), service.user("bob"));
@@ -62,23 +62,26 @@ async fn keys_are_listed_newest_first_and_to_their_owner_only() {
     assert_eq!(names, ["three", "two", "one"]);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_revoked_key_stays_in_the_list_and_a_deleted_one_does_not() {
     let service = Service::start();
     let ann = service.user("ann");
     let id = ann.create("ci").await;
 
     let answer = ann.delete(&format!("/keys/{id}")).await;
-    assert_eq!((answer.status, &*answer.text), (200, r#"{"success":true}"#));
+    answer.expect_status(200);
+    assert_eq!(&*answer.text, r#"{"success":true}"#);
     let keys = ann.keys().await;
     assert_eq!((keys.len(), &keys[0]["revoked"]), (1, &json!(true)));
 
     let again = ann.delete(&format!("/keys/{id}")).await;
-    assert_eq!((again.status, &*again.text), (200, r#"{"success":true}"#));
+    again.expect_status(200);
+    assert_eq!(&*again.text, r#"{"success":true}"#);
     assert_eq!(again.position(), answer.position(), "revoking again writes nothing");
 
     let answer = ann.delete(&format!("/keys/{id}/permanent")).await;
-    assert_eq!((answer.status, &*answer.text), (200, r#"{"success":true}"#));
+    answer.expect_status(200);
+    assert_eq!(&*answer.text, r#"{"success":true}"#);
     assert_eq!(ann.keys().await, [json!(null); 0]);
 
     for path in [format!("/keys/{id}"), format!("/keys/{id}/permanent")] {
@@ -87,16 +90,16 @@ async fn a_revoked_key_stays_in_the_list_and_a_deleted_one_does_not() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_active_key_can_be_deleted_at_once() {
     let service = Service::start();
     let ann = service.user("ann");
     let id = ann.create("ci").await;
-    assert_eq!(ann.delete(&format!("/keys/{id}/permanent")).await.status, 200);
+    ann.delete(&format!("/keys/{id}/permanent")).await.expect_status(200);
     assert!(ann.keys().await.is_empty());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn another_users_key_is_refused_and_nothing_is_written() {
     let service = Service::start();
     let (ann, bob) = (service.user("ann"), service.user("bob"));
@@ -113,7 +116,7 @@ async fn another_users_key_is_refused_and_nothing_is_written() {
     assert_eq!(ann.keys().await[1]["revoked"], false);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_unknown_key_is_not_found() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -125,7 +128,7 @@ async fn an_unknown_key_is_not_found() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_name_is_required_and_bounded() {
     let service = Service::start();
     let ann = service.user("ann");
@@ -139,10 +142,10 @@ async fn a_name_is_required_and_bounded() {
     assert!(ann.keys().await.is_empty());
 
     let longest = format!("  {}  ", "é".repeat(100));
-    assert_eq!(ann.post("/keys", &json!({"name": longest})).await.status, 200);
+    ann.post("/keys", &json!({"name": longest})).await.expect_status(200);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn nobody_gets_in_without_a_token() {
     let service = Service::start();
     for (method, path) in [
@@ -152,9 +155,8 @@ async fn nobody_gets_in_without_a_token() {
         ("DELETE", "/keys/01890a5d-ac96-774b-bcce-b302099a8057/permanent"),
     ] {
         let answer = service.stranger().send(method, path, None).await;
-        let problem = answer.problem();
-        assert_eq!(problem.0, 401, "{method} {path}");
-        assert_eq!(problem.2, "Authentication required");
+        assert_status!(answer, 401, "{method} {path}");
+        assert_eq!(answer.problem().2, "Authentication required");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"keyledger\""));
     }
 }

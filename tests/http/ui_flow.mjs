@@ -1,4 +1,4 @@
-// The flow of the UI, with the client that browsers have: run by `cli/running.rs`.
+// The flow of the UI, with `fetch`, which browsers have too. Run by `cli/running.rs`.
 import assert from "node:assert/strict";
 
 const [base, token] = process.argv.slice(2);

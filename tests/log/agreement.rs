@@ -1,9 +1,10 @@
-//! The independent checker says of files of the real service what this program says of them.
+//! The example checker, which shares no code with keyledger, finds in files of a real service what
+//! `keyledger audit verify` finds.
 
-use super::{Log, example, work};
+use crate::support::log::{Log, example_says, work};
 
-/// Another character of the same kind in the place of one: that which comes so many bytes after the
-/// first place where a text stands.
+/// Replaces the character that stands `behind` bytes after the first occurrence of a text by another
+/// of its kind, such as a digit by a digit.
 fn alter(whole: &str, text: &str, behind: usize) -> String {
     let at = whole.find(text).unwrap() + text.len() + behind;
     let byte = whole.as_bytes()[at];
@@ -15,10 +16,10 @@ fn alter(whole: &str, text: &str, behind: usize) -> String {
     format!("{}{}{}", &whole[..at], char::from(other), &whole[at + 1..])
 }
 
-/// What both say of a file, given these arguments too.
+/// What both say of a file, given these arguments too: they must agree.
 fn both(log: &Log, file: &str, more: &[&str]) -> (i32, String) {
     let (code, told) = log.verify(file, more);
-    let (example_code, example) = example(log, file, more);
+    let (example_code, example) = example_says(log, file, more);
     assert_eq!(code, example_code, "{told}\n{example}");
     if code == 1 {
         let prefix = format!("{file}: ");
@@ -31,7 +32,8 @@ fn both(log: &Log, file: &str, more: &[&str]) -> (i32, String) {
     (code, told)
 }
 
-/// Where a character of an export of everything is altered, and what is found then.
+/// Where a character of a whole export is altered (a text, and how many bytes after it), and the
+/// finding that is expected.
 const ALTERATIONS: &[(&str, usize, &str)] = &[
     ("{\"keyledger_", 0, "not-an-export"),
     ("\"origin\":\"", 0, "altered-header"),
@@ -56,7 +58,7 @@ const ALTERATIONS: &[(&str, usize, &str)] = &[
     ("\"crc32\":\"", 3, "checksum-differs"),
 ];
 
-/// The same for the export of a key.
+/// The same for the export of one key.
 const ALTERATIONS_OF_A_SUBSET: &[(&str, usize, &str)] = &[
     ("\"key_id\":\"", 35, "not-in-subset"),
     ("\"events\":", 0, "count-differs"),
@@ -67,7 +69,7 @@ const ALTERATIONS_OF_A_SUBSET: &[(&str, usize, &str)] = &[
     ("\"crc32\":\"", 3, "checksum-differs"),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn both_checkers_accept_exports_of_the_service_and_name_the_same_in_altered_ones() {
     let log = Log::on_sqlite();
     let service = log.setup().start().ready().await;
@@ -77,8 +79,8 @@ async fn both_checkers_accept_exports_of_the_service_and_name_the_same_in_altere
     let reason = br#"{"reason":"the laptop was stolen"}"#.to_vec();
     let json = cyd.with("content-type", "application/json");
     let revoked = json.send("DELETE", &format!("/keys/{key}"), Some(reason)).await;
-    assert_eq!(revoked.status, 200);
-    assert!(service.stop().0.success());
+    revoked.expect_status(200);
+    service.stop_well();
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     assert!(log.export("all", &[]).status.success());
     assert!(log.export("key", &["--key", &key]).status.success());
@@ -98,13 +100,12 @@ async fn both_checkers_accept_exports_of_the_service_and_name_the_same_in_altere
     }
 }
 
-/// An earlier checkpoint that was altered is named: nothing can be concluded from it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn both_checkers_name_an_altered_checkpoint_that_was_kept() {
     let log = Log::on_sqlite();
     let service = log.setup().start().ready().await;
     work(&service, 3).await;
-    assert!(service.stop().0.success());
+    service.stop_well();
     assert!(log.export("all", &[]).status.success());
     let note = log.checkpoints().pop().unwrap();
     for (altered, why) in [
@@ -123,7 +124,7 @@ async fn both_checkers_name_an_altered_checkpoint_that_was_kept() {
         let finding = format!("unbelieved-checkpoint: kept, note 1: {why}");
         assert!(code == 1 && told.contains(&finding), "{told}");
     }
-    // The second of two, and bytes that are no text.
+    // The second of two notes is altered, with bytes that are not UTF-8.
     let two = [note.as_bytes(), b"\n", note.as_bytes(), &[0xff]].concat();
     std::fs::write(log.path("kept"), two).unwrap();
     let (code, told) = both(&log, "all", &["--checkpoint", "kept"]);

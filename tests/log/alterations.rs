@@ -1,9 +1,9 @@
-//! One byte of each kind is altered, and is found and named.
+//! An alteration of an export, a checkpoint, a proof or the journal is found and named.
 
 use super::tampering::{ALTER_SQLITE, tamper};
-use super::{Log, example_says, work};
+use crate::support::log::{Log, example_says, work};
 
-/// Another letter in the first place where this text stands.
+/// Writes a copy of a file in which the first occurrence of a text is replaced.
 fn alter(log: &Log, from: &str, to: &str, text: &str, by: &str) {
     let whole = std::fs::read_to_string(log.path(from)).unwrap();
     assert!(whole.contains(text), "{text}");
@@ -13,13 +13,13 @@ fn alter(log: &Log, from: &str, to: &str, text: &str, by: &str) {
 async fn every_byte_counts(log: Log, alter_row: &[&'static str]) {
     let service = log.setup().start().ready().await;
     work(&service, 10).await;
-    assert!(service.stop().0.success());
+    service.stop_well();
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     assert!(log.export("all", &[]).status.success());
     assert!(log.export("ann", &["--user", "ann"]).status.success());
     assert_eq!(log.verify("all", &["--checkpoint", "kept"]).0, 0);
     for good in ["all", "ann"] {
-        let (code, told) = example_says(&log, good);
+        let (code, told) = example_says(&log, good, &[]);
         assert_eq!(code, 0, "{told}");
     }
 
@@ -54,17 +54,17 @@ async fn every_byte_counts(log: Log, alter_row: &[&'static str]) {
     let (code, told) = log.verify("altered", &[]);
     assert_eq!(code, 1);
     assert!(told.contains("altered-event: event 3 (apikey-"), "{told}");
-    let (code, example) = example_says(&log, "altered");
+    let (code, example) = example_says(&log, "altered", &[]);
     assert!(code == 1 && example.contains("altered-event: event 3 (apikey-"), "{example}");
     assert_eq!(told.matches("altered").count(), 2, "this one and no other: {told}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn every_byte_counts_on_sqlite() {
     every_byte_counts(Log::on_sqlite(), ALTER_SQLITE).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn every_byte_counts_on_postgres() {
     const ALTER: &[&str] = &[
         "DROP TRIGGER events_are_never_changed ON events",

@@ -1,9 +1,9 @@
-//! Exports for spreadsheets: CSV, which proves nothing.
+//! Exports as CSV, for spreadsheets, without proofs.
 
 use std::collections::HashMap;
 
-use super::{Log, work};
-use crate::support::keyledger;
+use crate::support::log::{Log, work};
+use crate::support::{events_of, keyledger, run};
 
 type Row = HashMap<String, String>;
 
@@ -18,12 +18,10 @@ fn rows(log: &Log, file: &str) -> Vec<Row> {
 }
 
 fn export(log: &Log, out: &str, more: &[&str]) -> std::process::Output {
-    keyledger(&log.path(""))
+    run(keyledger(&log.path(""))
         .args(["audit", "export", "--format", "csv", "--out", out])
         .args(more)
-        .env("KEYLEDGER_JOURNAL_URL", &log.journal)
-        .output()
-        .unwrap()
+        .env("KEYLEDGER_JOURNAL_URL", &log.journal))
 }
 
 async fn a_spreadsheet_has_a_row_for_each_event(log: Log) {
@@ -31,7 +29,7 @@ async fn a_spreadsheet_has_a_row_for_each_event(log: Log) {
     let mallory = service.user("=mallory");
     let evil = mallory.create("=HYPERLINK(\"http://evil\",\"a,b\")").await;
     work(&service, 3).await;
-    let events = service.events_of(&log.journal).await;
+    let events = events_of(&log.journal).await;
     let told = export(&log, "all.csv", &[]);
     let said = String::from_utf8(told.stdout).unwrap();
     assert!(said.starts_with("Exported 5 events, without proofs"), "{said}");
@@ -66,12 +64,12 @@ async fn a_spreadsheet_has_a_row_for_each_event(log: Log) {
     assert_eq!(export(&log, "all.csv", &[]).status.code(), Some(1), "nothing is overwritten");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_spreadsheet_needs_no_signing_key_and_holds_no_formulas() {
     a_spreadsheet_has_a_row_for_each_event(Log::on_sqlite()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_spreadsheet_of_a_journal_on_postgres_is_the_same() {
     a_spreadsheet_has_a_row_for_each_event(Log::on_postgres()).await;
 }

@@ -1,9 +1,10 @@
-//! Whatever is altered in a journal is found and named, on each kind of database.
+//! Each alteration of a journal is found and named, on each kind of database.
 
 use super::tampering::{Backup, Change, change};
-use super::{Log, example_says, work};
+use crate::support::events_of;
+use crate::support::log::{Log, example_says, work};
 
-/// What is done to an event, and what is found then, each with how the sentence begins.
+/// A change to an event, and how the lines begin that name it then.
 struct Case {
     what: &'static str,
     at: usize,
@@ -11,11 +12,11 @@ struct Case {
     found: &'static [&'static str],
 }
 
-/// Where events are missing, the tree of the kept checkpoint cannot be built.
+/// Said where events are missing, so that the tree of the kept checkpoint cannot be built.
 const UNCOMPARED: &str = "uncompared-checkpoint: the earlier checkpoint of 11 events";
 
-/// Of the history that [`work`] makes of 10 keys: event 0 creates the first, 1 to 9 the others, and 10
-/// revokes the first.
+/// The cases, for the history that [`work`] makes of 10 keys: event 0 creates the first key, events 1
+/// to 9 create the others, and event 10 revokes the first.
 #[rustfmt::skip]
 const FOUND: &[Case] = &[
     Case { what: "a letter of a name", at: 3, change: Change::Data("\"k3\"", "\"k4\""),
@@ -57,7 +58,7 @@ const FOUND: &[Case] = &[
             "count-differs: 11 events are announced, 12"] },
 ];
 
-/// What an export and its check say, each finding on a line, in alphabetical order.
+/// What an export and its check say: the findings, in alphabetical order.
 fn found(log: &Log) -> Vec<String> {
     let exported = log.export("altered", &[]);
     if !exported.status.success() {
@@ -69,7 +70,7 @@ fn found(log: &Log) -> Vec<String> {
     let mut found: Vec<_> = told.lines().map(ToOwned::to_owned).collect();
     found.sort();
     // The example, which shares no code with the program, finds the same.
-    let (_, told) = example_says(log, "altered");
+    let (_, told) = example_says(log, "altered", &[]);
     for found in found.iter().filter(|found| !found.starts_with("uncompared-checkpoint")) {
         let (code, _) = found.split_once(' ').unwrap();
         assert!(told.contains(code), "{found}: {told}");
@@ -80,8 +81,8 @@ fn found(log: &Log) -> Vec<String> {
 async fn each_alteration_is_named(log: Log) {
     let service = log.setup().start().ready().await;
     work(&service, 10).await;
-    let events = service.events_of(&log.journal).await;
-    assert!(service.stop().0.success());
+    let events = events_of(&log.journal).await;
+    service.stop_well();
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     let backup = Backup::of(&log).await;
     let mut wrong = Vec::new();
@@ -107,13 +108,13 @@ async fn each_alteration_is_named(log: Log) {
     assert_eq!(code, 0, "as it was: {told}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn what_is_missing_does_not_spoil_the_proofs_of_other_owners() {
     let log = Log::on_sqlite();
     let service = log.setup().start().ready().await;
     work(&service, 10).await;
-    let events = service.events_of(&log.journal).await;
-    assert!(service.stop().0.success());
+    let events = events_of(&log.journal).await;
+    service.stop_well();
     Backup::of(&log).await;
     change(&log, &events, 3, Change::Remove).await;
     for (user, count) in [("ann", 2), ("bob", 8)] {
@@ -123,27 +124,27 @@ async fn what_is_missing_does_not_spoil_the_proofs_of_other_owners() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn each_alteration_of_the_journal_is_named_on_sqlite() {
     each_alteration_is_named(Log::on_sqlite()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn each_alteration_of_the_journal_is_named_on_postgres() {
     each_alteration_is_named(Log::on_postgres()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn each_alteration_of_the_journal_is_named_on_kurrentdb() {
     each_alteration_is_named(Log::on_kurrentdb()).await;
 }
 
-/// Whoever has the key too writes another history, and is found by whoever kept a checkpoint.
+/// An attacker who also has the signing key rewrites history: an earlier checkpoint tells.
 async fn a_rewritten_tail_is_found(mut log: Log) {
     let service = log.setup().start().ready().await;
     work(&service, 10).await;
-    let events = service.events_of(&log.journal).await;
-    assert!(service.stop().0.success());
+    let events = events_of(&log.journal).await;
+    service.stop_well();
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     Backup::of(&log).await;
     change(&log, &events, 9, Change::Data("\"k9\"", "\"k0\"")).await;
@@ -151,9 +152,9 @@ async fn a_rewritten_tail_is_found(mut log: Log) {
     log.forget_the_tree();
     let service = log.setup().start().ready().await;
     service.user("ann").create("one more").await;
-    assert!(service.stop().0.success());
+    service.stop_well();
     assert!(log.export("all", &[]).status.success());
-    assert_eq!(log.verify("all", &[]).0, 0, "it is signed, by whoever has the key");
+    assert_eq!(log.verify("all", &[]).0, 0, "it is signed with the key");
     let (code, told) = log.verify("all", &["--checkpoint", "kept"]);
     assert!(code == 1 && told.contains("rewritten-history: the first 11 events"), "{told}");
     std::fs::write(log.path("last"), log.checkpoints().last().unwrap()).unwrap();
@@ -161,17 +162,17 @@ async fn a_rewritten_tail_is_found(mut log: Log) {
     assert!(code == 1 && told.contains("rewritten-history"), "{told}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_rewritten_tail_is_found_on_sqlite() {
     a_rewritten_tail_is_found(Log::on_sqlite()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_rewritten_tail_is_found_on_postgres() {
     a_rewritten_tail_is_found(Log::on_postgres()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_rewritten_tail_is_found_on_kurrentdb() {
     a_rewritten_tail_is_found(Log::on_kurrentdb()).await;
 }

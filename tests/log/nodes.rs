@@ -10,14 +10,13 @@ use keyledger_tlog::{Checkpoint, TreeHash};
 use tempfile::TempDir;
 
 use super::publishing::published;
-use super::{Log, checkpoints_in, signed};
-use crate::cluster::nodes::{latest, took_lease};
-use crate::support::{Service, Setup};
+use crate::support::log::{Log, checkpoints_in, signed};
+use crate::support::{Service, Setup, latest, took_lease};
 
 /// The part of the service that signs.
 const SIGNS: &str = "tree";
 
-/// Nodes that sign the same log, and all that they ever wrote.
+/// Nodes that sign the same log, and the folders of all that there ever were.
 struct Nodes {
     log: Log,
     nats: Nats,
@@ -47,7 +46,7 @@ impl Nodes {
         self.running.push(node);
     }
 
-    /// A key, created by each node in turn.
+    /// Creates this many keys, on each node in turn.
     async fn create(&mut self, count: usize) {
         for number in 0..count {
             self.running[number % self.running.len()].user("ann").create("k").await;
@@ -55,18 +54,18 @@ impl Nodes {
         }
     }
 
-    /// Waits until all is signed, as this node tells.
+    /// Waits until this node tells of a checkpoint that includes every event.
     async fn signed(&self, node: usize) {
         signed(&self.running[node], self.created).await;
     }
 
-    /// Which of them signs.
+    /// Which node was the last to say that it signs.
     fn signer(&self) -> usize {
         latest(&self.running, SIGNS)
     }
 
-    /// No two notes of a size have two roots, all are roots of the one tree, and what was published
-    /// is in order. Tells how often each size was signed.
+    /// Checks that all notes of one size have one root, that this is the root of the stored tree, and
+    /// that notes were published in order. Tells how often each size was signed.
     async fn assert_one_history(&self) -> BTreeMap<u64, usize> {
         let key = [self.log.key.parse().unwrap()];
         let notes = self.folders.iter().flat_map(|folder| checkpoints_in(folder.path()));
@@ -91,7 +90,7 @@ impl Nodes {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn of_two_nodes_one_signs_and_each_size_once() {
     let mut nodes = Nodes::start(2, "5s").await;
     for _ in 0..3 {
@@ -105,7 +104,7 @@ async fn of_two_nodes_one_signs_and_each_size_once() {
     assert_eq!(signing.count(), 1, "the other one signs nothing");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
     let mut nodes = Nodes::start(2, "500ms").await;
     let mut signing = 0;
@@ -113,7 +112,7 @@ async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
         nodes.create(10).await;
         let signer = nodes.signer();
         signing += usize::from(took_lease(&nodes.running[signer], SIGNS).is_some());
-        // In the midst of its work: of what was created nothing has to be signed yet.
+        // At a moment when what was created may be signed or not.
         nodes.running.remove(signer).kill();
         nodes.create(10).await;
         nodes.signed(0).await;
@@ -123,7 +122,7 @@ async fn a_signer_that_is_killed_is_replaced_and_no_size_has_two_roots() {
     nodes.assert_one_history().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_signer_that_was_paused_signs_nothing_in_the_term_of_another() {
     let mut nodes = Nodes::start(2, "300ms").await;
     for _ in 0..4 {

@@ -1,13 +1,12 @@
-//! Checkpoints on NATS: each once and in order, whatever fails, and never in the way of signing.
+//! Checkpoints on NATS: each once and in order, and signing never waits for NATS.
 
 use async_nats::jetstream::stream::Config;
-use futures::StreamExt;
 use keyledger_test_servers::nats::{Nats, Version};
 
 use super::tampering::{ALTER_SQLITE, tamper};
-use super::{Log, NAME, checkpoints_in, signed, size_of, work};
-use crate::cluster::relay::{stream_named, told};
-use crate::support::Setup;
+use crate::support::log::{Log, NAME, checkpoints_in, signed, size_of, work};
+use crate::support::nats::{self, Messages, connect, forge, purge};
+use crate::support::{Setup, assert_status};
 
 const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
 const STREAM: &str = "KEYS_CHECKPOINTS";
@@ -18,9 +17,9 @@ fn with(log: &Log, nats: &Nats) -> Setup {
 
 /// The notes that were published, once one of this size is among them.
 pub(super) async fn published(nats: &Nats, size: u64) -> Vec<String> {
-    let (mut notes, mut messages) = (Vec::<String>::new(), told(nats, STREAM).await);
+    let (mut notes, mut messages) = (Vec::<String>::new(), Messages::of(nats, STREAM).await);
     while notes.last().is_none_or(|note| size_of(note) < size) {
-        let message = messages.next().await.unwrap();
+        let message = messages.next().await;
         let headers = message.headers.clone().unwrap();
         let note = String::from_utf8(message.payload.to_vec()).unwrap();
         let told = size_of(&note).to_string();
@@ -33,11 +32,7 @@ pub(super) async fn published(nats: &Nats, size: u64) -> Vec<String> {
     notes
 }
 
-async fn count(nats: &Nats) -> u64 {
-    stream_named(nats, STREAM).await.get_info().await.unwrap().state.messages
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn each_checkpoint_is_published_once_and_in_order() {
     for version in VERSIONS {
         let (log, nats) = (Log::on_sqlite(), Nats::start(version));
@@ -47,7 +42,7 @@ async fn each_checkpoint_is_published_once_and_in_order() {
         service.part_is("checkpoints", "ready").await;
         published(&nats, 6).await;
         service.user("ann").create("last").await;
-        assert!(service.stop().0.success());
+        service.stop_well();
         // The last one was signed, and published, when the service stopped.
         assert_eq!(published(&nats, 7).await, log.checkpoints());
         let folder = with(&log, &nats).start().ready().await.kill();
@@ -55,11 +50,11 @@ async fn each_checkpoint_is_published_once_and_in_order() {
         service.user("ann").create("one more").await;
         assert_eq!(published(&nats, 8).await, checkpoints_in(folder.path()));
         drop(service);
-        assert_eq!(count(&nats).await, log.checkpoints().len() as u64);
+        assert_eq!(nats::count(&nats, STREAM).await, log.checkpoints().len() as u64);
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_outage_of_nats_keeps_no_checkpoint_from_being_signed() {
     for version in VERSIONS {
         let (log, nats) = (Log::on_sqlite(), Nats::start(version));
@@ -69,7 +64,7 @@ async fn an_outage_of_nats_keeps_no_checkpoint_from_being_signed() {
             service.part_is("checkpoints", "failing").await;
             service.user("ann").create("while it is away").await;
             signed(&service, size).await;
-            assert_eq!(service.stranger().get("/readyz").await.status, 200, "requests go on");
+            assert_status!(service.stranger().get("/readyz").await, 200, "requests go on");
             nats.start_again();
             service.part_is("checkpoints", "ready").await;
             service.user("ann").create("while it is there").await;
@@ -78,7 +73,7 @@ async fn an_outage_of_nats_keeps_no_checkpoint_from_being_signed() {
         }
         service.part_is("checkpoints", "failing").await;
         service.user("ann").create("and away at the end").await;
-        assert!(service.stop().0.success());
+        service.stop_well();
         nats.start_again();
         let service = with(&log, &nats).start().ready().await;
         assert_eq!(published(&nats, 7).await, log.checkpoints());
@@ -86,7 +81,7 @@ async fn an_outage_of_nats_keeps_no_checkpoint_from_being_signed() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_stream_that_was_emptied_gets_what_is_signed_from_then_on() {
     for version in VERSIONS {
         let (log, nats) = (Log::on_sqlite(), Nats::start(version));
@@ -95,12 +90,12 @@ async fn a_stream_that_was_emptied_gets_what_is_signed_from_then_on() {
             service.user("ann").create("k").await;
             published(&nats, size).await;
         }
-        stream_named(&nats, STREAM).await.purge().await.unwrap();
+        purge(&nats, STREAM).await;
         service.user("ann").create("k").await;
         assert_eq!(published(&nats, 3).await, log.checkpoints()[2..]);
-        stream_named(&nats, STREAM).await.purge().await.unwrap();
-        assert!(service.stop().0.success());
-        // The server still knows those that it had, and passes over them.
+        purge(&nats, STREAM).await;
+        service.stop_well();
+        // The server remembers the ids of what it had, and does not store the same ones again.
         let service = with(&log, &nats).start().ready().await;
         service.user("ann").create("k").await;
         assert_eq!(published(&nats, 4).await, log.checkpoints()[3..]);
@@ -108,18 +103,15 @@ async fn a_stream_that_was_emptied_gets_what_is_signed_from_then_on() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_message_of_someone_else_stops_the_publishing_and_not_the_signing() {
     let (log, nats) = (Log::on_sqlite(), Nats::start(Version::Current));
     let service = with(&log, &nats).start().ready().await;
     service.user("ann").create("k").await;
     let notes = published(&nats, 1).await;
-    // A checkpoint that nobody has signed rightly: it would hold up all others.
+    // A checkpoint whose signature is wrong; nothing could be published after it.
     let forged = notes[0].replace("\n1\n", "\n1000\n");
-    let client = async_nats::connect(nats.url()).await.unwrap();
-    let context = async_nats::jetstream::new(client);
-    let sent = context.publish("keys.checkpoints.v1.signed", forged.into()).await.unwrap();
-    sent.await.unwrap();
+    forge(&nats, "keys.checkpoints.v1.signed", forged).await;
     service.user("ann").create("k").await;
     service.part_is("checkpoints", "stopped").await;
     let output = service.printed("checkpoints stopped").await;
@@ -130,15 +122,15 @@ async fn a_message_of_someone_else_stops_the_publishing_and_not_the_signing() {
     service.user("ann").create("k").await;
     signed(&service, 3).await;
     service.part_is("tree", "ready").await;
-    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+    service.stranger().get("/readyz").await.expect_status(200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn nothing_is_published_behind_a_checkpoint_that_it_does_not_continue() {
     let (mut log, nats) = (Log::on_sqlite(), Nats::start(Version::Current));
     let service = with(&log, &nats).start().ready().await;
     work(&service, 10).await;
-    assert!(service.stop().0.success());
+    service.stop_well();
     let notes = published(&nats, 11).await;
     tamper(&log.journal, ALTER_SQLITE).await;
     log.forget_the_tree();
@@ -147,21 +139,20 @@ async fn nothing_is_published_behind_a_checkpoint_that_it_does_not_continue() {
     service.part_is("checkpoints", "stopped").await;
     let output = service.printed("checkpoints stopped").await;
     assert!(output.contains("does not continue the checkpoint of 11 events"), "{output}");
-    assert_eq!(count(&nats).await, notes.len() as u64);
+    assert_eq!(nats::count(&nats, STREAM).await, notes.len() as u64);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_stream_of_checkpoints_that_is_not_as_it_must_be_is_refused() {
     let (log, nats) = (Log::on_sqlite(), Nats::start(Version::Current));
-    let client = async_nats::connect(nats.url()).await.unwrap();
     let config = Config {
         name: STREAM.to_owned(),
         subjects: vec!["keys.checkpoints.v1.*".to_owned()],
         max_messages: 100,
         ..Config::default()
     };
-    async_nats::jetstream::new(client).create_stream(config).await.unwrap();
-    let output = with(&log, &nats).command().output().unwrap();
+    connect(&nats).await.create_stream(config).await.unwrap();
+    let output = with(&log, &nats).run();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("the stream KEYS_CHECKPOINTS is not as it must be"), "{told}");

@@ -1,16 +1,16 @@
-//! One key takes the place of another: both sign for a while.
+//! One signing key replaces another: both sign for a while.
 
-use super::{Log, NAME, new_key};
+use crate::support::log::{Log, NAME, new_key};
 
-/// A service of this log runs with these keys until it has signed one event more.
+/// Runs a service of this log with these keys until it has signed one more event; tells the note.
 async fn sign_with(log: &Log, keys: &str) -> String {
     let service = log.setup().set("KEYLEDGER_AUDIT_KEY", keys).start().ready().await;
     service.user("ann").create("k").await;
-    assert!(service.stop().0.success());
+    service.stop_well();
     log.checkpoints().pop().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
     let old = Log::on_sqlite();
     let new = old.trusting(&new_key(old.folder.path(), NAME, "new.key"));
@@ -40,7 +40,7 @@ async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
     assert_eq!(new.verify("all", &[]).0, 0);
     let (code, told) = old.verify("all", &[]);
     assert!(code == 1 && told.contains("unknown-key"), "{told}");
-    // All that was ever signed is believed by whoever has learnt of the new key from the old one.
+    // With both keys, everything that was ever signed can be checked.
     let both = ["--key", &new.key, "--checkpoint", "data/checkpoints"];
     let (code, told) = old.verify("all", &both);
     assert_eq!(code, 0, "{told}");
@@ -50,7 +50,7 @@ async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
     assert!(code == 0 && told.contains("3 events continue 2"), "{told}");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn keys_that_do_not_sign_together_are_refused_at_the_start() {
     let log = Log::on_sqlite();
     new_key(log.folder.path(), "keys.example.com/other", "other.key");
@@ -59,7 +59,7 @@ fn keys_that_do_not_sign_together_are_refused_at_the_start() {
         ("audit.key,audit.key", "is given twice"),
         ("audit.key,no.key", "the file \"no.key\" cannot be read"),
     ] {
-        let output = log.setup().set("KEYLEDGER_AUDIT_KEY", keys).command().output().unwrap();
+        let output = log.setup().set("KEYLEDGER_AUDIT_KEY", keys).run();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("  KEYLEDGER_AUDIT_KEY: ") && told.contains(why), "{told}");

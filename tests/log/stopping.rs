@@ -1,15 +1,16 @@
-//! A tree that is not what was signed is not signed any more, and requests go on.
+//! Signing stops when the tree is not the one that was signed before; requests are still served.
 
 use super::tampering::tamper;
-use super::{Log, signed, work};
+use crate::support::log::{Log, signed, work};
 
-/// What someone changes in the read database, and what the log says of it.
+/// A change to the read database, and what the service logs then.
 struct Case {
     what: &'static str,
     sqlite: &'static str,
     postgres: &'static str,
     told: &'static str,
-    /// Whether a running service finds it. What it has in memory it writes anew with the next events.
+    /// Whether a running service finds it. Otherwise it writes over the change, from memory, with the
+    /// next events.
     is_found_running: bool,
 }
 
@@ -44,7 +45,7 @@ const CASES: [Case; 4] = [
     },
 ];
 
-/// Whether the service runs while it happens, or is started afterwards.
+/// When the change is made: while the service runs, or before it is started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     Running,
@@ -62,7 +63,7 @@ async fn the_tree_stops(log: Log, case: &Case, when: When) {
             service
         }
         When::Stopped => {
-            assert!(service.stop().0.success());
+            service.stop_well();
             tamper(&log.read, &[statement]).await;
             log.setup().start().ready().await
         }
@@ -72,14 +73,14 @@ async fn the_tree_stops(log: Log, case: &Case, when: When) {
     service.part_is("tree", "stopped").await;
     let output = service.printed("tree stopped").await;
     assert!(output.contains(case.told), "{}: {output}", case.what);
-    assert_eq!(service.stranger().get("/readyz").await.status, 200);
+    service.stranger().get("/readyz").await.expect_status(200);
     service.user("ann").create("and another").await;
     assert_eq!(service.user("ann").keys().await.len(), 3);
-    assert!(service.stop().0.success());
+    service.stop_well();
     assert_eq!(log.checkpoints(), before, "{}: nothing more is signed", case.what);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_altered_tree_is_not_signed_after_a_start() {
     for case in &CASES {
         the_tree_stops(Log::on_sqlite(), case, When::Stopped).await;
@@ -87,7 +88,7 @@ async fn an_altered_tree_is_not_signed_after_a_start() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn an_altered_tree_is_not_signed_while_the_service_runs() {
     for case in CASES.iter().filter(|case| case.is_found_running) {
         the_tree_stops(Log::on_sqlite(), case, When::Running).await;

@@ -1,11 +1,11 @@
-//! What someone with the journal's database can do to it, on each kind of database.
+//! Changes to a journal that its database's administrator can make, on each kind of database.
 
 use keyledger_domain::{EventId, RecordedEvent};
 use keyledger_test_servers::kurrentdb::{Database, Stored};
 use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
-use super::Log;
+use crate::support::log::Log;
 
 /// Changes a database as its administrator can: directly, past the service.
 pub(super) async fn tamper(url: &str, statements: &[impl AsRef<str>]) {
@@ -32,30 +32,30 @@ pub(super) const ALTER_SQLITE: &[&str] = &[
     "UPDATE events SET data = replace(data, '\"k3\"', '\"k4\"') WHERE position = 4",
 ];
 
-/// What is done to an event, which is told by its index in the tree.
+/// A change to an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    /// In the data, this text becomes that.
+    /// The first text is replaced by the second in its data.
     Data(&'static str, &'static str),
-    /// In the metadata, this text becomes that.
+    /// The same in its metadata.
     Metadata(&'static str, &'static str),
-    /// Another type.
+    /// It gets this type.
     Type(&'static str),
-    /// Another last digit of its id.
+    /// The last digit of its id changes.
     Id,
-    /// Another last digit of its stream's.
+    /// The last digit of its stream's name changes.
     Stream,
-    /// A revision more.
+    /// Its revision is one higher.
     Revision,
-    /// It is taken out.
+    /// It is removed.
     Remove,
-    /// It changes places with this one.
+    /// It changes places with the event at this index.
     Swap(usize),
-    /// Behind it a forged one is put: the same, with another id and a later revision.
+    /// A forged event is added after it: a copy with another id and a later revision.
     Forge,
 }
 
-/// Changes the event at this index of a journal, whose events are these.
+/// Changes the event at this index in the tree; `events` are all events of the journal.
 pub(super) async fn change(log: &Log, events: &[RecordedEvent], at: usize, change: Change) {
     match log.database() {
         Some(database) => in_memory(database, at, change),
@@ -67,7 +67,7 @@ pub(super) async fn change(log: &Log, events: &[RecordedEvent], at: usize, chang
     }
 }
 
-/// A copy of a journal, from which it is made as it was.
+/// A copy of a journal, from which it can be restored.
 pub(super) enum Backup {
     Events(Vec<Stored>),
     Table,
@@ -78,7 +78,7 @@ impl Backup {
         if let Some(database) = log.database() {
             return Self::Events(database.rewrite(|events| events.clone()));
         }
-        // Whoever has the database takes its guards away too.
+        // Who administers the database can drop the triggers that protect the events.
         let guards: &[&str] = if log.journal.starts_with("sqlite") {
             &["DROP TRIGGER events_are_never_changed", "DROP TRIGGER events_are_never_deleted"]
         } else {
@@ -102,7 +102,7 @@ impl Backup {
     }
 }
 
-/// Another last digit.
+/// The id with another last digit.
 fn other_id(id: Uuid) -> Uuid {
     Uuid::from_u128(id.as_u128() ^ 1)
 }
@@ -143,7 +143,7 @@ fn in_memory(database: &Database, at: usize, change: Change) {
     });
 }
 
-/// The same in SQL. A journal that nobody has refused an append to has no gaps.
+/// The changes as SQL.
 struct Sql<'a> {
     is_sqlite: bool,
     events: &'a [RecordedEvent],

@@ -1,15 +1,20 @@
 //! The walkthrough for auditors in docs/auditing.md, followed to the letter.
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
+use keyledger_test_servers::free_port;
 use tempfile::TempDir;
 
-use crate::support::keyledger;
+use crate::support::{keyledger, run_within};
 
 const AUDITING: &str = include_str!("../../docs/auditing.md");
 const SECTION: &str = "## Someone says that a key was used after it was revoked";
 /// What the script says before each answer.
 const MARK: &str = "@@@ answer ";
+/// Far more than the script takes, also on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A command, and what the document shows of its answer.
 struct Step {
@@ -17,7 +22,8 @@ struct Step {
     shown: String,
 }
 
-/// The commands begin with `$`, go on after a backslash, and their answers follow.
+/// The commands of the section: each begins with `$ `, goes on after a line that ends with a
+/// backslash, and is followed by its answer.
 fn steps() -> Vec<Step> {
     let section = AUDITING.split(SECTION).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -40,7 +46,7 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// Text without white space, and with the same digit everywhere in its times.
+/// The text without white space, and with zeros for the digits of its times.
 fn plain(text: &str) -> String {
     let mut plain: Vec<char> = text.chars().filter(|char| !char.is_whitespace()).collect();
     let form: Vec<char> = "0000-00-00T00:00:00.000000Z".chars().collect();
@@ -70,7 +76,7 @@ fn is_shown(shown: &str, answer: &str) -> bool {
     rest.ends_with(last)
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn what_readme_shows_may_leave_out_parts() {
     let answer = "{\"a\":\"019b-1\", \"at\":\"2026-03-01T12:00:00.000000Z\"}\n";
     assert!(is_shown("{\"a\":\"…\",\n \"at\":\"2030-01-01T00:00:00.123456Z\"}", answer));
@@ -78,13 +84,13 @@ fn what_readme_shows_may_leave_out_parts() {
     assert!(!is_shown("{\"b\":\"…\"}", answer) && !is_shown("{…", "") && !is_shown("", answer));
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_walkthrough_for_auditors_says_what_happens() {
     let folder = TempDir::new().unwrap();
     let (public, internal) = (free_port(), free_port());
     let steps = steps();
     assert!(steps.len() > 15, "{}", steps.len());
-    // Whatever happens, the service ends with the script.
+    // The service that the script starts ends with it.
     let mut script = String::from("trap 'kill $! 2> /dev/null' EXIT\n");
     for (number, step) in steps.iter().enumerate() {
         script.push_str(&format!("echo; echo '{MARK}{number}'\n{}", step.command));
@@ -95,15 +101,17 @@ fn the_walkthrough_for_auditors_says_what_happens() {
     std::fs::write(folder.path().join("script"), &script).unwrap();
     let program = keyledger(folder.path());
     let programs = Path::new(program.get_program()).parent().unwrap().to_owned();
-    let ran = std::process::Command::new("timeout")
-        .args(["120", "bash", "script"])
-        .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
-        .env("KEYLEDGER_LISTEN", format!("127.0.0.1:{public}"))
-        .env("KEYLEDGER_INTERNAL_LISTEN", format!("127.0.0.1:{internal}"))
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
+    // A shell that has not ended by then is sent a signal, so that it ends the service too.
+    let ran = run_within(
+        LIMIT * 2,
+        Command::new("timeout")
+            .args([&LIMIT.as_secs().to_string(), "bash", "script"])
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .env("KEYLEDGER_LISTEN", format!("127.0.0.1:{public}"))
+            .env("KEYLEDGER_INTERNAL_LISTEN", format!("127.0.0.1:{internal}"))
+            .current_dir(folder.path()),
+    );
     let said = String::from_utf8(ran.stdout).unwrap();
     let errors = String::from_utf8(ran.stderr).unwrap();
     let answers: Vec<&str> = said.split(MARK).skip(1).collect();
@@ -113,9 +121,4 @@ fn the_walkthrough_for_auditors_says_what_happens() {
         let Step { command, shown } = step;
         assert!(is_shown(shown, answer), "$ {command}{answer}\nis not\n{shown}\n{errors}");
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }

@@ -1,5 +1,8 @@
 //! Someone who uses the service over HTTP.
 
+use std::fmt::{Display, Formatter, Result as Formatted};
+
+use keyledger_test_servers::wait::LIMIT;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -20,26 +23,43 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+impl Display for Answer {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Formatted {
+        write!(formatter, "status {}, {:?}, body: {}", self.status, self.headers, self.text)
+    }
+}
+
 impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    /// Checks the status; says the whole answer if it is another.
+    #[track_caller]
+    pub(crate) fn expect_status(&self, status: u16) -> &Self {
+        assert!(self.status == status, "not {status}: {self}");
+        self
     }
 
+    /// The body, which must be JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self}"))
+    }
+
+    /// The only value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The position that the answer tells.
+    #[track_caller]
     pub(crate) fn position(&self) -> u64 {
         self.header("keyledger-position").unwrap().parse().unwrap()
     }
 
-    /// Status and code of a problem, once it has been checked to have its whole form.
+    /// Status, code and sentence of a problem, whose form is checked too.
     #[track_caller]
     pub(crate) fn problem(&self) -> (u16, String, String) {
         let body = self.json();
-        let code = body["code"].as_str().unwrap();
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let Some(code) = body["code"].as_str() else { panic!("no problem: {self}") };
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self}");
         assert_eq!(body["success"], false, "{body}");
         assert_eq!(body["status"], self.status, "{body}");
         assert_eq!(body["type"], format!("urn:keyledger:problem:{code}"));
@@ -49,8 +69,11 @@ impl Answer {
 }
 
 impl Client {
+    /// Someone who asks at this address, signed in with a bearer token or not.
     pub(crate) fn new(address: &str, token: Option<String>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy();
+        // Neither an answer nor a part of one is waited for without a limit.
+        let http = http.connect_timeout(LIMIT).read_timeout(LIMIT).build().unwrap();
         let client = Self { http, base: format!("http://{address}"), headers: HeaderMap::new() };
         match token {
             Some(token) => client.with("authorization", &format!("Bearer {token}")),
@@ -72,7 +95,7 @@ impl Client {
         self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
 
-    /// The answer, or the error of a connection that broke.
+    /// The answer to a request, or the error of a connection that broke.
     pub(crate) async fn try_send(
         &self,
         method: &str,
@@ -90,25 +113,33 @@ impl Client {
         Ok(Answer { status, headers, text: response.text().await? })
     }
 
-    /// The answer while its body is still coming.
+    /// The answer to a GET that succeeds, whose body is still coming.
     pub(crate) async fn open(&self, path: &str) -> reqwest::Response {
         let url = format!("{}{path}", self.base);
-        self.http.get(url).headers(self.headers.clone()).send().await.unwrap()
+        let response = self.http.get(url).headers(self.headers.clone()).send().await.unwrap();
+        let status = response.status();
+        if status != 200 {
+            panic!("{status}: {}", response.text().await.unwrap_or_default());
+        }
+        response
     }
 
+    /// The answer to a request.
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Answer {
         self.try_send(method, path, body).await.unwrap()
     }
 
+    /// The answer to a GET.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await
     }
 
+    /// The answer to a DELETE without a body.
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None).await
     }
 
-    /// Sends a JSON body.
+    /// The answer to a POST of this JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let json = self.with("content-type", "application/json");
         json.send("POST", path, Some(body.to_string().into_bytes())).await
@@ -117,15 +148,13 @@ impl Client {
     /// Creates a key of this name; tells its id.
     pub(crate) async fn create(&self, name: &str) -> String {
         let answer = self.post("/keys", &json!({ "name": name })).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["key_id"].as_str().unwrap().to_owned()
+        answer.expect_status(200).json()["key_id"].as_str().unwrap().to_owned()
     }
 
     /// The caller's keys.
     pub(crate) async fn keys(&self) -> Vec<Value> {
         let answer = self.get("/keys").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["keys"].as_array().unwrap().clone()
+        answer.expect_status(200).json()["keys"].as_array().unwrap().clone()
     }
 
     /// The caller's keys once the service has come as far as this position.
@@ -133,3 +162,32 @@ impl Client {
         self.with("keyledger-min-position", &position.to_string()).keys().await
     }
 }
+
+/// Checks an answer's status; says the whole answer if it is another, and what is told besides.
+macro_rules! assert_status {
+    ($answer:expr, $status:expr $(,)?) => {
+        $answer.expect_status($status)
+    };
+    ($answer:expr, $status:expr, $($case:tt)+) => {{
+        let (answer, status) = (&$answer, $status);
+        assert!(answer.status == status, "{}: not {status}: {answer}", format_args!($($case)+));
+    }};
+}
+pub(crate) use assert_status;
+
+/// Checks a problem's status and code, likewise.
+macro_rules! assert_problem {
+    ($answer:expr, $status:expr, $code:expr $(,)?) => {
+        $crate::support::assert_problem!($answer, $status, $code, "a problem")
+    };
+    ($answer:expr, $status:expr, $code:expr, $($case:tt)+) => {{
+        let (answer, expected) = (&$answer, ($status, $code));
+        let (status, code, _) = answer.problem();
+        assert!(
+            (status, &*code) == expected,
+            "{}: not {expected:?}: {answer}",
+            format_args!($($case)+)
+        );
+    }};
+}
+pub(crate) use assert_problem;

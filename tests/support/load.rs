@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use keyledger_domain::RecordedEvent;
 use keyledger_domain::key::KeyEvent;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::Client;
+use super::{Client, wait};
 
-/// What people were told.
+/// How long someone pauses whose request failed.
+const BEFORE_NEXT: Duration = Duration::from_millis(10);
+
+/// What people were told about their requests.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// The keys that were created, and whether they were revoked.
@@ -32,7 +36,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Sets people to work, each with a client of theirs: all names are different.
+    /// Sets people to work, one with each client. No two keys of a test have one name, as long as each
+    /// of its loads has another `round`.
     pub(crate) fn start(clients: impl IntoIterator<Item = Client>, round: usize) -> Self {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut people = JoinSet::new();
@@ -43,20 +48,31 @@ impl Load {
     }
 
     /// Waits until this many more keys have been created.
-    pub(crate) async fn created(&self, more: usize) {
+    pub(crate) async fn created(&mut self, more: usize) {
         let until = self.done.load(Ordering::SeqCst) + more;
-        while self.done.load(Ordering::SeqCst) < until {
-            tokio::task::yield_now().await;
-        }
+        wait::until(format!("{until} keys to be created"), async || {
+            // Nobody ends before they are told to, unless they panic.
+            if let Some(panicked) = self.people.try_join_next() {
+                panicked.unwrap();
+            }
+            match self.done.load(Ordering::SeqCst) {
+                done if done >= until => Ok(()),
+                done => Err(done),
+            }
+        })
+        .await;
     }
 
-    /// Ends the work.
+    /// Lets everyone finish their last request; tells what they were told.
     pub(crate) async fn stop(mut self) -> Told {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = Told::default();
-        while let Some(told) = self.people.join_next().await {
-            all.add(told.unwrap());
-        }
+        let ending = async {
+            while let Some(told) = self.people.join_next().await {
+                all.add(told.unwrap());
+            }
+        };
+        wait::within("the end of everyone's last request", ending).await;
         all
     }
 }
@@ -82,17 +98,18 @@ async fn work(
             }
             Ok(answer) => {
                 let (status, code, _) = answer.problem();
-                assert_eq!(status, 503, "{answer:?}");
+                assert_eq!(status, 503, "{answer}");
                 match &*code {
                     "unavailable" => told.refused.insert(name),
                     "outcome_unknown" => told.unknown.insert(name),
                     code => panic!("{code}"),
                 };
+                wait::lasts(BEFORE_NEXT).await;
                 continue;
             }
             Err(_) => {
                 told.unknown.insert(name);
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                wait::lasts(BEFORE_NEXT).await;
                 continue;
             }
         };
@@ -112,6 +129,7 @@ async fn work(
 }
 
 impl Told {
+    /// Adds what people were told by another load.
     pub(crate) fn add(&mut self, other: Self) {
         self.created.extend(other.created);
         self.refused.extend(other.refused);
@@ -119,7 +137,8 @@ impl Told {
         self.maybe_revoked.extend(other.maybe_revoked);
     }
 
-    /// Checks that the journal holds what people were told, once, and nothing that they were not.
+    /// Checks that the journal holds everything that people were told of, once, and nothing of which
+    /// they were told that it was refused.
     pub(crate) fn assert_is(&self, events: &[RecordedEvent]) {
         let mut created = BTreeMap::new();
         let mut revoked = BTreeSet::new();

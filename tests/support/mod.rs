@@ -1,12 +1,21 @@
-//! What all tests share: a service of their own, and people who use it.
+//! What all tests share: services of their own, people who use them, and ways to wait.
 
 pub(crate) mod client;
 pub(crate) mod load;
+pub(crate) mod log;
+pub(crate) mod nats;
 pub(crate) mod service;
+pub(crate) mod setup;
 pub(crate) mod stores;
+pub(crate) mod token;
 
-pub(crate) use client::{Answer, Client};
-pub(crate) use service::{SECRET, Service, Setup, claims, keyledger, token, token_with};
+pub(crate) use client::{Answer, Client, assert_problem, assert_status};
+pub(crate) use keyledger_test_servers::process::{Process, run, run_within};
+pub(crate) use keyledger_test_servers::wait;
+pub(crate) use service::{Service, latest, took_lease};
+pub(crate) use setup::{Setup, keyledger};
+pub(crate) use stores::events_of;
+pub(crate) use token::{SECRET, claims, token, token_with};
 
 /// Whether the text is a time in the form that the API promises.
 pub(crate) fn is_time(text: &serde_json::Value) -> bool {

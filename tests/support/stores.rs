@@ -5,8 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
+use futures::StreamExt;
+use keyledger_domain::{Delivery, Position, RecordedEvent};
 use keyledger_test_servers::kurrentdb::Server;
 use keyledger_test_servers::postgres::{Postgres, program};
+use keyledger_test_servers::process::run;
+use keyledger_test_servers::wait::within;
 
 /// The stores of a service that runs in this folder; the same ones each time.
 pub(crate) struct Stores {
@@ -15,7 +19,7 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// `None` for the files that a service uses unless it is told otherwise.
+    /// Those that `TEST_STORES` names, new ones for a new folder; `None` if it names none.
     #[expect(clippy::disallowed_methods, reason = "the tests have a setting of their own")]
     pub(crate) fn of(folder: &Path) -> Option<Self> {
         let kinds = std::env::var("TEST_STORES").ok()?;
@@ -33,12 +37,12 @@ impl Stores {
 }
 
 impl Stores {
-    /// Those of a service that runs in this folder.
+    /// The stores of a service that runs in this folder.
     pub(crate) fn at(folder: &Path) -> Self {
         Self::of(folder).unwrap_or_else(|| Self::files(folder))
     }
 
-    /// The files.
+    /// Files in this folder, where a service has them unless it is told otherwise.
     pub(crate) fn files(folder: &Path) -> Self {
         let file = |name| format!("sqlite://{}/data/{name}.db", folder.display());
         Self { journal: file("journal"), read: file("read") }
@@ -58,8 +62,8 @@ fn at_rest(url: &str) -> String {
             bytes
         }
         ("postgres", _) => {
-            let dumped = Command::new(program("pg_dump")).arg(url).output().unwrap();
-            assert!(dumped.status.success());
+            let dumped = run(Command::new(program("pg_dump")).arg(url));
+            assert!(dumped.status.success(), "{dumped:?}");
             dumped.stdout
         }
         _ => {
@@ -87,9 +91,23 @@ fn new(folder: &Path, kind: &str, name: &str) -> String {
     }
 }
 
-/// A new database, wherever this is called.
+/// A new database, also where this is called on a runtime, which it blocks.
 pub(crate) fn new_database(server: &'static Postgres) -> String {
     let made =
         std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(server.database()));
     made.join().unwrap()
+}
+
+/// All events of a journal.
+pub(crate) async fn events_of(url: &str) -> Vec<RecordedEvent> {
+    let reading = async {
+        let reader = keyledger_journal::open_reader(url).await.unwrap();
+        let mut subscription = reader.subscribe(Position::START);
+        let mut events = Vec::new();
+        while let Delivery::Event(event) = subscription.next().await.unwrap().unwrap() {
+            events.push(event);
+        }
+        events
+    };
+    within("all events of the journal", reading).await
 }

@@ -1,11 +1,12 @@
-//! What is answered for good keys and others, in each of the three forms.
+//! The answers for good keys and for others, in each of the three forms.
 
 use serde_json::json;
 
 use super::{create, gateway, introspect, key, verdict, verify};
-use crate::support::{Client, Service, Setup};
+use crate::support::wait::until;
+use crate::support::{Client, Service, Setup, assert_problem, assert_status};
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_good_key_is_told_with_whose_it_is() {
     let service = Service::start().ready().await;
     let (ann, gateway) = (service.user("ann"), gateway(&service));
@@ -13,7 +14,7 @@ async fn a_good_key_is_told_with_whose_it_is() {
     let shown = ann.get(&format!("/keys/{}", key.id)).await.json()["key"].clone();
 
     let answer = verify(&gateway, &key.secret).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let expected = json!({
         "valid": true,
@@ -50,7 +51,8 @@ async fn a_good_key_is_told_with_whose_it_is() {
             [("GET", "/auth"), ("POST", "/auth/"), ("DELETE", "/auth/v1/things?x")]
         {
             let answer = gateway.with(header, &value).send(method, path, None).await;
-            assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{method} {path}");
+            assert_status!(answer, 200, "{method} {path}");
+            assert_eq!(answer.text.as_str(), "", "{method} {path}");
             let told = |name: &str| answer.header(name).unwrap().to_owned();
             assert_eq!(told("x-key-id"), key.id);
             assert_eq!(told("x-user-id"), "ann");
@@ -62,11 +64,11 @@ async fn a_good_key_is_told_with_whose_it_is() {
 
 async fn is_refused(gateway: &Client, secret: &str, code: &str) {
     let answer = verify(gateway, secret).await;
-    assert_eq!(answer.status, 200);
+    answer.expect_status(200);
     assert_eq!(answer.json(), json!({"valid": false, "code": code}), "{secret:.80}");
     assert_eq!(introspect(gateway, secret).await.json(), json!({"active": false}));
     let answer = gateway.with("x-api-key", secret).get("/auth").await;
-    assert_eq!(answer.status, 401);
+    answer.expect_status(401);
     assert_eq!(
         answer.header("www-authenticate"),
         Some("Bearer realm=\"api\", error=\"invalid_token\"")
@@ -75,7 +77,7 @@ async fn is_refused(gateway: &Client, secret: &str, code: &str) {
     assert!(answer.header("x-key-id").is_none());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_that_is_not_good_is_refused_with_the_reason() {
     let service = Service::start().ready().await;
     let (ann, gateway) = (service.user("ann"), gateway(&service));
@@ -85,13 +87,17 @@ async fn a_key_that_is_not_good_is_refused_with_the_reason() {
     ann.delete(&format!("/keys/{}/permanent", deleted.id)).await;
     is_refused(&gateway, &revoked.secret, "REVOKED").await;
     is_refused(&gateway, &deleted.secret, "NOT_FOUND").await;
-    while verdict(&gateway, &expiring.secret).await == "VALID" {}
+    until("the key to expire", async || match verdict(&gateway, &expiring.secret).await {
+        code if code == "VALID" => Err(code),
+        _ => Ok(()),
+    })
+    .await;
     is_refused(&gateway, &expiring.secret, "EXPIRED").await;
     ann.delete(&format!("/keys/{}/permanent", revoked.id)).await;
     is_refused(&gateway, &revoked.secret, "NOT_FOUND").await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_key_is_not_found() {
     let service = Service::start().ready().await;
     let gateway = gateway(&service);
@@ -112,50 +118,50 @@ async fn what_is_no_key_is_not_found() {
     ] {
         is_refused(&gateway, text, "NOT_FOUND").await;
     }
-    // What no header could hold.
+    // Texts that no header could hold.
     for text in ["", "\u{0}", "ключ_", &format!("{good}\n"), &format!(" {good}")] {
         assert_eq!(verdict(&gateway, text).await, "NOT_FOUND", "{text:?}");
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_node_that_starts_again_knows_all_keys() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");
     let (good, revoked, deleted) = (key(&service).await, key(&service).await, key(&service).await);
     ann.delete(&format!("/keys/{}", revoked.id)).await;
     ann.delete(&format!("/keys/{}/permanent", deleted.id)).await;
-    let folder = service.stop_in_folder();
+    let folder = service.stop_well();
     let service = Setup::in_folder(folder).start().ready().await;
     let gateway = gateway(&service);
     assert_eq!(service.metric("keyledger_index_keys").await, Some(2));
     assert_eq!(verdict(&gateway, &good.secret).await, "VALID");
     assert_eq!(verdict(&gateway, &revoked.secret).await, "REVOKED");
     assert_eq!(verdict(&gateway, &deleted.secret).await, "NOT_FOUND");
-    // What happens from now on is followed.
+    // The node follows what happens from now on.
     service.user("ann").delete(&format!("/keys/{}", good.id)).await;
     service.user("ann").delete(&format!("/keys/{}/permanent", revoked.id)).await;
     assert_eq!(verdict(&gateway, &good.secret).await, "REVOKED");
     assert_eq!(verdict(&gateway, &revoked.secret).await, "NOT_FOUND");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_node_verifies_only_if_that_is_its_role() {
     let service = Setup::new().set("KEYLEDGER_ROLES", "api,projector").start().ready().await;
     let gateway = gateway(&service);
     let key = key(&service).await;
     for (method, path) in [("POST", "/verify"), ("POST", "/introspect"), ("GET", "/auth")] {
         let answer = gateway.with("x-api-key", &key.secret).send(method, path, None).await;
-        assert_eq!(answer.problem().1, "path_not_found");
+        assert_problem!(answer, 404, "path_not_found");
     }
     let parts = gateway.get("/readyz").await.json()["parts"].clone();
     assert_eq!(parts.get("verification"), None, "{parts}");
-    // Nor are keys verified on the public listener, by any node.
+    // No node verifies keys on the public listener.
     let public = service.stranger().with("x-api-key", &key.secret).get("/auth").await;
-    assert_eq!(public.problem().1, "path_not_found");
+    assert_problem!(public, 404, "path_not_found");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn answers_are_counted() {
     let service = Service::start().ready().await;
     let (gateway, key) = (gateway(&service), key(&service).await);

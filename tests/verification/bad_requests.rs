@@ -1,17 +1,18 @@
-//! Requests of every wrong kind: each has its own clear answer, and none changes anything.
+//! Bad requests: each kind has its own answer, and none changes anything.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{gateway, key, verdict, verify};
-use crate::support::{Answer, Client, Service};
+use crate::support::wait::{until, within};
+use crate::support::{Answer, Client, Service, assert_problem};
 
 async fn raw(gateway: &Client, path: &str, content_type: &str, body: &[u8]) -> Answer {
     gateway.with("content-type", content_type).send("POST", path, Some(body.to_vec())).await
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_body_that_is_not_a_question_is_told_what_is_wrong() {
     let service = Service::start().ready().await;
     let gateway = gateway(&service);
@@ -43,10 +44,10 @@ async fn a_body_that_is_not_a_question_is_told_what_is_wrong() {
         assert!(!sentence.is_empty());
     }
     let form = raw(&gateway, "/verify", "text/plain", b"{\"key\":\"a\"}").await;
-    assert_eq!(form.problem().1, "unsupported_media_type");
+    assert_problem!(form, 415, "unsupported_media_type");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_form_that_names_no_one_token_is_told_what_is_wrong() {
     let service = Service::start().ready().await;
     let gateway = gateway(&service);
@@ -62,14 +63,13 @@ async fn a_form_that_names_no_one_token_is_told_what_is_wrong() {
     ];
     for (content_type, body, status, code) in cases {
         let answer = raw(&gateway, "/introspect", content_type, body).await;
-        let (told, told_code, _) = answer.problem();
-        assert_eq!((told, &*told_code), (status, code), "{:?}", String::from_utf8_lossy(body));
+        assert_problem!(answer, status, code, "{:?}", String::from_utf8_lossy(body));
     }
     let hinted = raw(&gateway, "/introspect", FORM, b"token=a&token_type_hint=access_token").await;
     assert_eq!(hinted.json(), json!({"active": false}));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_request_without_one_key_is_not_let_in() {
     let service = Service::start().ready().await;
     let (gateway, key) = (gateway(&service), key(&service).await);
@@ -95,7 +95,7 @@ async fn a_request_without_one_key_is_not_let_in() {
         (several_tokens, invalid),
     ] {
         let answer = client.get("/auth").await;
-        assert_eq!(answer.status, 401, "{answer:?}");
+        answer.expect_status(401);
         assert_eq!(answer.json()["error"], error, "{answer:?}");
         assert!(!answer.json()["message"].as_str().unwrap().is_empty());
         let challenge = answer.header("www-authenticate").unwrap();
@@ -103,7 +103,7 @@ async fn a_request_without_one_key_is_not_let_in() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_wrong_method_or_path_is_told() {
     let service = Service::start().ready().await;
     let gateway = gateway(&service);
@@ -118,7 +118,7 @@ async fn a_wrong_method_or_path_is_told() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_head_that_is_too_large_is_refused() {
     let service = Service::start().ready().await;
     let mut stream = TcpStream::connect(&service.internal).await.unwrap();
@@ -127,12 +127,12 @@ async fn a_head_that_is_too_large_is_refused() {
     // It may be refused before all of it is sent.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
+    let _ = within("the answer", stream.read_to_end(&mut answer)).await;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_flood_of_keys_that_are_none_changes_nothing() {
     let service = Service::start().ready().await;
     let (gateway, ann) = (gateway(&service), service.user("ann"));
@@ -144,15 +144,16 @@ async fn a_flood_of_keys_that_are_none_changes_nothing() {
         verify(&gateway, &format!("orag_{number}")).await;
         assert_eq!(verdict(&gateway, &revoked.secret).await, "REVOKED");
     }
-    // A good use is recorded; had there been any other before it, so would they have been.
+    // A use of a good key is recorded. Uses before it, had there been any, would be recorded with it.
     verify(&gateway, &key.secret).await;
     let used = |keys: &[Value]| {
         keys.iter().map(|key| (key["key_id"].clone(), key["last_used_at"].clone())).collect()
     };
-    let mut now: Vec<(Value, Value)> = used(&ann.keys().await);
-    while now.iter().all(|(_, at)| at.is_null()) {
-        now = used(&ann.keys().await);
-    }
+    let now: Vec<(Value, Value)> = until("a last use in the list", async || {
+        let now: Vec<(Value, Value)> = used(&ann.keys().await);
+        if now.iter().all(|(_, at)| at.is_null()) { Err("none") } else { Ok(now) }
+    })
+    .await;
     assert!(used(&before).iter().all(|(_, at): &(Value, Value)| at.is_null()));
     for (id, at) in now {
         assert_eq!(at.is_null(), id != key.id.as_str(), "{id}");

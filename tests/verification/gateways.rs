@@ -1,7 +1,6 @@
-//! The gateways of the examples: what passes them, and what a client sees.
+//! The example gateways: which requests pass them, and what clients and the application see.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
@@ -11,17 +10,15 @@ use keyledger_test_servers::gateway::{Gateway, Kind};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, Client, Service};
+use crate::support::wait::until;
+use crate::support::{Answer, Client, Service, assert_status};
 
 const KINDS: [Kind; 3] = [Kind::Nginx, Kind::Traefik, Kind::Envoy];
 
-/// More than any gateway ever takes to know its settings, also on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// What keyledger says of a key.
+/// The headers in which keyledger says whose a key is.
 const IDENTITY: [&str; 4] = ["x-key-id", "x-key-name", "x-user-id", "x-user-email"];
 
-/// A running gateway, and someone who sends it requests without a key.
+/// A running gateway, and a client of it without a key.
 struct Door {
     kind: Kind,
     stranger: Client,
@@ -29,20 +26,18 @@ struct Door {
 }
 
 impl Door {
-    /// Starts a gateway; waits until it answers, as it must, to someone who has no key.
+    /// Starts a gateway; waits until it answers with this status to a client without a key.
     async fn open(kind: Kind, keyledger: u16, application: u16, answer: u16) -> Self {
         let gateway = Gateway::start(kind, keyledger, application);
         let stranger = Client::new(&gateway.address(), None);
-        let answers = async {
-            loop {
-                let answered = stranger.try_send("GET", "/", None).await;
-                if answered.is_ok_and(|answered| answered.status == answer) {
-                    break;
-                }
+        until(format!("{kind:?} to answer {answer}"), async || {
+            match stranger.try_send("GET", "/", None).await {
+                Ok(answered) if answered.status == answer => Ok(()),
+                Ok(answered) => Err(answered.to_string()),
+                Err(error) => Err(error.to_string()),
             }
-        };
-        let opened = tokio::time::timeout(LIMIT, answers).await;
-        assert!(opened.is_ok(), "{kind:?} does not answer {answer}");
+        })
+        .await;
         Self { kind, stranger, _gateway: gateway }
     }
 
@@ -58,7 +53,8 @@ async fn serve(router: Router) -> u16 {
     port
 }
 
-/// An application that tells what reached it. Below `/status/` it answers with another status.
+/// An application that answers with what it was sent, and below `/status/` with the status that the
+/// path names.
 async fn application() -> u16 {
     async fn tell(headers: HeaderMap, body: String) -> Json<Value> {
         let mut told = BTreeMap::<_, Vec<_>>::new();
@@ -75,7 +71,7 @@ fn port(address: &str) -> u16 {
     address.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
-/// All gateways, before an application.
+/// All gateways in front of an application.
 async fn doors(service: &Service) -> Vec<Door> {
     let application = application().await;
     let mut doors = Vec::new();
@@ -92,10 +88,11 @@ async fn create(owner: &Client, name: &str) -> (String, String) {
     (text("key_id"), text("api_key"))
 }
 
-/// Checks that the gateway told what keyledger says of such a key.
+/// Checks that the gateway's answer (`told`) is keyledger's own (`said`).
 #[track_caller]
 fn assert_refused(kind: Kind, told: &Answer, said: &Answer, error: &str) {
-    assert_eq!((told.status, said.status), (401, 401), "{kind:?}: {told:?}");
+    assert_status!(told, 401, "{kind:?}");
+    said.expect_status(401);
     assert_eq!(told.json()["error"], error, "{kind:?}");
     assert_eq!(told.json(), said.json(), "{kind:?}");
     assert_eq!(told.header("content-type"), said.header("content-type"), "{kind:?}");
@@ -103,7 +100,7 @@ fn assert_refused(kind: Kind, told: &Answer, said: &Answer, error: &str) {
     assert_eq!(challenges, [said.header("www-authenticate").unwrap()], "{kind:?}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_good_key_passes_the_gateway_and_the_application_learns_whose_it_is() {
     let service = Service::start().ready().await;
     let (id, key) = create(&service.user("ann"), "café").await;
@@ -111,7 +108,7 @@ async fn a_good_key_passes_the_gateway_and_the_application_learns_whose_it_is() 
         let bearer = door.stranger.with("authorization", &format!("Bearer {key}"));
         for client in [door.with(&key), bearer] {
             let answer = client.get("/orders?page=2").await;
-            assert_eq!(answer.status, 200, "{:?}: {answer:?}", door.kind);
+            assert_status!(answer, 200, "{:?}", door.kind);
             let headers = &answer.json()["headers"];
             let told = IDENTITY.map(|name| headers[name].clone());
             let expected = [&*id, "caf%C3%A9", "ann", "ann@example.com"].map(|text| json!([text]));
@@ -121,7 +118,7 @@ async fn a_good_key_passes_the_gateway_and_the_application_learns_whose_it_is() 
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_that_is_missing_unknown_or_revoked_is_refused_in_keyledgers_words() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");
@@ -131,8 +128,8 @@ async fn a_key_that_is_missing_unknown_or_revoked_is_refused_in_keyledgers_words
         let (id, key) = create(&ann, "ci").await;
         let holder = door.with(&key);
         assert_refused(door.kind, &door.stranger.get("/").await, &missing, "API key required");
-        assert_eq!(holder.get("/").await.status, 200, "{:?}", door.kind);
-        assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+        assert_status!(holder.get("/").await, 200, "{:?}", door.kind);
+        ann.delete(&format!("/keys/{id}")).await.expect_status(200);
         let revoked = keyledger.with("x-api-key", &key).get("/auth").await;
         assert_refused(door.kind, &holder.get("/").await, &revoked, "Invalid API key");
         let unknown = door.with("no key at all").get("/").await;
@@ -140,7 +137,7 @@ async fn a_key_that_is_missing_unknown_or_revoked_is_refused_in_keyledgers_words
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn who_a_client_claims_to_be_does_not_reach_the_application() {
     let service = Service::start().ready().await;
     let (id, key) = create(&service.user("ann"), "ci").await;
@@ -152,17 +149,17 @@ async fn who_a_client_claims_to_be_does_not_reach_the_application() {
         let answer = liar.get("/").await;
         assert_eq!(answer.json()["headers"]["x-key-id"], json!([id]), "{:?}", door.kind);
         assert_eq!(answer.json()["headers"]["x-user-id"], json!(["ann"]), "{:?}", door.kind);
-        assert!(!answer.text.contains("mallory"), "{:?}: {answer:?}", door.kind);
+        assert!(!answer.text.contains("mallory"), "{:?}", door.kind);
 
         let mut liar = door.stranger.clone();
         for name in IDENTITY {
             liar = liar.with(name, "mallory");
         }
-        assert_eq!(liar.get("/").await.status, 401, "{:?}", door.kind);
+        assert_status!(liar.get("/").await, 401, "{:?}", door.kind);
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_header_that_keyledger_does_not_send_is_not_taken_from_the_client() {
     let who = [("x-key-id", "1"), ("x-user-id", "ann")];
     let keyledger = serve(Router::new().fallback(async move || who)).await;
@@ -175,7 +172,7 @@ async fn a_header_that_keyledger_does_not_send_is_not_taken_from_the_client() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn bodies_and_the_applications_own_failures_pass_the_gateway_as_they_are() {
     let service = Service::start().ready().await;
     let (_, key) = create(&service.user("ann"), "ci").await;
@@ -185,27 +182,28 @@ async fn bodies_and_the_applications_own_failures_pass_the_gateway_as_they_are()
         let answer = holder.send("POST", "/", Some(body.clone().into_bytes())).await;
         assert!(answer.json()["body"] == body, "{:?}: {}", door.kind, answer.status);
         let answer = door.stranger.send("POST", "/", Some(body.into_bytes())).await;
-        assert_eq!(answer.status, 401, "{:?}", door.kind);
+        assert_status!(answer, 401, "{:?}", door.kind);
         for status in [401, 403, 404, 500, 502, 503] {
             let answer = holder.get(&format!("/status/{status}")).await;
-            assert_eq!((answer.status, &*answer.text), (status, ""), "{:?}", door.kind);
+            assert_status!(answer, status, "{:?}", door.kind);
+            assert_eq!(&*answer.text, "", "{:?}", door.kind);
         }
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_keyledger_that_is_gone_is_503_to_the_client() {
     let service = Service::start().ready().await;
     let (_, key) = create(&service.user("ann"), "ci").await;
     let doors = doors(&service).await;
     for door in &doors {
-        assert_eq!(door.with(&key).get("/").await.status, 200, "{:?}", door.kind);
+        assert_status!(door.with(&key).get("/").await, 200, "{:?}", door.kind);
     }
     service.kill();
     for door in &doors {
         for client in [door.with(&key), door.stranger.clone()] {
             let answer = client.get("/").await;
-            assert_eq!(answer.status, 503, "{:?}: {answer:?}", door.kind);
+            assert_status!(answer, 503, "{:?}", door.kind);
             let later = (door.kind != Kind::Traefik).then_some("1");
             assert_eq!(answer.header("retry-after"), later, "{:?}", door.kind);
             assert_eq!(answer.header("www-authenticate"), None, "{:?}", door.kind);
@@ -213,7 +211,7 @@ async fn a_keyledger_that_is_gone_is_503_to_the_client() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_keyledger_that_cannot_know_is_503_to_the_client() {
     let unsure = (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "7")], "{}");
     let healthy = Router::new().route("/healthz", any(async || "{}"));
@@ -222,7 +220,7 @@ async fn a_keyledger_that_cannot_know_is_503_to_the_client() {
     for kind in KINDS {
         let door = Door::open(kind, keyledger, application, 503).await;
         let answer = door.with("key").get("/").await;
-        assert_eq!(answer.status, 503, "{kind:?}: {answer:?}");
+        assert_status!(answer, 503, "{kind:?}");
         let later = if kind == Kind::Envoy { "1" } else { "7" };
         assert_eq!(answer.header("retry-after"), Some(later), "{kind:?}");
         assert_eq!(answer.header("www-authenticate"), None, "{kind:?}");

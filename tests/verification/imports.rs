@@ -1,4 +1,4 @@
-//! Keys of a former service: their hashes become keys of this one.
+//! `keyledger import`: keys of a former service, by their hashes.
 
 use std::path::Path;
 
@@ -6,9 +6,10 @@ use keyledger_domain::hash_presented;
 use serde_json::{Value, json};
 
 use super::{gateway, verdict};
-use crate::support::{Service, Setup, keyledger};
+use crate::support::wait::until;
+use crate::support::{Process, Service, Setup, keyledger, run};
 
-/// A key as the former service made them: without a checksum.
+/// A key of the former service, whose keys have no checksum.
 fn former(number: u32) -> String {
     let text = format!("orag_{number:043}");
     assert_eq!(text.len(), 48);
@@ -26,7 +27,8 @@ fn line(number: u32) -> Value {
     })
 }
 
-/// Imports a file of these lines; tells whether that succeeded, and what was said.
+/// Imports a file with this text; tells whether that succeeded, and what was written to standard
+/// output and standard error.
 fn import(folder: &Path, name: &str, text: &str) -> (bool, String, String) {
     std::fs::write(folder.join(name), text).unwrap();
     let mut command = keyledger(folder);
@@ -34,7 +36,7 @@ fn import(folder: &Path, name: &str, text: &str) -> (bool, String, String) {
         command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
         command.env("KEYLEDGER_READ_URL", stores.read);
     }
-    let output = command.args(["import", "--from", name]).output().unwrap();
+    let output = run(command.args(["import", "--from", name]));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
@@ -43,9 +45,9 @@ fn lines(of: &[Value]) -> String {
     of.iter().map(|line| format!("{line}\n")).collect()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn keys_of_a_former_service_verify_once_they_are_imported() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let (mut used, mut revoked, mut expiring) = (line(1), line(2), line(3));
     used["last_used_at"] = json!("2026-02-03T04:05:06.000007Z");
     revoked["revoked"] = json!(true);
@@ -75,18 +77,18 @@ async fn keys_of_a_former_service_verify_once_they_are_imported() {
     assert_eq!(shown(0)["key_prefix"], "orag_00000000");
     assert_eq!(shown(1)["last_used_at"], "2026-02-03T04:05:06.000007Z");
     assert_eq!(shown(2)["revoked"], true);
-    // Its owner does with it as with any other.
+    // Its owner can revoke it, as any other key.
     let id = shown(0)["key_id"].as_str().unwrap();
     let ann = service.user("ann");
     let history = ann.get(&format!("/keys/{id}/history")).await.json();
     assert_eq!(history["events"][0]["actor"], "keyledger import");
-    assert_eq!(ann.delete(&format!("/keys/{id}")).await.status, 200);
+    ann.delete(&format!("/keys/{id}")).await.expect_status(200);
     assert_eq!(verdict(&gateway, &former(0)).await, "REVOKED");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_file_that_is_imported_again_changes_only_what_was_revoked_since() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let (first, second) = (lines(&[line(0), line(1)]), {
         let mut revoked = line(1);
         revoked["revoked"] = json!(true);
@@ -107,9 +109,9 @@ async fn a_file_that_is_imported_again_changes_only_what_was_revoked_since() {
     assert_eq!(service.events().await.len(), 4);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn csv_is_read_too() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let hash = |number| hash_presented(&former(number)).unwrap().to_hex();
     let text = format!(
         "name,key_hash,key_prefix,user_id,user_email,created_at,last_used_at,revoked\r\n\
@@ -135,9 +137,9 @@ async fn csv_is_read_too() {
     assert!(names.iter().any(|key| key["name"] == "a, \"quoted\" name"), "{names:?}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn lines_that_are_no_keys_are_told_and_the_others_imported() {
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let with = |field: &str, value: Value| {
         let mut line = line(1);
         line[field] = value;
@@ -177,35 +179,38 @@ async fn lines_that_are_no_keys_are_told_and_the_others_imported() {
         let hash = hash_presented(&former(number)).unwrap().to_hex();
         assert!(!complaints.contains(&hash) && !said.contains(&hash));
     }
-    // What is another's key here stays that.
+    // A key that was imported for one owner stays theirs.
     let (succeeded, _, complaints) = import(folder.path(), "keys.ndjson", &other_owner);
     assert!(!succeeded);
     assert!(complaints.contains("another key with this hash was imported before"), "{complaints}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_file_that_cannot_be_read_is_told() {
-    let folder = Service::start().ready().await.stop_in_folder();
-    let output =
-        keyledger(folder.path()).args(["import", "--from", "nowhere.csv"]).output().unwrap();
+    let folder = Service::start().ready().await.stop_well();
+    let output = run(keyledger(folder.path()).args(["import", "--from", "nowhere.csv"]));
     assert!(!output.status.success());
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("\"nowhere.csv\" cannot be read"), "{told}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn many_keys_are_imported_and_an_import_that_was_broken_off_goes_on() {
     const KEYS: u32 = 3_000;
-    let folder = Service::start().ready().await.stop_in_folder();
+    let folder = Service::start().ready().await.stop_well();
     let text = lines(&(0..KEYS).map(line).collect::<Vec<_>>());
     std::fs::write(folder.path().join("keys.ndjson"), &text).unwrap();
-    let mut first = keyledger(folder.path());
-    let mut first = first.args(["import", "--from", "keys.ndjson"]).spawn().unwrap();
+    let importing = ["import", "--from", "keys.ndjson"];
+    let mut first = Process::start(keyledger(folder.path()).args(importing));
     let journal = folder.path().join("data/journal.db-wal");
-    let written = || std::fs::metadata(&journal).map_or(0, |wal| wal.len());
-    while written() < 200_000 && first.try_wait().unwrap().is_none() {}
-    first.kill().unwrap();
-    first.wait().unwrap();
+    until("a part of the keys in the journal, or the end of the import", async || {
+        match std::fs::metadata(&journal).map_or(0, |wal| wal.len()) {
+            bytes @ 0..200_000 if first.is_running() => Err(format!("{bytes} bytes")),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    first.kill();
     let (succeeded, said, complaints) = import(folder.path(), "keys.ndjson", &text);
     assert!(succeeded, "{complaints}");
     assert!(said.contains("refused: 0"), "{said}");

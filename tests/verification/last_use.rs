@@ -1,4 +1,4 @@
-//! When keys were last used: told within an interval, kept over restarts, never in the way.
+//! When keys were last used: shown within an interval, and kept over restarts.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use keyledger_domain::Timestamp;
 use keyledger_test_servers::postgres::Postgres;
 
 use super::{Key, gateway, key, verdict};
-use crate::support::{Service, Setup};
+use crate::support::wait::until;
+use crate::support::{Service, Setup, keyledger, run};
 
-/// When the key was last used; what its list shows of it, if it shows it.
+/// When the key was last used, as its owner's list shows it.
 async fn used(service: &Service, key: &Key) -> Option<Timestamp> {
     let keys = service.user("ann").keys().await;
     let shown = keys.iter().find(|shown| shown["key_id"] == key.id.as_str())?;
@@ -16,14 +17,10 @@ async fn used(service: &Service, key: &Key) -> Option<Timestamp> {
 }
 
 async fn until_used(service: &Service, key: &Key) -> Timestamp {
-    loop {
-        if let Some(at) = used(service, key).await {
-            return at;
-        }
-    }
+    until("the last use in the list", async || used(service, key).await.ok_or("none")).await
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_last_use_of_a_key_is_shown_and_moves_forward() {
     let service = Setup::new().set("KEYLEDGER_LAST_USED_FLUSH", "20ms").start().ready().await;
     let (gateway, key, unused) = (gateway(&service), key(&service).await, key(&service).await);
@@ -31,9 +28,12 @@ async fn the_last_use_of_a_key_is_shown_and_moves_forward() {
     assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
     let first = until_used(&service, &key).await;
     assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
-    while used(&service, &key).await == Some(first) {}
-    assert!(used(&service, &key).await > Some(first));
-    // An attempt that is refused is no use.
+    let second = until("a later use in the list", async || match used(&service, &key).await {
+        now if now == Some(first) => Err("the first one"),
+        now => Ok(now),
+    });
+    assert!(second.await > Some(first));
+    // A key that is refused is not used.
     service.user("ann").delete(&format!("/keys/{}", key.id)).await;
     let last = used(&service, &key).await;
     for _ in 0..20 {
@@ -44,7 +44,7 @@ async fn the_last_use_of_a_key_is_shown_and_moves_forward() {
     assert_eq!(used(&service, &key).await, last);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_node_that_stops_records_the_uses_that_wait() {
     let setup = |folder| match folder {
         None => Setup::new(),
@@ -53,26 +53,26 @@ async fn a_node_that_stops_records_the_uses_that_wait() {
     let service = setup(None).set("KEYLEDGER_LAST_USED_FLUSH", "10m").start().ready().await;
     let key = key(&service).await;
     // The first flush is at once.
-    while service.metric("keyledger_uses_waiting").await != Some(0) {}
+    service.metric_is("keyledger_uses_waiting", 0).await;
     verdict(&gateway(&service), &key.secret).await;
     assert_eq!(used(&service, &key).await, None);
-    let service = setup(Some(service.stop_in_folder())).start().ready().await;
+    let service = setup(Some(service.stop_well())).start().ready().await;
     assert!(used(&service, &key).await.is_some());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_rebuild_keeps_when_keys_were_last_used() {
     let service = Setup::new().set("KEYLEDGER_LAST_USED_FLUSH", "20ms").start().ready().await;
     let key = key(&service).await;
     verdict(&gateway(&service), &key.secret).await;
     let at = until_used(&service, &key).await;
     let folder = service.folder();
-    let rebuilt = crate::support::keyledger(folder.path()).arg("rebuild").output().unwrap();
+    let rebuilt = run(keyledger(folder.path()).arg("rebuild"));
     assert!(rebuilt.status.success(), "{rebuilt:?}");
     assert_eq!(used(&service, &key).await, Some(at));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn uses_wait_while_the_read_tables_are_away() {
     let server = Arc::new(Postgres::start());
     let journal = Postgres::shared().database().await;
@@ -89,7 +89,7 @@ async fn uses_wait_while_the_read_tables_are_away() {
     // Verification needs no read tables.
     assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
     service.printed("last uses wait to be recorded").await;
-    while service.metric("keyledger_uses_waiting").await != Some(1) {}
+    service.metric_is("keyledger_uses_waiting", 1).await;
     let started = server.clone();
     tokio::task::spawn_blocking(move || started.start_again()).await.unwrap();
     service.printed("last uses are recorded again").await;

@@ -1,4 +1,4 @@
-//! Verification: what gateways ask on every request.
+//! Verification: the question that gateways ask on every request.
 
 mod answers;
 mod bad_requests;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, Service};
 
-/// A key of someone's: its id and its secret.
+/// A key, as its owner was told of it.
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) secret: String,
@@ -21,29 +21,29 @@ pub(super) struct Key {
 
 pub(super) async fn create(client: &Client, body: &Value) -> Key {
     let answer = client.post("/keys", body).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.expect_status(200);
     let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
     Key { id: text("key_id"), secret: text("api_key"), position: answer.position() }
 }
 
-/// A key of the user ann's.
+/// A new key of the user ann.
 pub(super) async fn key(service: &Service) -> Key {
     create(&service.user("ann"), &json!({ "name": "my key" })).await
 }
 
-/// Those who ask on the internal listener.
+/// A gateway, which asks on the internal listener.
 pub(super) fn gateway(service: &Service) -> Client {
-    Client::new(&service.internal, None)
+    service.gateway()
 }
 
 pub(super) async fn verify(gateway: &Client, secret: &str) -> Answer {
     gateway.post("/verify", &json!({ "key": secret })).await
 }
 
-/// The code of a verdict.
+/// The code of the verdict on a key.
 pub(super) async fn verdict(gateway: &Client, secret: &str) -> String {
     let answer = verify(gateway, secret).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.expect_status(200);
     answer.json()["code"].as_str().unwrap().to_owned()
 }
 

@@ -1,7 +1,7 @@
 //! A revoked key is refused: on the node that answered, from its answer on; on others, as soon as the
 //! journal delivers.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,18 @@ use keyledger_test_servers::postgres::Postgres;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Key, create, gateway, verdict};
+use super::{Key, create, gateway, verdict, verify};
+use crate::support::wait::{until, within};
 use crate::support::{Client, Service, Setup};
 
 const REVOCATIONS: usize = 1_000;
 const PEOPLE: usize = 8;
 
-/// When the revocation of each key was answered, by its secret.
-type Revoked = Arc<Mutex<HashMap<String, Instant>>>;
+/// The secrets of the keys whose revocation was answered.
+type Revoked = Arc<Mutex<HashSet<String>>>;
 
-/// Verifies one key after another without a pause, for as long as there are revocations; a key whose
-/// revocation was answered before the question must not be good.
+/// Verifies one key after another until all are revoked. A key whose revocation was answered before
+/// the question must be refused.
 async fn watch(gateway: Client, keys: Arc<Vec<Key>>, revoked: Revoked, first: usize) -> usize {
     let mut asked = 0;
     for key in keys.iter().cycle().skip(first) {
@@ -28,7 +29,7 @@ async fn watch(gateway: Client, keys: Arc<Vec<Key>>, revoked: Revoked, first: us
             if revoked.len() == keys.len() {
                 return asked;
             }
-            revoked.contains_key(&key.secret)
+            revoked.contains(&key.secret)
         };
         let verdict = verdict(&gateway, &key.secret).await;
         assert!(!before || verdict == "REVOKED", "{verdict} after the answer");
@@ -37,13 +38,19 @@ async fn watch(gateway: Client, keys: Arc<Vec<Key>>, revoked: Revoked, first: us
     asked
 }
 
-/// Asks the other node from the answer on until the key is refused; tells how long that took.
-async fn until_refused(gateway: &Client, secret: &str, answered: Instant) -> Duration {
-    while verdict(gateway, secret).await != "REVOKED" {}
-    answered.elapsed()
+/// Waits until another node has come to the position of a revocation, and checks that it refuses the
+/// key then.
+async fn refused_at(gateway: &Client, key: &Key, position: u64) {
+    let waiting = gateway.with("keyledger-min-position", &position.to_string());
+    let answer = until("a verdict that includes the revocation", async || {
+        let answer = verify(&waiting, &key.secret).await;
+        if answer.status == 503 { Err(answer) } else { Ok(answer) }
+    });
+    assert_eq!(answer.await.expect_status(200).json()["code"], "REVOKED");
+    assert_eq!(verdict(gateway, &key.secret).await, "REVOKED");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn no_key_is_good_after_its_revocation_was_answered() {
     let server = Postgres::shared();
     let (journal, read) = (server.database().await, server.database().await);
@@ -58,7 +65,11 @@ async fn no_key_is_good_after_its_revocation_was_answered() {
     let last = keys.last().unwrap().position;
     let elsewhere = gateway(&other);
     let waiting = elsewhere.with("keyledger-min-position", &last.to_string());
-    assert_eq!(verdict(&waiting, &keys[0].secret).await, "VALID");
+    let answer = until("a verdict that includes the last key", async || {
+        let answer = verify(&waiting, &keys[0].secret).await;
+        if answer.status == 503 { Err(answer) } else { Ok(answer) }
+    });
+    assert_eq!(answer.await.expect_status(200).json()["code"], "VALID");
 
     let (keys, revoked) = (Arc::new(keys), Revoked::default());
     let mut watching = JoinSet::new();
@@ -69,13 +80,15 @@ async fn no_key_is_good_after_its_revocation_was_answered() {
     let mut lags = Vec::new();
     for key in keys.iter() {
         let answer = ann.delete(&format!("/keys/{}", key.id)).await;
-        assert_eq!((answer.status, answer.header("keyledger-lagging")), (200, None));
+        answer.expect_status(200);
+        assert_eq!(answer.header("keyledger-lagging"), None);
         let answered = Instant::now();
-        revoked.lock().unwrap().insert(key.secret.clone(), answered);
-        lags.push(until_refused(&elsewhere, &key.secret, answered).await);
+        revoked.lock().unwrap().insert(key.secret.clone());
+        refused_at(&elsewhere, key, answer.position()).await;
+        lags.push(answered.elapsed());
     }
     let mut asked = 0;
-    while let Some(watched) = watching.join_next().await {
+    while let Some(watched) = within("someone's last question", watching.join_next()).await {
         asked += watched.unwrap();
     }
     assert!(asked >= REVOCATIONS, "they were asked about all the while: {asked}");
@@ -86,7 +99,7 @@ async fn no_key_is_good_after_its_revocation_was_answered() {
     print_distribution(&mut lags, &other).await;
 }
 
-/// How long keys were still good elsewhere after the answer.
+/// Prints how long after the answer another node refused the keys.
 async fn print_distribution(lags: &mut [Duration], other: &Service) {
     lags.sort();
     println!("{REVOCATIONS} revocations, how long after the answer another node refused the key:");
@@ -103,7 +116,7 @@ async fn print_distribution(lags: &mut [Duration], other: &Service) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn deletions_and_revocations_by_many_at_once_end_every_key() {
     let service = Service::start().ready().await;
     let mut people = JoinSet::new();
@@ -118,12 +131,12 @@ async fn deletions_and_revocations_by_many_at_once_end_every_key() {
                     0 => (format!("/keys/{}", key.id), "REVOKED"),
                     _ => (format!("/keys/{}/permanent", key.id), "NOT_FOUND"),
                 };
-                assert_eq!(user.delete(&path).await.status, 200);
+                user.delete(&path).await.expect_status(200);
                 assert_eq!(verdict(&gateway, &key.secret).await, code);
             }
         });
     }
-    while let Some(person) = people.join_next().await {
+    while let Some(person) = within("the end of someone's keys", people.join_next()).await {
         person.unwrap();
     }
 }

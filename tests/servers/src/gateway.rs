@@ -79,7 +79,7 @@ impl Gateway {
             }
         };
         command.current_dir(folder.path());
-        Self { _process: Process::start(&mut command, words), _folder: folder, port }
+        Self { _process: Process::start_until(words, &mut command), _folder: folder, port }
     }
 
     /// Where it listens.

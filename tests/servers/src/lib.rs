@@ -1,23 +1,34 @@
-//! The servers that tests run against, each started by the test that needs it, on a port of its own.
+//! What tests need: the servers that they run against, each started by the test that needs it, on a
+//! port of its own, and the limits of everything that a test waits for.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test uses fails by panicking"
+)]
+#![expect(clippy::result_large_err, reason = "the status of gRPC is large")]
 
 pub mod certificate;
 pub mod gateway;
 pub mod kurrentdb;
+pub mod limit;
 pub mod nats;
 pub mod postgres;
-mod process;
+pub mod process;
 pub mod proxy;
+pub mod wait;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A port that nobody listens on just now, and that no other server of this process has. Systems take
-/// ports for connections from above these, so nobody takes it while its server is down for a while.
-fn free_port() -> u16 {
+/// A port that nobody listens on, and that this process gets once. Systems choose the ports of
+/// outgoing connections from above these, so it stays free while its server is down.
+pub fn free_port() -> u16 {
     const FIRST: u16 = 15_000;
     const COUNT: u16 = 15_000;
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    // Other processes begin elsewhere.
+    // Other test processes begin elsewhere.
     let begin = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
     let mut ports = (0..COUNT).map(|_| {
         let number = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));

@@ -63,7 +63,7 @@ impl Nats {
         if let Some((certificate, key)) = &self.certificate {
             command.arg("--tls").arg("--tlscert").arg(certificate).arg("--tlskey").arg(key);
         }
-        *self.process.lock().unwrap() = Some(Process::start(&mut command, "Server is ready"));
+        *self.process.lock().unwrap() = Some(Process::start_until("Server is ready", &mut command));
     }
 
     /// Ends it at once.

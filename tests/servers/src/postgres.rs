@@ -7,11 +7,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::free_port;
-use crate::process::Process;
+use crate::process::{Process, run};
+use crate::wait::within;
 
 /// A server with a folder of its own. It keeps no promise about power cuts (`fsync=off`) unless it
 /// is started as durable, but every one about processes that are killed.
@@ -48,13 +49,9 @@ impl Postgres {
         if let Some((user, group)) = unprivileged() {
             chown(server.folder.path(), Some(user), Some(group)).unwrap();
         }
-        let made = server
-            .program("initdb")
-            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--no-locale", "--pgdata"])
-            .arg(server.data())
-            .output()
-            .unwrap();
+        let mut initdb = server.program("initdb");
+        initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
+        let made = run(initdb.args(["--no-locale", "--pgdata"]).arg(server.data()));
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         server.start_again();
         server
@@ -83,7 +80,7 @@ impl Postgres {
         if !self.is_durable {
             command.args(["-c", "fsync=off"]);
         }
-        let process = Process::start(&mut command, "ready to accept connections");
+        let process = Process::start_until("ready to accept connections", &mut command);
         *self.process.lock().unwrap() = Some(process);
     }
 
@@ -115,9 +112,12 @@ impl Postgres {
     pub async fn database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
         let create = format!("CREATE DATABASE {name}");
-        sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        let creating = async {
+            let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+            sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await
+        };
+        within("a new database", creating).await.unwrap();
         self.url(&name)
     }
 

@@ -1,67 +1,192 @@
-//! A server's process, which never outlives the test's.
+//! Processes that tests start: they never outlive the test's process, and their ends are waited for
+//! within a limit.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// More than any start ever takes, also on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::wait::{self, until_blocking, until_within};
 
+/// A process that runs beside the test. It is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Process {
-    child: Child,
-    /// Ends the server when this process is gone, however it ended: it reads until then.
-    watchdog: Child,
+pub struct Process {
+    child: Killed,
+    /// Kills the process when the test's process is gone, however that ended: it reads until then.
+    _guard: Killed,
+    stdout: Stream,
+    stderr: Stream,
 }
 
 impl Process {
-    /// Starts it, and waits until it has written a line with these words.
-    pub(crate) fn start(command: &mut Command, words: &str) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        let watchdog = Command::new("sh")
-            .args(["-c", "cat >/dev/null; kill -KILL \"$1\"", "sh", &child.id().to_string()])
+    /// Starts a process, without input.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let (child, stdout, stderr) = spawn(command);
+        let guard = Command::new("sh")
+            .args(["-c", "cat >/dev/null; kill -KILL \"$1\"", "sh", &child.0.id().to_string()])
             .stdin(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let (lines, told) = channel();
-        let stderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = lines.send(line);
-            }
+        Self { child, _guard: Killed(guard), stdout, stderr }
+    }
+
+    /// Starts a server, and waits until it has written these words.
+    #[track_caller]
+    pub(crate) fn start_until(words: &str, command: &mut Command) -> Self {
+        let mut process = Self::start(command);
+        process.said(&format!("{words:?} of {command:?}"), |output| {
+            output.contains(words).then_some(())
         });
-        let mut output = String::new();
-        while !output.contains(words) {
-            match told.recv_timeout(LIMIT) {
-                Ok(line) => output = output + &line + "\n",
-                Err(_) => panic!("{command:?} did not start:\n{output}"),
+        process
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// All whole lines that it has written so far: those of its standard output, then those of its
+    /// standard error.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.stdout.text() + &self.stderr.text()
+    }
+
+    /// Waits until this finds in its output what is waited for, and returns that. Panics at once if
+    /// it is not there when the process has ended.
+    #[track_caller]
+    pub fn said<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        until_blocking(what, || {
+            // In this order: what it wrote just before its end is found.
+            let has_ended = !self.is_running() && self.has_said_all();
+            let output = self.output();
+            match find(&output) {
+                None if has_ended => panic!("it ended without {what}:\n{output}"),
+                None => Err(output),
+                Some(found) => Ok(found),
             }
-        }
-        Self { child, watchdog }
+        })
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.0.try_wait().unwrap().is_none()
     }
 
-    /// Waits until it has ended.
-    pub(crate) fn ended(&mut self) {
-        self.child.wait().unwrap();
+    /// Whether nothing more will come of its output, since it has ended and nobody else holds it.
+    fn has_said_all(&self) -> bool {
+        self.stdout.has_ended() && self.stderr.has_ended()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    #[track_caller]
+    pub fn signal(&self, signal: &str) {
+        let sent = run(Command::new("kill").args(["-s", signal, &self.id().to_string()]));
+        assert!(sent.status.success(), "{sent:?}");
+    }
+
+    /// Waits until it has ended; tells how.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        until_blocking("the end of a process", || {
+            self.child.0.try_wait().unwrap().ok_or_else(|| self.output())
+        })
+    }
+
+    /// Waits until it has ended; tells how, and all that it has written.
+    #[track_caller]
+    pub fn ended_with_output(&mut self) -> (ExitStatus, String) {
+        let status = self.ended();
+        until_blocking("the end of a process's output", || {
+            if self.has_said_all() { Ok(()) } else { Err(self.output()) }
+        });
+        (status, self.output())
+    }
+
+    /// Ends it at once, with no chance to finish anything.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        self.child.0.kill().unwrap();
+        self.ended();
     }
 }
 
-impl Drop for Process {
+/// Runs a command to its end, without input, within the limit that every wait has.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    run_within(wait::LIMIT, command)
+}
+
+/// The same within another limit.
+#[track_caller]
+pub fn run_within(limit: Duration, command: &mut Command) -> Output {
+    let (mut child, stdout, stderr) = spawn(command);
+    let status = until_within(limit, &format!("the end of {command:?}"), || {
+        let said = || stdout.text() + &stderr.text();
+        let status = child.0.try_wait().unwrap().ok_or_else(said)?;
+        if stdout.has_ended() && stderr.has_ended() { Ok(status) } else { Err(said()) }
+    });
+    Output { status, stdout: stdout.bytes(), stderr: stderr.bytes() }
+}
+
+/// A child that is killed when this is dropped.
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Drop for Killed {
     fn drop(&mut self) {
-        let _ = self.watchdog.kill();
-        let _ = self.watchdog.wait();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        // What was killed ends at once.
+        let _ = self.0.wait();
+    }
+}
+
+fn spawn(command: &mut Command) -> (Killed, Stream, Stream) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let stdout = Stream::of(child.stdout.take().unwrap());
+    let stderr = Stream::of(child.stderr.take().unwrap());
+    (Killed(child), stdout, stderr)
+}
+
+/// The output of a process, which a thread of its own reads.
+#[derive(Debug)]
+struct Stream {
+    lines: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Stream {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let lines = Arc::<Mutex<Vec<u8>>>::default();
+        let read = lines.clone();
+        let reader = std::thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                read.lock().unwrap().append(&mut line);
+            }
+        });
+        Self { lines, reader }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.reader.is_finished()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 }

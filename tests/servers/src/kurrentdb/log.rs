@@ -109,7 +109,7 @@ impl Database {
         }
         let written = found.map_or(0, |found| found.events.len());
         let is_empty = found.is_none_or(|found| found.events.len() == found.truncated);
-        let current = written.checked_sub(1).map(|last| last as u64);
+        let current = written.checked_sub(1).map(number);
         let matches = match expected {
             Expected::Any => true,
             Expected::NoStream => is_empty,
@@ -123,7 +123,7 @@ impl Database {
             Expected::Exact(revision)
                 if !matches && current.is_some_and(|last| last > revision) =>
             {
-                log.known_from(stream, revision as usize + 1, &events)
+                log.known_from(stream, usize::try_from(revision).unwrap() + 1, &events)
             }
             Expected::NoStream | Expected::Exact(_) => None,
         };
@@ -133,7 +133,7 @@ impl Database {
         if !matches {
             return Appended::WrongExpected { current: current.filter(|_| !is_empty) };
         }
-        let (mut revision, mut position) = (written as u64, log.end());
+        let (mut revision, mut position) = (number(written), log.end());
         for event in events {
             position = log.end();
             revision = log.write(stream, event);
@@ -175,7 +175,7 @@ impl Database {
         log.streams.get_mut(stream).unwrap().is_tombstoned = true;
         log.all.push(Arc::new(Record {
             stream: stream.to_owned(),
-            revision: i64::MAX as u64,
+            revision: i64::MAX.cast_unsigned(),
             position,
             id: Uuid::from_u128(1),
             metadata: stamped(HashMap::from([("type".to_owned(), "$streamDeleted".to_owned())])),
@@ -235,14 +235,14 @@ impl Database {
 impl Log {
     /// Where the next event will be. Positions are places in a file: they grow by its size.
     fn end(&self) -> u64 {
-        self.all.last().map_or(71, |last| last.position + 180 + last.data.len() as u64)
+        self.all.last().map_or(71, |last| last.position + 180 + number(last.data.len()))
     }
 
     fn write(&mut self, name: &str, event: Proposed) -> u64 {
         let position = self.end();
         let at = self.all.len();
         let stream = self.streams.entry(name.to_owned()).or_default();
-        let revision = stream.events.len() as u64;
+        let revision = number(stream.events.len());
         stream.events.push(at);
         self.all.push(Arc::new(Record {
             stream: name.to_owned(),
@@ -280,6 +280,10 @@ impl Log {
         })?;
         self.known_from(name, from, events)
     }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap()
 }
 
 fn stamped(mut metadata: HashMap<String, String>) -> HashMap<String, String> {

@@ -5,8 +5,10 @@
 //! subscription tells checkpoints, how nodes that do not lead refuse. A database outlives its nodes,
 //! and any number of them serve it.
 
+mod forms;
 mod log;
 mod service;
+mod subscription;
 mod tampering;
 
 use std::net::SocketAddr;
@@ -21,9 +23,16 @@ pub use log::Database;
 use service::Node;
 pub use tampering::Stored;
 
-/// What the protocol says, made at build time.
-#[allow(clippy::all, dead_code)]
-mod protocol {
+/// The messages and services of the protocol, generated at build time.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::as_conversions,
+    clippy::large_enum_variant,
+    unused_qualifications,
+    reason = "it is generated"
+)]
+pub mod protocol {
     pub mod event_store {
         pub mod client {
             tonic::include_proto!("event_store.client");

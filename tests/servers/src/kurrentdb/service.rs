@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
-use uuid::Uuid;
 
-use super::log::{Appended, Database, Expected, Found, Proposed, Record};
+use super::forms::{answer, appeared, deleted, id_of, name_of, written, wrong};
+use super::log::{Appended, Database, Expected, Found, Proposed};
 use super::protocol::event_store::client as c;
 use super::protocol::event_store::client::gossip::gossip_server::{Gossip, GossipServer};
 use super::protocol::event_store::client::server_features as f;
@@ -21,7 +21,8 @@ use super::protocol::event_store::client::server_features::server_features_serve
 };
 use super::protocol::event_store::client::streams as s;
 use super::protocol::event_store::client::streams::streams_server::{Streams, StreamsServer};
-use super::{CallFault, Cluster, Faults, SubscriptionFault};
+use super::subscription::{Filter, deliver};
+use super::{CallFault, Cluster, Faults};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -253,117 +254,6 @@ impl Node {
     }
 }
 
-/// Which events a subscription is told.
-struct Filter {
-    prefixes: Vec<String>,
-    /// After how many events that were looked through there is a checkpoint.
-    window: usize,
-}
-
-impl Filter {
-    fn of(options: s::read_req::options::FilterOptions) -> Self {
-        use s::read_req::options::filter_options::{Filter as By, Window};
-        let prefixes = match options.filter {
-            Some(By::StreamIdentifier(expression)) => expression.prefix,
-            Some(By::EventType(_)) | None => panic!("the stand-in filters by names of streams"),
-        };
-        let window = match options.window {
-            Some(Window::Max(most)) => most as usize,
-            Some(Window::Count(_)) | None => 32,
-        };
-        Self { prefixes, window }
-    }
-
-    fn takes(&self, event: &Record) -> bool {
-        self.prefixes.iter().any(|prefix| event.stream.starts_with(prefix))
-    }
-}
-
-/// Tells a subscription what there is, then that it has caught up, then what comes.
-async fn deliver(
-    database: Database,
-    faults: Arc<Faults>,
-    mut after: Option<u64>,
-    filter: Option<Filter>,
-    told: mpsc::Sender<Result<s::ReadResp, Status>>,
-) -> Option<()> {
-    use s::read_resp::{CaughtUp, Checkpoint, Content, SubscriptionConfirmation};
-    let mut head = database.head();
-    let mut fault = faults.subscriptions.subscribe();
-    // What goes wrong with others does not concern this one.
-    fault.mark_unchanged();
-    let begun_with = *fault.borrow();
-    if begun_with == SubscriptionFault::Silent {
-        told.closed().await;
-        return None;
-    }
-    let checkpoint = |commit_position, prepare_position| {
-        Ok(answer(Content::Checkpoint(Checkpoint { commit_position, prepare_position })))
-    };
-    let id = Uuid::from_u128(2).to_string();
-    let confirmed = SubscriptionConfirmation { subscription_id: id };
-    told.send(Ok(answer(Content::Confirmation(confirmed)))).await.ok()?;
-    let mut looked_through = 0;
-    let mut has_caught_up = false;
-    loop {
-        loop {
-            head.borrow_and_update();
-            let events = database.after(after, 500);
-            if events.is_empty() {
-                break;
-            }
-            for event in events {
-                after = Some(event.position);
-                if filter.as_ref().is_none_or(|filter| filter.takes(&event)) {
-                    told.send(Ok(appeared(&event))).await.ok()?;
-                }
-                looked_through += 1;
-                if filter.as_ref().is_some_and(|filter| looked_through >= filter.window) {
-                    looked_through = 0;
-                    // In catch-up it is the edge of what was looked through, no event's position.
-                    let prepare = if has_caught_up { event.position } else { 0 };
-                    told.send(checkpoint(event.position, prepare)).await.ok()?;
-                }
-            }
-        }
-        if !has_caught_up {
-            has_caught_up = true;
-            told.send(Ok(answer(Content::CaughtUp(CaughtUp {})))).await.ok()?;
-        }
-        tokio::select! {
-            changed = head.changed() => changed.ok()?,
-            () = told.closed() => return None,
-            _ = changed(&mut fault) => {}
-        }
-        if !fault.has_changed().ok()? {
-            continue;
-        }
-        let now = *fault.borrow_and_update();
-        if now != SubscriptionFault::None {
-            faults.struck.send_modify(|count| *count += 1);
-        }
-        match now {
-            SubscriptionFault::None => {}
-            SubscriptionFault::End => return None,
-            SubscriptionFault::Error => {
-                told.send(Err(Status::unavailable("the node is going away"))).await.ok()?;
-                return None;
-            }
-            SubscriptionFault::Silent => {
-                told.closed().await;
-                return None;
-            }
-        }
-    }
-}
-
-/// Waits for a change, and leaves it to be seen.
-async fn changed(fault: &mut tokio::sync::watch::Receiver<SubscriptionFault>) {
-    if fault.changed().await.is_ok() {
-        fault.mark_changed();
-    }
-}
-
 #[tonic::async_trait]
 impl ServerFeatures for Node {
     async fn get_supported_methods(
@@ -387,7 +277,7 @@ impl Gossip for Node {
             c::gossip::MemberInfo {
                 instance_id: None,
                 time_stamp: 0,
-                state: state as i32,
+                state: state.into(),
                 is_alive: leader == Some(address) || address == self.address,
                 http_end_point: Some(c::gossip::EndPoint {
                     address: address.ip().to_string(),
@@ -398,84 +288,4 @@ impl Gossip for Node {
         let members = members.into_iter().map(info).collect();
         Ok(Response::new(c::gossip::ClusterInfo { members }))
     }
-}
-
-fn name_of(identifier: c::StreamIdentifier) -> String {
-    String::from_utf8(identifier.stream_name).unwrap()
-}
-
-fn id_of(value: Option<c::uuid::Value>) -> Uuid {
-    match value {
-        Some(c::uuid::Value::String(text)) => text.parse().unwrap(),
-        Some(c::uuid::Value::Structured(halves)) => Uuid::from_u64_pair(
-            halves.most_significant_bits as u64,
-            halves.least_significant_bits as u64,
-        ),
-        None => panic!("an event has an id"),
-    }
-}
-
-fn answer(content: s::read_resp::Content) -> s::ReadResp {
-    s::ReadResp { content: Some(content) }
-}
-
-fn appeared(event: &Record) -> s::ReadResp {
-    use s::read_resp::read_event::{Position, RecordedEvent};
-    let id = c::Uuid { value: Some(c::uuid::Value::String(event.id.to_string())) };
-    let stream_name = event.stream.clone().into_bytes();
-    answer(s::read_resp::Content::Event(s::read_resp::ReadEvent {
-        event: Some(RecordedEvent {
-            id: Some(id),
-            stream_identifier: Some(c::StreamIdentifier { stream_name }),
-            stream_revision: event.revision,
-            prepare_position: event.position,
-            commit_position: event.position,
-            metadata: event.metadata.clone(),
-            custom_metadata: event.custom_metadata.clone(),
-            data: event.data.clone(),
-        }),
-        link: None,
-        position: Some(Position::CommitPosition(event.position)),
-    }))
-}
-
-fn written(revision: u64, position: u64) -> s::AppendResp {
-    use s::append_resp::success::{CurrentRevisionOption, PositionOption};
-    use s::append_resp::{Position, Result, Success};
-    let position = Position { commit_position: position, prepare_position: position };
-    s::AppendResp {
-        result: Some(Result::Success(Success {
-            current_revision_option: Some(CurrentRevisionOption::CurrentRevision(revision)),
-            position_option: Some(PositionOption::Position(position)),
-        })),
-    }
-}
-
-fn wrong(current: Option<u64>, expected: Expected) -> s::AppendResp {
-    use s::append_resp::wrong_expected_version::{CurrentRevisionOption, ExpectedRevisionOption};
-    use s::append_resp::{Result, WrongExpectedVersion};
-    let current = match current {
-        Some(revision) => CurrentRevisionOption::CurrentRevision(revision),
-        None => CurrentRevisionOption::CurrentNoStream(c::Empty {}),
-    };
-    let expected = match expected {
-        Expected::Any => ExpectedRevisionOption::ExpectedAny(c::Empty {}),
-        Expected::NoStream => ExpectedRevisionOption::ExpectedNoStream(c::Empty {}),
-        Expected::Exists => ExpectedRevisionOption::ExpectedStreamExists(c::Empty {}),
-        Expected::Exact(revision) => ExpectedRevisionOption::ExpectedRevision(revision),
-    };
-    s::AppendResp {
-        result: Some(Result::WrongExpectedVersion(WrongExpectedVersion {
-            current_revision_option_20_6_0: None,
-            expected_revision_option_20_6_0: None,
-            current_revision_option: Some(current),
-            expected_revision_option: Some(expected),
-        })),
-    }
-}
-
-fn deleted() -> Status {
-    let mut status = Status::failed_precondition("the stream is deleted");
-    status.metadata_mut().insert("exception", "stream-deleted".parse().unwrap());
-    status
 }

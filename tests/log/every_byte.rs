@@ -1,12 +1,13 @@
-//! A byte of each kind in what is handed out: the exported file, a checkpoint, a proof.
+//! An altered byte in what auditors are given is found: in each part of an export, in every place of
+//! a checkpoint and of proofs.
 
 use keyledger_tlog::merkle::{verify_consistency, verify_inclusion};
 use keyledger_tlog::{Checkpoint, NoteVerifyingKey, TreeHash};
 use serde_json::Value;
 
-use super::{Log, signed, work};
+use crate::support::log::{Log, signed, work};
 
-/// Behind which text a byte is altered, the last time that it stands there, and what is found.
+/// Texts after whose last occurrence in an export a byte is altered, and the finding that is expected.
 const BYTES: &[(&str, &str)] = &[
     ("{\"keyledger_export\":", "not-an-export"),
     ("\"origin\":\"", "altered-header: the origin"),
@@ -31,7 +32,7 @@ const BYTES: &[(&str, &str)] = &[
     ("\"crc32\":\"", "checksum-differs"),
 ];
 
-/// The same text with another letter or digit behind the last place where this stands.
+/// The text with another letter or digit after the last occurrence of `behind`.
 fn altered(text: &str, behind: &str) -> String {
     let at = text.rfind(behind).unwrap_or_else(|| panic!("{behind}")) + behind.len();
     let other = match &text[at..=at] {
@@ -45,12 +46,12 @@ fn altered(text: &str, behind: &str) -> String {
     format!("{}{other}{}", &text[..at], &text[at + 1..])
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_byte_of_each_kind_in_an_export_is_found_and_named() {
     let log = Log::on_sqlite();
     let service = log.setup().start().ready().await;
     work(&service, 10).await;
-    assert!(service.stop().0.success());
+    service.stop_well();
     assert!(log.export("all", &[]).status.success());
     let whole = std::fs::read_to_string(log.path("all")).unwrap();
     let mut wrong = Vec::new();
@@ -73,14 +74,14 @@ fn hashes(text: &Value) -> Vec<TreeHash> {
     text.as_array().unwrap().iter().map(hash).collect()
 }
 
-/// The same hash but for one bit of one byte.
+/// The hash with one bit of one byte inverted.
 fn other(hash: TreeHash, byte: usize) -> TreeHash {
     let mut bytes = *hash.as_bytes();
     bytes[byte] ^= 1;
     TreeHash::from(bytes)
 }
 
-/// All that these hashes become when one bit of one of them is another.
+/// These hashes with one bit inverted, once for each byte of each of them.
 fn others(hashes: &[TreeHash]) -> impl Iterator<Item = Vec<TreeHash>> {
     (0..hashes.len() * 32).map(|at| {
         let mut altered = hashes.to_vec();
@@ -89,7 +90,7 @@ fn others(hashes: &[TreeHash]) -> impl Iterator<Item = Vec<TreeHash>> {
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[keyledger_bounded::test]
 async fn a_byte_of_a_checkpoint_or_a_proof_is_found() {
     let log = Log::on_sqlite();
     let service = log.setup().start().ready().await;
@@ -102,7 +103,7 @@ async fn a_byte_of_a_checkpoint_or_a_proof_is_found() {
     for at in 0..note.len() {
         let mut bytes = note.clone().into_bytes();
         bytes[at] ^= 1;
-        // Bytes that are no text are found before anything is asked of them.
+        // Bytes that are not UTF-8 never become a note.
         let believed = String::from_utf8(bytes).ok();
         let believed = believed.and_then(|note| Checkpoint::open(&note, &trusted).ok());
         assert_eq!(believed, None, "byte {at} of {note}");

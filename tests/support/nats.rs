@@ -1,0 +1,122 @@
+//! Streams on NATS, as those see them who read what was published.
+
+use std::collections::HashSet;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{Context, Message as Delivered};
+use futures::StreamExt;
+use keyledger_test_servers::nats::Nats;
+use serde_json::Value;
+
+use super::Setup;
+use super::wait::{LIMIT, until, within};
+
+/// A message of the stream of events.
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Message {
+    /// A header, which the message must have.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap().as_str()
+    }
+
+    /// The event's position in the journal.
+    pub(crate) fn position(&self) -> u64 {
+        self.header("Keyledger-Position").parse().unwrap()
+    }
+}
+
+/// A service that publishes to this server.
+pub(crate) fn with(nats: &Nats) -> Setup {
+    Setup::new().set("KEYLEDGER_NATS_URL", &nats.url())
+}
+
+/// A connection of its own, with limits for a busy machine.
+pub(crate) async fn connect(nats: &Nats) -> Context {
+    let options = async_nats::ConnectOptions::new();
+    let options = options.connection_timeout(LIMIT).request_timeout(Some(LIMIT));
+    let client = within("a connection to NATS", options.connect(nats.url())).await.unwrap();
+    let mut context = async_nats::jetstream::new(client);
+    context.set_timeout(LIMIT);
+    context
+}
+
+/// The stream of this name, once there is one.
+pub(crate) async fn stream_named(nats: &Nats, name: &str) -> Stream {
+    let context = connect(nats).await;
+    until(format!("the stream {name}"), async || context.get_stream(name).await).await
+}
+
+/// How many messages the stream of this name has now.
+pub(crate) async fn count(nats: &Nats, name: &str) -> u64 {
+    let stream = stream_named(nats, name).await;
+    within("a stream's state", stream.get_info()).await.unwrap().state.messages
+}
+
+/// Takes all messages out of a stream.
+pub(crate) async fn purge(nats: &Nats, name: &str) {
+    let stream = stream_named(nats, name).await;
+    within("a stream to be emptied", async { stream.purge().await }).await.unwrap();
+}
+
+/// Publishes a message that is not of this program.
+pub(crate) async fn forge(nats: &Nats, subject: &'static str, payload: String) {
+    let context = connect(nats).await;
+    let publishing = async { context.publish(subject, payload.into()).await.unwrap().await };
+    within("a message to be published", publishing).await.unwrap();
+}
+
+/// The messages of a stream, one after another from the first.
+pub(crate) struct Messages {
+    stream: String,
+    messages: Box<dyn futures::Stream<Item = Delivered> + Send + Unpin>,
+}
+
+impl Messages {
+    /// Those of the stream of this name, once there is one.
+    pub(crate) async fn of(nats: &Nats, name: &str) -> Self {
+        let stream = stream_named(nats, name).await;
+        let config =
+            OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
+        let messages = async { stream.create_consumer(config).await.unwrap().messages().await };
+        let messages = within("a consumer", messages).await.unwrap();
+        Self { stream: name.to_owned(), messages: Box::new(messages.map(Result::unwrap)) }
+    }
+
+    /// The next one, once it is there.
+    pub(crate) async fn next(&mut self) -> Delivered {
+        let what = format!("the next message of the stream {}", self.stream);
+        within(what, self.messages.next()).await.unwrap()
+    }
+}
+
+/// The first messages of the stream of events, once there are as many.
+pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
+    let mut stream = Messages::of(nats, "KEYS").await;
+    let mut messages = Vec::new();
+    while messages.len() < count {
+        let message = stream.next().await;
+        messages.push(Message {
+            subject: message.subject.to_string(),
+            headers: message.headers.clone().unwrap(),
+            body: serde_json::from_slice(&message.payload).unwrap(),
+        });
+    }
+    messages
+}
+
+/// Checks that no event was published twice, and each after those before it in the journal.
+#[track_caller]
+pub(crate) fn assert_once_in_order(messages: &[Message]) {
+    let ids: HashSet<_> = messages.iter().map(|message| message.header("Nats-Msg-Id")).collect();
+    assert_eq!(ids.len(), messages.len(), "one is there twice");
+    let positions: Vec<_> = messages.iter().map(Message::position).collect();
+    assert!(positions.is_sorted_by(|one, next| one < next), "{positions:?}");
+}

@@ -1,0 +1,103 @@
+//! A service that is to be started: its folder, its settings and its arguments.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use keyledger_test_servers::process::{Process, run};
+use tempfile::TempDir;
+
+use super::service::Service;
+use super::stores::Stores;
+use super::token::SECRET;
+
+/// A service that is to be started.
+pub(crate) struct Setup {
+    folder: Arc<TempDir>,
+    settings: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl Setup {
+    /// A service with a new folder, and ports that the system chooses.
+    pub(crate) fn new() -> Self {
+        Self::in_folder(Arc::new(TempDir::new().unwrap()))
+    }
+
+    /// A service in a folder that another one may have used before.
+    pub(crate) fn in_folder(folder: Arc<TempDir>) -> Self {
+        let settings = [
+            ("KEYLEDGER_LISTEN", "127.0.0.1:0"),
+            ("KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:0"),
+            ("KEYLEDGER_JWT_HS256_SECRET", SECRET),
+            ("KEYLEDGER_LOG_FORMAT", "json"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let stores = Stores::of(folder.path());
+        let arguments = vec!["serve".to_owned()];
+        let setup = Self { folder, settings: settings.to_vec(), arguments };
+        match stores {
+            None => setup,
+            Some(Stores { journal, read }) => {
+                setup.set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read)
+            }
+        }
+    }
+
+    /// Where its journal and its read tables will be.
+    pub(crate) fn stores(&self) -> Stores {
+        Stores::at(self.folder.path())
+    }
+
+    /// The same with this setting.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same without this setting.
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// The same with one more argument.
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = keyledger(self.folder.path());
+        command.args(&self.arguments).envs(self.settings.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    /// Starts it, and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(self) -> Service {
+        let mut service = self.spawn();
+        service.logged("serving");
+        service
+    }
+
+    /// Starts it, and waits until it listens: its stores may not be there yet.
+    #[track_caller]
+    pub(crate) fn spawn(self) -> Service {
+        Service::new(Process::start(&mut self.command()), self.folder)
+    }
+
+    /// Starts it where it ends by itself, since it cannot start; tells how, and what it said.
+    #[track_caller]
+    pub(crate) fn run(self) -> Output {
+        run(&mut self.command())
+    }
+}
+
+/// The executable, in a folder and with no settings from outside.
+pub(crate) fn keyledger(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyledger"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(folder);
+    command
+}

@@ -1,0 +1,32 @@
+//! Sign-in tokens, signed as the services under test expect.
+
+use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
+use keyledger_node::clock::{Clock, SystemClock};
+
+/// The secret that signs tokens; every service under test has it.
+pub(crate) const SECRET: &str = "a secret of the tests, 32 bytes or more";
+
+/// A user's token, good for an hour.
+pub(crate) fn token(user: &str, roles: &[&str]) -> String {
+    token_with(user, roles, 3600)
+}
+
+/// A token that expires this many seconds from now.
+pub(crate) fn token_with(user: &str, roles: &[&str], expires_in: i64) -> String {
+    let key = SigningKey::hs256(&SharedSecret::new(SECRET.to_owned()).unwrap());
+    mint(&key, &claims(user, roles, expires_in), None).unwrap()
+}
+
+/// What such a token says.
+pub(crate) fn claims(user: &str, roles: &[&str], expires_in: i64) -> Claims {
+    let now = SystemClock.now().unix_seconds();
+    Claims {
+        user_id: user.to_owned(),
+        email: Some(format!("{user}@example.com")),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        audience: None,
+        issuer: None,
+        issued_at: now,
+        expires_at: now + expires_in,
+    }
+}
