@@ -24,6 +24,13 @@ impl Location {
         Ok(Self { options: options.application_name(application).disable_statement_logging() })
     }
 
+    /// The same database with connections on which the server refuses every change.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        let options = self.options.options([("default_transaction_read_only", "on")]);
+        Self { options }
+    }
+
     /// Opens a connection.
     ///
     /// # Errors

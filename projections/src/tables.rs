@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyledger_domain::{KeyId, Position};
+use sqlx::migrate::Migrator;
 
 use crate::postgres::PostgresStore;
 use crate::sqlite::SqliteStore;
@@ -56,6 +57,9 @@ pub enum OpenTablesError {
         #[source]
         source: sqlx::Error,
     },
+    /// The tables were opened read-only, and have not the form that this version reads.
+    #[error("the read tables have not the form of this version: run keyledger migrate")]
+    OtherVersion,
     /// The tables cannot be brought to this version's form.
     #[error("the read tables cannot be migrated")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -104,6 +108,24 @@ impl ReadTables {
         Ok(Self { store })
     }
 
+    /// Opens existing tables for queries only: creates nothing, applies no migration, and the
+    /// database refuses every write.
+    ///
+    /// # Errors
+    /// [`OpenTablesError::UnknownScheme`], [`OpenTablesError::BadUrl`],
+    /// [`OpenTablesError::OtherVersion`], and [`OpenTablesError::Failed`] (SQLite) or
+    /// [`OpenTablesError::Unavailable`] (PostgreSQL), also if there are no tables.
+    pub async fn open_read_only(url: &str) -> Result<Self, OpenTablesError> {
+        let store: Arc<dyn Store> = match url.split_once("://") {
+            Some(("sqlite", _)) => Arc::new(SqliteStore::open_read_only(url).await?),
+            Some(("postgres" | "postgresql", _)) => {
+                Arc::new(PostgresStore::open_read_only(url).await?)
+            }
+            _ => return Err(OpenTablesError::UnknownScheme),
+        };
+        Ok(Self { store })
+    }
+
     /// How far queries are in the journal, from the tables themselves: for a process in which no
     /// projector runs.
     ///
@@ -134,4 +156,10 @@ impl ReadTables {
     pub async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error> {
         self.store.set_relayed(stream, position).await
     }
+}
+
+/// Compares the last migration of the tables with the last that this version knows.
+pub(crate) fn check_version(applied: Option<i64>, known: &Migrator) -> Result<(), OpenTablesError> {
+    let last = known.iter().map(|migration| migration.version).max();
+    if applied == last { Ok(()) } else { Err(OpenTablesError::OtherVersion) }
 }

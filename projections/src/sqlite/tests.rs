@@ -1,7 +1,8 @@
 //! How the database runs the statements.
 
+use super::SqliteStore;
 use super::write::{COLUMNS, statement};
-use super::{GET, LIST, SqliteStore};
+use crate::keys::{GET, LIST};
 
 async fn plan(text: String, arguments: usize) -> String {
     use sqlx::Row;

@@ -32,7 +32,8 @@ pub(super) struct Places {
     unknown: Vec<(RecordedEvent, Entry)>,
     ready: VecDeque<Placed>,
     has_ended: bool,
-    walk: LeafWalk,
+    /// Shared with the export that is written from these events, so that each tile is read once.
+    pub(super) walk: LeafWalk,
 }
 
 /// An event and its place.

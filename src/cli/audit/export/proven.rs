@@ -29,7 +29,7 @@ pub(super) async fn write(
     path: &str,
 ) -> anyhow::Result<(u64, u64)> {
     let journal = journal::open_reader(&stores.journal_url).await?;
-    let tree = LogReader::new(&ReadTables::open(&stores.read_url).await?);
+    let tree = LogReader::new(&ReadTables::open_read_only(&stores.read_url).await?);
     let Some(signed) = tree.last_signed().await? else {
         bail!("no checkpoint was signed yet: run the service with KEYLEDGER_AUDIT_KEY first");
     };
@@ -48,8 +48,8 @@ pub(super) async fn write(
         None => Places::new(&*journal, &tree, size).await?,
         Some(key_id) => Places::of_key(&*journal, &tree, size, key_id).await?,
     };
-    let (walk, bar, file) = (tree.walk(size), progress(size)?, create(path)?);
-    let export = Export { wanted, size, is_whole, walk, bar, writer, range: 0, out, file };
+    let (bar, file) = (progress(size)?, create(path)?);
+    let export = Export { wanted, size, is_whole, bar, writer, range: 0, out, file };
     Ok((export.write(events).await?, size))
 }
 
@@ -58,7 +58,6 @@ struct Export {
     wanted: EventFilter,
     size: u64,
     is_whole: bool,
-    walk: LeafWalk,
     bar: ProgressBar,
     writer: ExportWriter,
     /// The range whose line comes next.
@@ -73,14 +72,14 @@ impl Export {
         let mut written = 0;
         while let Some(placed) = events.next().await? {
             self.bar.set_position(placed.index.saturating_add(1).min(self.size));
-            written += u64::from(self.event(placed).await?);
+            written += u64::from(self.event(placed, &mut events.walk).await?);
             if self.out.len() >= PIECE {
                 self.file.write_all(&self.out)?;
                 self.out.clear();
             }
         }
         if self.is_whole {
-            self.ranges(self.size.div_ceil(RANGE)).await?;
+            self.ranges(self.size.div_ceil(RANGE), &mut events.walk).await?;
         }
         let first = self.writer.finish(&mut self.out)?;
         self.file.write_all(&self.out)?;
@@ -94,27 +93,27 @@ impl Export {
     }
 
     /// Writes an event; tells whether it is one of those that are wanted.
-    async fn event(&mut self, placed: Placed) -> anyhow::Result<bool> {
+    async fn event(&mut self, placed: Placed, walk: &mut LeafWalk) -> anyhow::Result<bool> {
         let Placed { index, event, entry, leaf } = placed;
         if self.is_whole {
             // One that the tree does not have stands where the journal has it.
             if leaf.is_some() {
-                self.ranges(index / RANGE).await?;
+                self.ranges(index / RANGE, walk).await?;
             }
             let leaf = leaf.unwrap_or_else(|| entry.hash());
             self.writer.event(index, &entry, leaf, &mut self.out)?;
             return Ok(true);
         }
         let Some(leaf) = leaf.filter(|_| self.wanted.fits(&event)) else { return Ok(false) };
-        let proof = self.walk.inclusion(index).await?;
+        let proof = walk.inclusion(index).await?;
         self.writer.proven_event(index, &entry, leaf, &proof, &mut self.out)?;
         Ok(true)
     }
 
     /// Writes the lines of the ranges before this one.
-    async fn ranges(&mut self, before: u64) -> anyhow::Result<()> {
+    async fn ranges(&mut self, before: u64, walk: &mut LeafWalk) -> anyhow::Result<()> {
         while self.range < before {
-            let hash = self.walk.range(self.range).await?;
+            let hash = walk.range(self.range).await?;
             self.writer.range(self.range, hash, &mut self.out);
             self.range += 1;
         }

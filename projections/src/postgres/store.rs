@@ -1,0 +1,203 @@
+//! Queries and changes of the read tables, except those of the log.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{FutureExt, TryFutureExt, TryStreamExt};
+use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_postgres::bounded;
+use keyledger_verifier::Use;
+
+use super::PostgresStore;
+use super::swap::PostgresSwap;
+use super::write::{live, write};
+use crate::WriteError;
+use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
+use crate::lease::{Claim, Epoch};
+use crate::store::{
+    Build, CLEAR, CLEAR_BUILDS, RELAYED, SET_RELAYED, Store, Swap, Target, position_of,
+};
+
+/// How long [`Store::changed`] waits for a notification of another node, which may be lost.
+const POLL: Duration = Duration::from_millis(50);
+/// How many rows are deleted in one transaction, so that other writers wait for a short time only.
+const DELETED_AT_ONCE: i64 = 5_000;
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
+        let rows = self.reads.ask(|connection| {
+            sqlx::query_as(LIST)
+                .bind(query.owner.to_owned())
+                .bind(query.status)
+                .bind(query.after.created_at.unix_micros())
+                .bind(query.after.key_id.as_uuid())
+                .bind(query.limit)
+                .fetch_all(connection)
+                .boxed()
+        });
+        rows.await
+    }
+
+    async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error> {
+        let row = self.reads.ask(|connection| {
+            sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(connection).boxed()
+        });
+        row.await
+    }
+
+    async fn count(&self) -> Result<i64, sqlx::Error> {
+        self.reads.ask(|connection| sqlx::query_scalar(COUNT).fetch_one(connection).boxed()).await
+    }
+
+    /// Uses a connection of its own, since a scan takes long.
+    async fn scan(
+        &self,
+        each: &mut (dyn FnMut(ScanRow) -> bool + Send),
+    ) -> Result<Build, sqlx::Error> {
+        let mut connection = self.location.connect().await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        bounded(sqlx::raw_sql(begin).execute(&mut connection)).await?;
+        let build = bounded(live(&mut connection)).await?;
+        let mut rows = sqlx::query_as(SCAN).bind(build.generation).fetch(&mut connection);
+        while let Some(row) = bounded(rows.try_next()).await? {
+            if !each(row) {
+                break;
+            }
+        }
+        Ok(build)
+    }
+
+    async fn live(&self) -> Result<Build, sqlx::Error> {
+        self.reads.ask(|connection| live(connection).boxed()).await
+    }
+
+    async fn changed(&self) {
+        let mut heard = self.heard.subscribe();
+        let _ = tokio::time::timeout(POLL, heard.changed()).await;
+    }
+
+    async fn write(
+        &self,
+        from: Build,
+        target: Target,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Build, WriteError> {
+        let mut writer = self.writer().await?;
+        let writing = write(&mut writer.connection, from, target, events, to);
+        let build = bounded(writing.map(Ok)).await??;
+        writer.keep();
+        Ok(build)
+    }
+
+    async fn begin_build(&self) -> Result<Build, sqlx::Error> {
+        let generation = self.writer().await?.change(|connection| {
+            sqlx::query_scalar(
+                "WITH next AS (
+                     UPDATE projection SET last_generation = last_generation + 1
+                     WHERE name = 'keys' RETURNING last_generation)
+                 INSERT INTO build (generation, position) SELECT last_generation, 0 FROM next
+                 RETURNING generation",
+            )
+            .fetch_one(connection)
+            .boxed()
+        });
+        Ok(Build { generation: generation.await?, position: Position::START })
+    }
+
+    async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {
+        Ok(Box::new(PostgresSwap::begin(&self.location).await?))
+    }
+
+    async fn clear(&self) -> Result<u64, sqlx::Error> {
+        self.writer()
+            .await?
+            .change(|connection| {
+                async {
+                    let deleted =
+                        sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(&mut *connection).await?;
+                    sqlx::query(CLEAR_BUILDS).execute(connection).await?;
+                    Ok(deleted.rows_affected())
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
+        let (keys, times): (Vec<_>, Vec<_>) =
+            uses.iter().map(|(key_id, at)| (key_id.as_uuid(), at.unix_micros())).unzip();
+        self.writer()
+            .await?
+            .change(|connection| {
+                // All nodes lock the rows in the order of the keys, so they cannot deadlock.
+                let recorded = sqlx::query(
+                    "INSERT INTO key_usage (key_id, last_used_at)
+                 SELECT key_id, last_used_at
+                 FROM unnest($1::uuid[], $2::bigint[]) AS used (key_id, last_used_at)
+                 ORDER BY key_id
+                 ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
+                 WHERE key_usage.last_used_at < excluded.last_used_at",
+                );
+                recorded.bind(keys).bind(times).execute(connection).map_ok(drop).boxed()
+            })
+            .await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Option<Epoch>, sqlx::Error> {
+        let Claim { name, holder, period } = *claim;
+        let epoch = self.writer().await?.change(|connection| {
+            sqlx::query_scalar(
+                "INSERT INTO lease (duty, holder, epoch, expires_at)
+                 VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second')
+                 ON CONFLICT (duty) DO UPDATE
+                 SET holder = excluded.holder, expires_at = excluded.expires_at,
+                     epoch = lease.epoch + (lease.holder <> excluded.holder)::int
+                 WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()
+                 RETURNING epoch",
+            )
+            .bind(name.name())
+            .bind(holder)
+            .bind(period.as_secs_f64())
+            .fetch_optional(connection)
+            .boxed()
+        });
+        Ok(epoch.await?.map(Epoch))
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), sqlx::Error> {
+        let Claim { name, holder, .. } = *claim;
+        self.writer()
+            .await?
+            .change(|connection| {
+                sqlx::query(
+                    "UPDATE lease SET expires_at = '-infinity' WHERE duty = $1 AND holder = $2",
+                )
+                .bind(name.name())
+                .bind(holder)
+                .execute(connection)
+                .map_ok(drop)
+                .boxed()
+            })
+            .await
+    }
+
+    async fn relayed(&self, stream: &str) -> Result<Position, sqlx::Error> {
+        let position = self.reads.ask(|connection| {
+            sqlx::query_scalar(RELAYED).bind(stream.to_owned()).fetch_optional(connection).boxed()
+        });
+        position.await?.map_or(Ok(Position::START), |position| position_of("relay", position))
+    }
+
+    async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error> {
+        let stream = stream.to_owned();
+        self.writer()
+            .await?
+            .change(|connection| {
+                let set = sqlx::query(SET_RELAYED).bind(stream).bind(position.as_i64());
+                set.execute(connection).map_ok(drop).boxed()
+            })
+            .await
+    }
+}

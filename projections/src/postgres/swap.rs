@@ -1,0 +1,65 @@
+//! The change from one build of the key table to another.
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use keyledger_domain::{Position, RecordedEvent};
+use keyledger_postgres::{Location, bounded};
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
+use super::write::{live, write};
+use crate::WriteError;
+use crate::store::{Build, SWAP, Swap, Target};
+
+/// A transaction on a connection of its own: if that is closed before [`Swap::finish`], the server
+/// rolls the transaction back.
+pub(super) struct PostgresSwap {
+    connection: PgConnection,
+}
+
+impl PostgresSwap {
+    pub(super) async fn begin(location: &Location) -> Result<Self, sqlx::Error> {
+        let mut connection = location.connect().await?;
+        bounded(lock(&mut connection)).await?;
+        Ok(Self { connection })
+    }
+}
+
+/// Locks the row that every projector's write reads. The server releases the lock after 10 seconds
+/// without a statement, so it does not last if this process or the network fails.
+async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s';
+         SELECT FROM projection WHERE name = 'keys' FOR UPDATE",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+#[async_trait]
+impl Swap for PostgresSwap {
+    async fn live(&mut self) -> Result<Build, sqlx::Error> {
+        bounded(live(&mut self.connection)).await
+    }
+
+    async fn write(
+        &mut self,
+        from: Build,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Build, WriteError> {
+        let writing = write(&mut self.connection, from, Target::Next, events, to);
+        bounded(writing.map(Ok)).await?
+    }
+
+    async fn finish(mut self: Box<Self>, generation: i64) -> Result<(), WriteError> {
+        let connection = &mut self.connection;
+        let swapped = bounded(sqlx::query(SWAP).bind(generation).execute(&mut *connection)).await?;
+        if swapped.rows_affected() != 1 {
+            return Err(WriteError::Superseded);
+        }
+        bounded(sqlx::raw_sql("COMMIT").execute(connection)).await?;
+        Ok(self.connection.close().await?)
+    }
+}

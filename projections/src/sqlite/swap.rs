@@ -1,0 +1,56 @@
+//! The change from one build of the key table to another.
+
+use async_trait::async_trait;
+use keyledger_domain::{Position, RecordedEvent};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::MutexGuard;
+
+use super::SqliteStore;
+use super::write::{live, write};
+use crate::WriteError;
+use crate::store::{Build, SWAP, Swap};
+
+/// A transaction on a connection of its own: if that is closed before [`Swap::finish`], SQLite rolls
+/// the transaction back.
+pub(super) struct SqliteSwap<'a> {
+    /// Other tasks of this process wait for this lock and not for the lock of the file, for which they
+    /// would wait at most 10 seconds.
+    _writes: MutexGuard<'a, SqliteConnection>,
+    connection: SqliteConnection,
+}
+
+impl<'a> SqliteSwap<'a> {
+    pub(super) async fn begin(store: &'a SqliteStore) -> Result<Self, sqlx::Error> {
+        let writes = store.writes.lock().await;
+        let mut connection = store.writing.connect().await?;
+        // IMMEDIATE takes the file's write lock now, so no other process writes until the end.
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await?;
+        Ok(Self { _writes: writes, connection })
+    }
+}
+
+#[async_trait]
+impl Swap for SqliteSwap<'_> {
+    async fn live(&mut self) -> Result<Build, sqlx::Error> {
+        live(&mut self.connection).await
+    }
+
+    async fn write(
+        &mut self,
+        from: Build,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Build, WriteError> {
+        write(&mut self.connection, from, false, events, to).await
+    }
+
+    async fn finish(mut self: Box<Self>, generation: i64) -> Result<(), WriteError> {
+        let swapped = sqlx::query(SWAP).bind(generation).execute(&mut self.connection).await?;
+        if swapped.rows_affected() != 1 {
+            return Err(WriteError::Superseded);
+        }
+        sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        Ok(self.connection.close().await?)
+    }
+}
