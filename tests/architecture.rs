@@ -156,7 +156,7 @@ fn a_secret_is_exposed_in_one_answer() {
         })
         .collect();
     assert_eq!(exposing.len(), 1, "{exposing:?}");
-    assert!(exposing[0].starts_with("src/http/commands.rs: "), "{exposing:?}");
+    assert!(exposing[0].starts_with("src/http/keys/create.rs: "), "{exposing:?}");
 }
 
 #[test]
