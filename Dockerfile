@@ -19,7 +19,7 @@ RUN apt-get update \
     && install --directory --owner=keyledger --group=keyledger /var/lib/keyledger
 COPY --from=build /src/target/release/keyledger /usr/local/bin/keyledger
 USER 10001:10001
-# Where the embedded stores would be: ./data.
+# The SQLite databases, if they are used, are in ./data.
 WORKDIR /var/lib/keyledger
 ENV KEYLEDGER_LISTEN=0.0.0.0:8080
 EXPOSE 8080 8081

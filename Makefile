@@ -1,17 +1,17 @@
-# What a newcomer types: `make run`, `make test`. CI calls the same targets.
+# Start with `make run` or `make test`. CI calls these targets too.
 
 .PHONY: help run test check fmt tools openapi lint-deploy bench bench-verify soak
 
-help: ## Show this
+help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
-run: ## Start the service on ./data with a throw-away signing key; prints curl lines to paste
+run: ## Start the service on ./data with a temporary sign-in key; prints curl lines to paste
 	cargo run --locked -- serve --dev
 
 test: tools ## Install what the tests need, and run every test
 	cargo test --locked --workspace
 
-check: ## Formatting, lints and documentation, every warning an error
+check: ## Check formatting, lints and documentation; every warning is an error
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps
@@ -19,22 +19,22 @@ check: ## Formatting, lints and documentation, every warning an error
 fmt: ## Format the code
 	cargo fmt --all
 
-tools: ## Install the programs that the tests drive, where they are missing
+tools: ## Install the programs that the tests use, if they are missing
 	sh tests/tools.sh
 
-openapi: ## Write docs/openapi.json anew from the code
+openapi: ## Generate docs/openapi.json from the code
 	cargo run --locked --quiet -- openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
-lint-deploy: ## Check what deploys the service, and the AsyncAPI document, with linters
+lint-deploy: ## Check the deployment files and the AsyncAPI document with linters
 	sh deploy/lint.sh
 
-bench: ## Measure the performance bars
+bench: ## Measure performance, as ratios to baselines of the same run
 	cargo bench --locked --bench bars
 
 bench-verify: ## Measure verification under load, beside bare axum, PostgreSQL and other services
 	sh benches/verify/tools.sh
 	python3 benches/verify/run.py $(BENCH_VERIFY)
 
-soak: ## The tests that take long: hundreds of kills under load
+soak: ## Run the tests that take long: hundreds of kills under load
 	cargo test --locked --release --test blackbox -- --ignored --nocapture

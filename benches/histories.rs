@@ -1,4 +1,4 @@
-//! Histories of keys, and journals full of them.
+//! Histories of keys, and ways to fill a journal with them.
 
 use futures::StreamExt;
 use keyledger_domain::key::{Command, CreateKey, DeleteKey, Key, RevokeKey, decide, evolve};
@@ -9,7 +9,7 @@ use keyledger_journal::{Append, Expected, Journal, NewEvent};
 use keyledger_node::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 
-/// A new key of someone, and what they would present.
+/// The command that creates a key, and its secret.
 pub(crate) fn new_key(
     owner: &str,
     email: &str,
@@ -29,7 +29,7 @@ pub(crate) fn new_key(
     (secret, create)
 }
 
-/// A key's life up to an age: 0 created, 1 revoked, 2 deleted too.
+/// The events of a key: created (`age` 0), also revoked (1), also deleted (2).
 pub(crate) fn life(create: CreateKey, age: usize, now: Timestamp, random: &mut StdRng) -> Append {
     let (key_id, by) = (create.key_id, create.owner.clone());
     let commands = [

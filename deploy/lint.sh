@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks what deploys the service, and the description of its events, with linters and published
-# schemas. No container is built or started.
+# Checks the deployment files and the AsyncAPI document with linters and published schemas. Builds and
+# starts no container.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 //! A consumer of the published events that keeps a table of its own: who has which keys.
 //!
-//! It writes what an event changes and the event's place in the stream in one transaction, and begins
-//! after that place when it starts: so each event takes effect once, however often it is killed. When
-//! its file is gone, it builds the table anew from the stream.
+//! One transaction writes the change of an event and the event's sequence in the stream. The consumer
+//! starts after the stored sequence, so each event takes effect once, however often the process is
+//! killed. If the file is missing, the table is rebuilt from the stream.
 //!
 //! ```console
 //! $ cargo run --example key_directory -- nats://127.0.0.1:4222 directory.db
@@ -28,7 +28,7 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS key (key_id TEXT PRIMARY KEY, user_id TEXT NOT NULL,
                                     name TEXT NOT NULL, state TEXT NOT NULL);";
 
-/// What this consumer wants to know of a CloudEvent. Whatever else there is, it passes over.
+/// The fields of a CloudEvent that this consumer needs. All other fields are ignored.
 #[derive(Debug, Deserialize)]
 struct CloudEvent {
     #[serde(rename = "type")]
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let stream = jetstream::new(async_nats::connect(url).await?).get_stream("KEYS").await?;
     let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
     let config = OrderedConfig { deliver_policy, ..OrderedConfig::default() };
-    // It goes on by itself after an outage, and delivers in order and without a gap.
+    // An ordered consumer resumes by itself after an outage, and delivers in order and without gaps.
     let mut messages = stream.create_consumer(config).await?.messages().await?;
     while let Some(message) = messages.next().await {
         let message = message?;
@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Changes the table as the event says, and remembers its place.
+/// Applies an event to the table, and stores the event's sequence.
 async fn apply(
     table: &mut SqliteConnection,
     sequence: i64,
@@ -81,7 +81,7 @@ async fn apply(
     let mut transaction = table.begin().await?;
     let moved = sqlx::query("UPDATE place SET sequence = $1 WHERE sequence < $1");
     if moved.bind(sequence).execute(&mut *transaction).await?.rows_affected() == 0 {
-        // It was applied before.
+        // This event was applied before.
         return Ok(());
     }
     match event.event_type.as_str() {
@@ -107,7 +107,7 @@ async fn apply(
                 .execute(&mut *transaction)
                 .await?;
         }
-        // A later version may tell of more.
+        // A later version may publish other types of events.
         _ => {}
     }
     transaction.commit().await

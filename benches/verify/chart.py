@@ -1,4 +1,4 @@
-"""The picture of a run: requests a second as bars, latencies as points."""
+"""Draws a run as SVG: requests a second as bars, latencies as points."""
 
 import math
 
@@ -35,7 +35,7 @@ def draw(summary):
 
 
 def bar(rate, most, middle, colour):
-    # Room for the number behind the longest one.
+    # Leaves room for the number after the longest bar.
     length = max(rate / most * (BAR_WIDTH - 60), 1)
     shape = f'<rect x="{LEFT}" y="{middle - 8}" width="{length:.1f}" height="16" fill="{colour}"/>'
     return [shape, text(LEFT + length + 6, middle + 4, f"{rate:,.0f}")]
@@ -46,7 +46,7 @@ def points(summary, target, middle, colour):
     line = f'<line x1="{places[0][0]:.1f}" x2="{places[-1][0]:.1f}" y1="{middle}" y2="{middle}" '
     drawn = [line + f'stroke="{colour}" stroke-opacity="0.3" stroke-width="3"/>']
     for across, shade in reversed(places):
-        # White below, so that a pale point does not show the line through it.
+        # A white disc below, so that the line does not show through a pale point.
         drawn.append(f'<circle cx="{across:.1f}" cy="{middle}" r="5" fill="#fff"/>')
         drawn.append(
             f'<circle cx="{across:.1f}" cy="{middle}" r="5" fill="{colour}" '
@@ -56,7 +56,7 @@ def points(summary, target, middle, colour):
 
 
 def place(milliseconds):
-    """Where a latency stands between 0.1 ms and 1 s, by its logarithm."""
+    """The position of a latency between 0.1 ms and 1 s on a logarithmic scale."""
     share = (math.log10(min(max(milliseconds, 0.1), 1_000)) + 1) / 4
     return LEFT + BAR_WIDTH + GAP + share * POINT_WIDTH
 

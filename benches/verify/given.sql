@@ -1,4 +1,4 @@
--- The keys as `baselines keys` wrote them; each service's table is filled from these.
+-- The keys that `baselines keys` has written. The table of each service is filled from this one.
 CREATE TABLE given (
     key_id text,
     key_hash text,

@@ -37,7 +37,7 @@ pub(crate) async fn write(url: &str, count: usize, keys: &str, csv: Option<&str>
     rows.map(|mut rows| rows.flush()).transpose().unwrap();
 }
 
-/// Whose a key is, by id and mail, and what it is called.
+/// The id and the address of a key's owner, and the key's name.
 fn belongings(number: usize) -> (String, String, String) {
     let owner = number / KEYS_OF_AN_OWNER;
     let pick = |words: &[&'static str], by: usize| words.get(by % words.len()).copied().unwrap();

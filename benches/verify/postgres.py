@@ -1,4 +1,4 @@
-"""A PostgreSQL server of this load test's own, with the settings that it comes with."""
+"""A PostgreSQL server for this load test only, with default settings."""
 
 import glob
 import os
@@ -13,14 +13,14 @@ import servers
 
 
 def program(name):
-    """From the newest version that is installed, or the path."""
+    """The path of a program of the newest PostgreSQL that is installed, or else the one on PATH."""
     found = glob.glob(f"/usr/lib/postgresql/*/bin/{name}")
     newest = max(found, key=lambda path: int(path.split("/")[4]), default=None)
     return newest or shutil.which(name) or name
 
 
 def unprivileged():
-    """What starts a program as someone else than root, as whom the server refuses to run."""
+    """The command prefix that changes the user if this is root: PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
         return [], None
     try:
@@ -63,7 +63,7 @@ class Postgres:
         return f"{scheme}://postgres@127.0.0.1:{self.port}/{database}"
 
     def database(self, name):
-        """Makes a database, and tells its URL."""
+        """Creates a database and returns its URL."""
         self.psql(self.url("postgres"), "-c", f"CREATE DATABASE {name}")
         return self.url(name)
 
@@ -72,7 +72,7 @@ class Postgres:
         subprocess.run(list(map(str, command)), stdin=stdin, check=True)
 
     def fill(self, name, given, csv, keys):
-        """Fills a service's table from the keys."""
+        """Fills a service's table with the keys of the load test."""
         url = self.url(name)
         with open(csv, "rb") as rows:
             self.psql(url, "-f", given, stdin=rows)

@@ -1,4 +1,4 @@
-"""What the rounds say: medians, and ratios taken within each round."""
+"""Results of the rounds: medians, and ratios within each round."""
 
 import statistics
 
@@ -33,7 +33,7 @@ class Summary:
         return f"{TITLES[name]}{path}{count}"
 
     def ratios(self):
-        """Each: what it compares, its value in each round, and what it should reach."""
+        """For each ratio: what it compares, its value in each round, and its target."""
         if not self.sizes:
             return
         first, last = self.sizes[0], self.sizes[-1]
@@ -64,7 +64,7 @@ class Summary:
         return [a[value] / b[value] for a, b in pairs]
 
     def bytes_a_key(self):
-        """By how much a process with the most keys is larger than one with the fewest."""
+        """Memory per key: the difference of a process with the most keys and one with the fewest."""
         first, last = self.sizes[0], self.sizes[-1]
         resident = [self.median(("keyledger", "verify", keys), "resident_mb") for keys in (first, last)]
         return (resident[1] - resident[0]) * 2**20 / (last - first)

@@ -1,15 +1,16 @@
 """The load test of verification: `make bench-verify`, or `python3 benches/verify/run.py --help`.
 
-Builds keyledger and what it is compared with, starts all of it on this machine, and loads one after
-another (`load.rs`), round after round, so that a noisy moment hits all alike. A ratio is taken within
-each round; what is told is the median. 64 connections are kept busy with one request each (with 32,
-two processors are at times idle while all of them wait), so these latencies are those of a server that
-is given as much as it can take. How long an answer takes beside a bare handler's is told by a second
-load: 80 connections that pause before each request, at a pace that is the same for both: about half of
-what they can take.
+Builds keyledger and the services it is compared with, starts all of them on this machine, and loads one after
+another (`load.rs`) in rounds, so that a disturbance of the machine affects all of them alike. A ratio is
+computed within each round; the report shows the median.
 
-Each request presents another key, from a list of 100,000 drawn uniformly from the keys that the
-service knows. The services on PostgreSQL know as many keys as the second of keyledger's.
+The first load keeps 64 connections busy with one request each. (With 32, two processors are sometimes idle
+while all connections wait.) Its latencies are those of a server under full load. A second load compares
+latencies with those of a bare handler: 80 connections pause before each request, at the same pace for both
+servers, about half of what they can take.
+
+Each request sends another key, from a list of 100,000 keys drawn uniformly from those that the service
+knows. The services on PostgreSQL know as many keys as the second of keyledger's processes.
 """
 
 import argparse
@@ -37,7 +38,7 @@ DRAWN = 100_000
 
 
 def build():
-    """Builds, and tells where keyledger and the program with the baselines are."""
+    """Builds keyledger and the program with the baselines, and returns their paths."""
     command = ["cargo", "bench", "--locked", "--no-run", "--bench", "verify"]
     command += ["--message-format", "json-render-diagnostics"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
@@ -50,7 +51,7 @@ def build():
 
 
 def make_keys(baselines, folder, size, with_rows):
-    """A folder with a journal of so many keys, and a sample of them to present."""
+    """Creates a folder with a journal of `size` keys, and a sample of the keys for the requests."""
     place = folder / str(size)
     place.mkdir()
     keys = place / "keys"
@@ -58,14 +59,14 @@ def make_keys(baselines, folder, size, with_rows):
     if with_rows:
         command.append(place / "rows.csv")
     subprocess.run(command, check=True)
-    # A fixed seed: every run presents them in the same order.
+    # A fixed seed, so that every run sends the keys in the same order.
     drawn = random.Random(1).choices(keys.read_text().splitlines(), k=DRAWN)
     (place / "sample").write_text("\n".join(drawn) + "\n")
     return place
 
 
 def start(options, keyledger, baselines, stack, folder):
-    """Starts what is wanted; tells what to measure, and how long keyledger takes to start."""
+    """Starts the chosen services; returns what to measure, and how long keyledger took to start."""
     on_postgres = bool(options.only & {"sqlx", "sqlx-tuned", "starlette", "better-auth"})
     shared = options.sizes[1]
     sizes = options.sizes if "keyledger" in options.only else [shared]
@@ -115,13 +116,13 @@ def start(options, keyledger, baselines, stack, folder):
                 server = running(begin[name]())
                 measure(name, ["verify"], server, shared, database=database.server)
         database.psql(database.url("postgres"), "-c", "CHECKPOINT")
-    # What is compared is measured one right after the other.
+    # Services that are compared are measured directly one after the other.
     targets.sort(key=lambda target: ["hello", "verify", "auth"].index(target.route))
     return targets, starts
 
 
 def check(target):
-    """Makes sure that what is measured is a good answer: the load sees only its status."""
+    """Checks that a service gives the right answer: the load generator looks at the status only."""
     for key in target.sample.read_text().splitlines()[:50]:
         if target.route == "verify":
             headers = {"Content-Type": "application/json"}
@@ -141,7 +142,7 @@ def check(target):
 
 
 def load(baselines, target, seconds, connections=64, pause_ms=0):
-    """Loads it for a while; tells how it did. Before each request is a random pause up to this long."""
+    """Loads a service; returns the result. A request waits for a random time up to `pause_ms`."""
     used = target.server.cpu_seconds()
     database_used = target.database.cpu_seconds() if target.database else 0
     command = [baselines, "load", target.port, target.route, connections, seconds, pause_ms]
@@ -153,7 +154,7 @@ def load(baselines, target, seconds, connections=64, pause_ms=0):
     row = {"service": target.name, "route": target.route, "keys": target.keys}
     row |= told | {"rate": told["requests"] / told["seconds"]}
     row["cpu_us"] = (target.server.cpu_seconds() - used) / each * 1e6
-    # Near a whole core of it, the load is the limit and not the server.
+    # If the load generator uses nearly a whole core, it is the limit and not the server.
     row["load_cores"] = (children_cpu_seconds() - load_used) / told["seconds"]
     if target.database:
         row["database_cpu_us"] = (target.database.cpu_seconds() - database_used) / each * 1e6
@@ -162,13 +163,13 @@ def load(baselines, target, seconds, connections=64, pause_ms=0):
 
 
 def children_cpu_seconds():
-    """What those used that have ended."""
+    """CPU time of the children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def rounds(options, baselines, targets):
-    """Measures all, round after round; each round begins with another."""
+    """Measures all services in rounds. Each round starts with another service."""
     shared = options.sizes[1]
     for target in targets:
         check(target)
@@ -179,7 +180,7 @@ def rounds(options, baselines, targets):
         for target in targets[turn:] + targets[:turn]:
             row = {"round": number} | load(baselines, target, options.seconds)
             paced = None
-            # How long an answer takes is told by a load that is the same for both.
+            # Latencies are measured under a load that is the same for both.
             if target.name == "bare" or (target.name == "keyledger" and target.keys == shared):
                 paced = load(baselines, target, options.seconds, connections=80, pause_ms=1)
                 for value in ["rate", "p50_ms", "p99_ms", "p999_ms"]:
@@ -205,7 +206,7 @@ def parse(arguments):
     if unknown := options.only - set(SERVICES):
         parser.error(f"no such service: {', '.join(unknown)}")
     options.sizes = SIZES
-    # What is no full run must not take a full run's place.
+    # A partial run must not replace the results of a full run.
     is_full = not options.quick and options.only == set(SERVICES)
     if options.quick:
         options.rounds, options.seconds, options.sizes = 1, 1, [1_000, 2_000]
@@ -216,10 +217,10 @@ def parse(arguments):
 
 def main(arguments):
     options = parse(arguments)
-    # So that a plain `kill` also stops the servers in good order.
+    # A plain `kill` also stops the servers in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     keyledger, baselines = build()
-    # On a disk, where /tmp may be memory, and where PostgreSQL's own user may go.
+    # On a disk (/tmp may be in memory), in a folder that PostgreSQL's user may enter.
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-verify-", dir="/var/tmp"))
     folder.chmod(0o711)
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Processes that never outlive this one, and what they cost."""
+"""Child processes that end with this one, and the CPU time and memory that they use."""
 
 import http.client
 import os
@@ -12,10 +12,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """A running server: its address, and what it has used."""
+    """A running server: its address, and the resources that it uses."""
 
     def __init__(self, command, *, log, port=None, announces=False, path="/", **options):
-        # Whatever ends this process, the kernel ends its servers.
+        # The kernel ends the servers when this process ends, for whatever reason.
         command = ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
         with open(log, "ab") as errors:
             output = subprocess.PIPE if announces else errors
@@ -31,7 +31,7 @@ class Server:
             self.await_answer(port, path)
 
     def await_answer(self, port, path, limit=600):
-        """Waits for an answer: 200 from a probe, anything from `/`."""
+        """Waits until the server answers: with 200 to a probe, with any status to `/`."""
         end = time.monotonic() + limit
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -46,7 +46,7 @@ class Server:
         raise SystemExit(f"{self.process.args[3]} did not start:\n{tail(self.log)}")
 
     def cpu_seconds(self):
-        """User and system time of it and of what it has started."""
+        """User and system time of the server and the processes that it has started."""
         return sum(process_cpu_seconds(pid) for pid in family(self.pid))
 
     def resident_mb(self):
@@ -71,13 +71,13 @@ def process_cpu_seconds(pid):
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return 0
-    # The name before the last parenthesis may hold anything.
+    # Fields follow the last parenthesis; the process name before it may contain any character.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def family(pid):
-    """A process and all below it."""
+    """A process and all its descendants."""
     found = [pid]
     for parent in found:
         for children in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
@@ -95,7 +95,7 @@ def free_port():
 
 
 def ask(port, method, path, body=None, headers=None):
-    """One request; tells status, headers and body of the answer."""
+    """Sends one request; returns status, headers and body of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(method, path, body, headers or {})

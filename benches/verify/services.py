@@ -14,7 +14,7 @@ SECRET = "a secret of the load test, 32 bytes or more"
 
 @dataclasses.dataclass
 class Target:
-    """Something to measure: a route of a server, under a load of keys that it knows."""
+    """A thing to measure: a route of a server, and keys that the server knows."""
 
     name: str
     route: str
@@ -26,7 +26,7 @@ class Target:
 
 
 class Keyledger(servers.Server):
-    """keyledger on the journal in a folder. Reading it takes until it is ready."""
+    """keyledger on the journal in a folder. It is ready once it has read the journal."""
 
     def __init__(self, program, folder):
         self.internal = servers.free_port()

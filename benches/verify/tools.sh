@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes ready what the load test of verification needs beside Rust: PostgreSQL, Node.js with
-# better-auth, Python with Starlette. The system's package manager is used only for
-# what is missing; the rest stays in target/.
+# Installs what the load test of verification needs beside Rust: PostgreSQL, Node.js with better-auth, and
+# Python with Starlette. Missing programs are installed with the system's package manager; everything else
+# goes into target/.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -24,7 +24,7 @@ command -v npm >/dev/null || install nodejs npm
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null ||
     install postgresql
 
-# Each is made anew only when what it is made from has changed.
+# Each is installed again only when its list of packages has changed.
 from=benches/verify/starlette/requirements.txt
 tool=target/tools/starlette
 if ! cmp -s "$from" "$tool/made-from"; then
@@ -44,5 +44,5 @@ if ! cmp -s "$from" "$tool/made-from"; then
     (cd "$tool" && npm ci --silent --no-audit --no-fund)
     cp "$from" "$tool/made-from"
 fi
-# Node.js looks for packages beside the program.
+# Node.js looks for packages in the folder of the program.
 cp benches/verify/better-auth/server.mjs "$tool/"

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Checks an export of keyledger without keyledger, as docs/audit.md describes it.
+"""Checks an export of keyledger without keyledger, as docs/audit.md describes.
 
     pip install -r requirements.txt
     python3 verify.py [--key PUBLIC_KEY]... [--checkpoint CHECKPOINT_FILE]... EXPORT...
 
-A CHECKPOINT_FILE holds checkpoints that were kept from before, an empty line between two.
-Without --key the file is checked against the key that it names itself, which proves nothing
-against whoever made the file. Exit codes: 0 all is as it was signed, 1 something was found, 2 a
-file cannot be read.
+A CHECKPOINT_FILE holds checkpoints that were kept earlier, with an empty line between two.
+Without --key, the export is checked against the public key that it contains. That proves nothing
+against the person who made the file. Exit codes: 0 everything is as it was signed, 1 there are
+findings, 2 a file cannot be read.
 """
 
 import argparse
@@ -36,7 +36,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 
 class Malformed(Exception):
-    """A text is not of the form that it should have."""
+    """A text does not have the required form."""
 
 
 def sha256(data):
@@ -48,7 +48,7 @@ def from_base64(text):
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("not base64") from error
-    # Python passes over bits that are not used, and the form does not.
+    # Python ignores the unused bits of the last character; the format requires them to be zero.
     if base64.b64encode(data).decode() != text:
         raise Malformed("not base64 as it is written")
     return data
@@ -63,7 +63,7 @@ def to_hash(text):
     return data
 
 
-# JSON, with members that stand once and numbers that are whole.
+# JSON in which no member occurs twice and all numbers are integers.
 
 
 def once(pairs):
@@ -116,7 +116,7 @@ def text(value):
     return value
 
 
-# The tree.
+# The Merkle tree.
 
 
 def node(left, right):
@@ -159,7 +159,7 @@ def root_of(leaves):
 
 
 def is_included(leaf, index, size, proof, root):
-    """RFC 9162, 2.1.3.2."""
+    """Checks an inclusion proof as in RFC 9162, 2.1.3.2."""
     if index >= size:
         return False
     fn, sn, hashed = index, size - 1, leaf
@@ -258,7 +258,7 @@ def is_time(value):
 
 
 def distrust(note, checkpoint, keys):
-    """Why a note is not to be believed; None if it is. Both may be None: not of their form."""
+    """The reason not to accept a note, or None. `note` and `checkpoint` are None if malformed."""
     if note is None:
         return "altered-checkpoint: the checkpoint is not a signed note"
     signers = []
@@ -279,13 +279,13 @@ def distrust(note, checkpoint, keys):
 
 
 def did_not_sign(note, checkpoint, key):
-    """Whether a note has no signature of this key, be it right or wrong."""
+    """Whether a note has no signature by this key, neither a right one nor a wrong one."""
     why = distrust(note, checkpoint, [key]) or ""
     return why.startswith("unknown-key:") or why.endswith("the key of another log")
 
 
 def notes_of(text):
-    """The notes of a file: one after another, an empty line between two."""
+    """The notes of a file, which are separated by empty lines."""
     notes, note, signed = [], "", False
     for line in re.findall(r"[^\n]*\n|[^\n]+", text):
         if signed and line == "\n":
@@ -317,7 +317,7 @@ TRAILER = re.compile(rb'\{"events":(0|[1-9][0-9]*),"crc32":"(.{8})"\}\n', re.DOT
 
 
 class Event:
-    """The line of an event. Its form is strict enough to be taken apart without reading JSON."""
+    """An event line. Its form is strict enough to be split without a JSON parser."""
 
     def __init__(self, line, proven):
         begin = EVENT.match(line)
@@ -411,7 +411,7 @@ class Streams:
 
 
 class Whole:
-    """Builds the tree again from all events."""
+    """Checks a whole export: builds the tree again from all events."""
 
     def __init__(self, checkpoint, earlier, find):
         self.size, self.root, self.find = checkpoint.size, checkpoint.root, find
@@ -424,7 +424,7 @@ class Whole:
         self.range, self.hash, self.disputed = range_number, None, False
         self.events = [None] * max(0, min(RANGE, self.size - range_number * RANGE))
 
-    # Places.
+    # Which event stands at which index.
 
     def event(self, event, line):
         if event.index >= self.size:
@@ -475,7 +475,7 @@ class Whole:
             self.find(missing_events(first, last))
 
     def differ(self, event):
-        """Marks the strays that are another event with this index."""
+        """Marks the strays that have this event's index and a different entry."""
         for stray in self.strays:
             if stray[0].index == event.index and stray[0].computed != event.computed:
                 stray[2] = True
@@ -489,7 +489,7 @@ class Whole:
             self.differ(there)
             self.differ(event)
 
-    # Ranges.
+    # The ranges of 256 events, and their hashes.
 
     def range_line(self, range_number, hashed):
         self.settle()
@@ -561,7 +561,7 @@ class Whole:
                 self.find(rewritten(checkpoint.size))
         self.earlier = left
 
-    # The end.
+    # The end of the export.
 
     def finish(self):
         self.settle()
@@ -661,12 +661,12 @@ def uncompared(size):
 
 
 class Proven:
-    """Checks each event by its proof."""
+    """Checks a subset: each event by its inclusion proof."""
 
     def __init__(self, subset, checkpoint, earlier, find):
         self.subset, self.checkpoint, self.earlier, self.find = subset, checkpoint, earlier, find
         self.streams, self.last = Streams("from" not in subset, find), None
-        # Only a member can stand there with its quotes: within a text they are escaped.
+        # This can only match a member: inside a JSON string, quotes are escaped.
         user_id = json.dumps(subset.get("user_id"), ensure_ascii=False)
         self.owner = f'"user_id":{user_id}'.encode() if "user_id" in subset else b""
 
@@ -727,7 +727,7 @@ class Verifier:
         self.begun = self.over = False
 
     def continues(self, text, place):
-        """Also checks that the tree continues a signed note from earlier."""
+        """Adds an earlier signed note, which the tree has to continue."""
         note = attempt(Note, text)
         checkpoint = attempt(Checkpoint, note.text) if note else None
         distrusted = distrust(note, checkpoint, self.keys)
@@ -746,7 +746,7 @@ class Verifier:
         line_number, too_long = 0, False
         while line := file.readline(MAX_LINE + 1):
             if len(line) > MAX_LINE or too_long:
-                # No more of it is kept than was read at once.
+                # A line that is too long is read in parts, of which only the checksum is kept.
                 self.crc32 = zlib.crc32(line, self.crc32)
                 too_long = not line.endswith(b"\n")
                 if not too_long:

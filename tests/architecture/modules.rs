@@ -108,7 +108,7 @@ fn cycle(graph: &Graph) -> Option<Vec<String>> {
     graph.keys().find_map(|module| walk(graph, module, &mut Vec::new(), &mut done))
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_modules_of_a_crate_form_no_cycle() {
     for (krate, folder) in CRATES {
         let graph = graph(folder);
@@ -117,7 +117,7 @@ fn the_modules_of_a_crate_form_no_cycle() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn a_cycle_is_seen() {
     let graph = |edges: &[(&str, &str)]| -> Graph {
         let mut graph = Graph::new();

@@ -103,7 +103,7 @@ async fn an_outage_of_nats_blocks_nothing_and_loses_nothing() {
 
 #[keyledger_bounded::test]
 async fn nats_over_tls_works_beside_the_client_of_kurrentdb() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let nats = Nats::start_with_tls(certificate.path(), certificate.key());
     let kurrent = keyledger_test_servers::kurrentdb::Server::start();
     for journal in [kurrent.url(), "sqlite://data/journal.db".to_owned()] {

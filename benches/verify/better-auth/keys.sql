@@ -1,4 +1,4 @@
--- The keys of the load test, each as better-auth made the one that is there.
+-- Inserts the keys of the load test. Each is a copy of the one key that better-auth has created.
 CREATE TEMPORARY TABLE pattern AS SELECT to_jsonb(apikey) AS key FROM apikey;
 INSERT INTO apikey
 SELECT made.*
@@ -6,6 +6,6 @@ FROM given, pattern, jsonb_populate_record(NULL::apikey, pattern.key || jsonb_bu
     'id', given.key_id,
     'name', given.name,
     'start', left(given.key_prefix, 6),
-    -- It keeps the SHA-256 in base64url without padding.
+    -- better-auth stores the SHA-256 in base64url without padding.
     'key', translate(encode(decode(given.key_hash, 'hex'), 'base64'), '+/=', '-_')
 )) AS made;

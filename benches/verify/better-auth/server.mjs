@@ -1,6 +1,6 @@
-// better-auth's API keys behind one route, on settings as they come, but for the limit of how often
-// a key may be used, which would refuse a load test: `node server.mjs <port>`, or `migrate` to make
-// the tables. PG_URL names the database.
+// better-auth's API keys behind one route, with default settings except for the rate limit of a key,
+// which would refuse a load test. Usage: `node server.mjs <port>`, or `node server.mjs migrate` to
+// create the tables. PG_URL is the URL of the database.
 import { createServer } from "node:http";
 
 import { apiKey } from "@better-auth/api-key";
@@ -29,7 +29,7 @@ async function verify(request, response) {
 
 if (process.argv[2] === "migrate") {
   await (await getMigrations(options)).runMigrations();
-  // One key made by better-auth itself is the pattern of all others (keys.sql).
+  // One key is created by better-auth itself; keys.sql copies its columns for all others.
   const { user } = await auth.api.signUpEmail({
     body: { name: "Ann", email: "ann@example.com", password: "a long password" },
   });

@@ -1,4 +1,4 @@
-"""What many services with a table of keys do for each request: look the key's hash up, note its
+"""Does what many services with a table of keys do for each request: look up the key's hash, record the
 use, commit."""
 
 import datetime

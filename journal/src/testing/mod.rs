@@ -25,8 +25,8 @@ pub trait JournalUnderTest: Send + Sync {
 }
 
 /// Makes the tests of the contract for one adapter. The argument is an expression that makes a new
-/// [`JournalUnderTest`]; each test evaluates it once. The calling crate needs `tokio` with its features
-/// `macros` and `rt-multi-thread`.
+/// [`JournalUnderTest`]; each test evaluates it once. The calling crate needs `keyledger-bounded` and
+/// `keyledger-test-servers`, which give each test a time limit.
 #[macro_export]
 macro_rules! contract_suite {
     ($journal:expr) => {
@@ -54,7 +54,7 @@ macro_rules! contract_suite {
     };
     (@ $journal:expr => $($name:ident,)*) => {
         $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[keyledger_bounded::test]
             async fn $name() {
                 $crate::testing::contract::$name(&$journal).await;
             }

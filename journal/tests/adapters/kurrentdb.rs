@@ -1,9 +1,9 @@
 //! The journal in KurrentDB: tested on a stand-in, and its contract also on the real server that
 //! `TEST_KURRENTDB_URL` names, if it is set.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -18,12 +18,11 @@ use keyledger_journal::{
 };
 use keyledger_test_servers::certificate::Certificate;
 use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
+use keyledger_test_servers::process::Process;
+use keyledger_test_servers::wait::{self, BusyClock, until_blocking, within};
 
-/// How long an append or a subscription may take after a fault.
+/// How long an append or a subscription may take after a fault, on a machine that is not busy.
 const BACK: Duration = Duration::from_secs(5);
-
-/// How long any wait may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server of its own, or the one that the environment names.
 struct Kurrent {
@@ -61,43 +60,34 @@ mod on_any_server {
     keyledger_journal::contract_suite!(super::Kurrent::new());
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_suite_runs_alone_on_a_server_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let nowhere = tempfile::TempDir::new().unwrap();
-    let mut suite = Command::new(std::env::current_exe().unwrap())
-        .arg("kurrentdb::on_any_server")
-        .env_clear()
-        .env("TEST_KURRENTDB_URL", server.url())
-        .current_dir(nowhere.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while suite.try_wait().unwrap().is_none() {
-        database.append_foreign(3);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let output = suite.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
+    let mut suite = Process::start(
+        Command::new(std::env::current_exe().unwrap())
+            .arg("kurrentdb::on_any_server")
+            .env_clear()
+            .env("TEST_KURRENTDB_URL", server.url())
+            .current_dir(nowhere.path()),
+    );
+    until_blocking("the end of the suite", || {
+        database.append_foreign(30);
+        if suite.is_running() { Err(suite.output()) } else { Ok(()) }
+    });
+    let (status, text) = suite.ended_with_output();
+    assert!(status.success(), "{text}");
     assert!(text.contains("19 passed; 0 failed"), "{text}");
 }
 
-/// Sends the same append until its outcome is known, as commands do (at most [`LIMIT`]).
+/// Sends the same append until its outcome is known, as commands do.
 async fn settle(journal: &dyn Journal, append: Append) -> Appended {
-    let settled = async {
-        loop {
-            match journal.append(append.clone()).await {
-                Ok(appended) => return appended,
-                Err(error) if error.is_passing() => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        }
-    };
-    tokio::time::timeout(LIMIT, settled).await.expect("the outcome of an append becomes known")
+    wait::until("the outcome of an append", async || match journal.append(append.clone()).await {
+        Err(error) if !error.is_passing() => panic!("{error:?}"),
+        outcome => outcome,
+    })
+    .await
 }
 
 async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
@@ -105,14 +95,14 @@ async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
     (key_id, settle(journal, first(key_id, vec![created(key_id)])).await)
 }
 
-/// Waits until the subscription has delivered this position, and returns how long that took. The head
-/// is read once a second meanwhile, as the service does.
+/// Waits until the subscription has delivered this position, and returns how long that took on a
+/// [`BusyClock`]. The head is read once a second meanwhile, as the service does.
 async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Position) -> Duration {
-    let begun = Instant::now();
+    let begun = BusyClock::start();
     let pulses = async {
         loop {
             let _ = journal.head().await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            wait::lasts(Duration::from_secs(1)).await;
         }
     };
     let reached = async {
@@ -126,12 +116,12 @@ async fn until(journal: &dyn Journal, subscription: &mut Subscription, to: Posit
     };
     tokio::select! {
         () = pulses => {}
-        reached = tokio::time::timeout(LIMIT, reached) => reached.expect("a position is delivered"),
+        () = within("a position of a subscription", reached) => {}
     }
     begun.elapsed()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_leader_that_dies_is_left_for_the_next() {
     let database = Database::default();
     let mut leader = Server::serve(&database, 0);
@@ -146,7 +136,7 @@ async fn a_leader_that_dies_is_left_for_the_next() {
         let address = leader.address();
         leader.kill();
         other.lead();
-        let begun = Instant::now();
+        let begun = BusyClock::start();
         let (_, appended) = settle_new(&*journal).await;
         assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
         let took = until(&*journal, &mut subscription, appended.position).await;
@@ -158,7 +148,7 @@ async fn a_leader_that_dies_is_left_for_the_next() {
     assert_eq!(database.key_events(), (written.len(), written.len()));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_server_that_has_restarted_is_found_again() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -178,10 +168,10 @@ async fn a_server_that_has_restarted_is_found_again() {
     server.appends(CallFault::NotReady);
     let settling = settle_new(&*journal);
     let readying = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        wait::lasts(Duration::from_millis(500)).await;
         server.appends(CallFault::None);
     };
-    let begun = Instant::now();
+    let begun = BusyClock::start();
     let ((_, appended), ()) = tokio::join!(settling, readying);
     assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
     let took = until(&*journal, &mut subscription, appended.position).await;
@@ -189,7 +179,7 @@ async fn a_server_that_has_restarted_is_found_again() {
     assert_eq!(database.key_events(), (2, 2));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
     for fault in [SubscriptionFault::Error, SubscriptionFault::End, SubscriptionFault::Silent] {
         let server = Server::start();
@@ -201,23 +191,22 @@ async fn a_subscription_that_fails_is_begun_anew_and_misses_nothing() {
         server.subscriptions(fault);
         let (one, _) = create(&*journal).await;
         if fault == SubscriptionFault::Silent {
-            let struck = tokio::time::timeout(LIMIT, server.struck());
-            struck.await.expect("the fault strikes");
+            within("the fault to strike", server.struck()).await;
             // Subscriptions that start from now on deliver again.
             server.subscriptions(SubscriptionFault::None);
         }
         let (two, appended) = create(&*journal).await;
-        let begun = Instant::now();
+        let begun = BusyClock::start();
         for expected in [one, two] {
-            let event = tokio::time::timeout(BACK, next_event(&mut subscription)).await;
-            assert_eq!(event.unwrap().event.key_id(), expected, "{fault:?}");
+            let event = next_event(&mut subscription).await;
+            assert_eq!(event.event.key_id(), expected, "{fault:?}");
         }
         assert!(begun.elapsed() < BACK, "{fault:?}: {:?}", begun.elapsed());
         until(&*journal, &mut subscription, appended.position).await;
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     let server = Server::start();
     let journal = keyledger_journal::open(&server.url()).await.unwrap();
@@ -231,17 +220,17 @@ async fn a_subscription_that_the_server_ends_again_and_again_costs_nothing() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_append_whose_outcome_is_unknown_is_written_once() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let journal = keyledger_journal::open(&server.url()).await.unwrap();
-    let late = CallFault::DoneThenLate(Duration::from_secs(60));
+    let late = CallFault::DoneThenLate(Duration::from_secs(600));
     for fault in [CallFault::DoneThenError, CallFault::Hang, late] {
         let (key_id, _) = create(&*journal).await;
         let append = after(0, key_id, vec![revoked(key_id), deleted(key_id)]);
         server.appends(fault);
-        let begun = Instant::now();
+        let begun = BusyClock::start();
         let outcome = journal.append(append.clone()).await;
         assert!(matches!(outcome, Err(AppendError::Ambiguous(_))), "{fault:?}: {outcome:?}");
         assert!(begun.elapsed() < BACK, "{fault:?}");
@@ -255,7 +244,7 @@ async fn an_append_whose_outcome_is_unknown_is_written_once() {
     assert_eq!(database.key_events(), (9, 9));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_an_operator_has_deleted_stops_no_reader() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -280,7 +269,7 @@ async fn what_an_operator_has_deleted_stops_no_reader() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_head_is_reached_on_a_database_that_others_use_too() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
@@ -296,13 +285,13 @@ async fn the_head_is_reached_on_a_database_that_others_use_too() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     // The first client chooses the cryptography provider of the process, so it comes before the
     // stand-in with TLS, which needs one.
     let plain = Server::start();
     keyledger_journal::open(&plain.url()).await.unwrap();
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let read = |path| std::fs::read_to_string(path).unwrap();
     let server = Server::start_with_tls(&read(certificate.path()), &read(certificate.key()));
     let url = format!("kurrentdb://{}", server.address());
@@ -315,7 +304,7 @@ async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     assert!(matches!(opened, Err(OpenError::Unreachable { .. })), "its certificate is not trusted");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn credentials_may_have_any_characters() {
     let server = Server::start();
     let address = server.address();
@@ -326,7 +315,7 @@ async fn credentials_may_have_any_characters() {
     assert_eq!(server.authorization(), Some(expected));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_server_that_is_not_there_is_told_without_the_password() {
     for url in ["esdb://ann:hidden@127.0.0.1:1?tls=false", "kurrentdb://ann:hidden@:x?tls=maybe"] {
         let error = keyledger_journal::open(url).await.unwrap_err();

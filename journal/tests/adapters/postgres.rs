@@ -13,6 +13,7 @@ use keyledger_journal::{
     AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,
 };
 use keyledger_test_servers::postgres::Postgres;
+use keyledger_test_servers::wait::until;
 use sqlx::Connection;
 use tokio::sync::OnceCell;
 
@@ -45,7 +46,7 @@ async fn tamper(url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(statement).execute(&mut connection).await.map(drop)
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_database_itself_refuses_changes() {
     let database = Database::default();
     create(&*database.open().await).await;
@@ -54,7 +55,7 @@ async fn the_database_itself_refuses_changes() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
@@ -79,7 +80,7 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn of_many_processes_that_expect_the_same_one_wins() {
     let database = Database::default();
     let journals = join_all((0..4).map(|_| database.open())).await;
@@ -97,7 +98,7 @@ async fn of_many_processes_that_expect_the_same_one_wins() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     let server = Arc::new(Postgres::start());
     let url = server.database().await;
@@ -108,13 +109,13 @@ async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
         let appending = join_all((0..40).map(async |_| {
             let key_id = new_key();
             let append = first(key_id, vec![created(key_id), revoked(key_id)]);
-            loop {
+            let settled = until("the outcome of an append", async || {
                 match journal.append(append.clone()).await {
-                    Ok(appended) => return (key_id, appended),
-                    Err(error) if error.is_passing() => {}
-                    Err(error) => panic!("{error:?}"),
+                    Err(error) if !error.is_passing() => panic!("{error:?}"),
+                    outcome => outcome,
                 }
-            }
+            });
+            (key_id, settled.await)
         }));
         let restarting = tokio::task::spawn_blocking({
             let server = server.clone();
@@ -138,7 +139,7 @@ async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn subscriptions_outlive_the_connections_that_the_database_closes() {
     let database = Database::default();
     let journal = database.open().await;
@@ -150,18 +151,18 @@ async fn subscriptions_outlive_the_connections_that_the_database_closes() {
         tamper(database.url().await, end).await.unwrap();
         let key_id = new_key();
         let append = first(key_id, vec![created(key_id)]);
-        let appended = loop {
+        let appended = until("the outcome of an append", async || {
             match journal.append(append.clone()).await {
-                Ok(appended) => break appended,
-                Err(AppendError::Ambiguous(_)) => {}
-                Err(error) => panic!("{error:?}"),
+                Err(error) if !matches!(error, AppendError::Ambiguous(_)) => panic!("{error:?}"),
+                outcome => outcome,
             }
-        };
+        })
+        .await;
         assert_eq!(next_event(&mut subscription).await.position, appended.position);
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_database_is_refused_without_telling_the_password() {
     for url in ["postgres://ann:hidden@[", "postgres://ann:hidden@127.0.0.1:1/none"] {
         let error = keyledger_journal::open(url).await.unwrap_err();

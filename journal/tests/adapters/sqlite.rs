@@ -46,7 +46,7 @@ impl JournalUnderTest for Sqlite {
 
 contract_suite!(Sqlite::new());
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_second_writer_is_refused() {
     let file = Sqlite::new();
     let journal = file.open().await;
@@ -57,7 +57,7 @@ async fn a_second_writer_is_refused() {
     create(&*file.open().await).await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_no_file_is_refused() {
     for url in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://x?mode=memory"] {
         let opened = keyledger_journal::open(url).await;
@@ -78,7 +78,7 @@ async fn what_is_no_file_is_refused() {
     assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_file_itself_refuses_changes() {
     let file = Sqlite::new();
     create(&*file.open().await).await;
@@ -86,7 +86,7 @@ async fn the_file_itself_refuses_changes() {
     assert!(file.tamper("DELETE FROM events").await.is_err());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
@@ -114,7 +114,7 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
     let file = Sqlite::new();
     let journal = file.open().await;
@@ -138,7 +138,7 @@ async fn a_file_that_refuses_writes_is_unavailable_until_it_takes_them() {
     assert_eq!(event.position, appended.position);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_waiting_append_is_written_though_its_caller_has_gone() {
     let file = Sqlite::new();
     let journal = file.open().await;

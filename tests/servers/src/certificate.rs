@@ -15,7 +15,8 @@ pub struct Certificate {
 
 impl Certificate {
     /// Makes one.
-    pub fn new() -> Self {
+    #[must_use]
+    pub fn make() -> Self {
         let certificate = Self { folder: TempDir::new().unwrap() };
         let mut openssl = Command::new("openssl");
         openssl

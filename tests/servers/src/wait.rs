@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The most that anything is waited for: far more than it takes, also on a machine that is ten times
@@ -83,6 +85,37 @@ pub async fn throughout(time: Duration, mut check: impl AsyncFnMut()) {
     while begun.elapsed() < time {
         check().await;
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Measures time on a clock that is as busy as the machine: it counts how often a thread could pause
+/// for a short time since it was started. On an idle machine that is the time that has passed; where
+/// everything takes ten times as long, each pause does too.
+#[derive(Debug)]
+pub struct BusyClock(Arc<AtomicU32>);
+
+impl BusyClock {
+    const TICK: Duration = Duration::from_millis(5);
+
+    /// Starts a clock.
+    #[must_use]
+    pub fn start() -> Self {
+        let ticks = Arc::new(AtomicU32::new(0));
+        let ticking = Arc::downgrade(&ticks);
+        std::thread::spawn(move || {
+            while let Some(ticks) = ticking.upgrade() {
+                ticks.fetch_add(1, Ordering::Relaxed);
+                drop(ticks);
+                std::thread::sleep(Self::TICK);
+            }
+        });
+        Self(ticks)
+    }
+
+    /// How much time has passed on it.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        Self::TICK * self.0.load(Ordering::Relaxed)
     }
 }
 

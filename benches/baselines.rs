@@ -1,9 +1,8 @@
-//! What the load test of verification puts beside keyledger, the keys for all of them, and the load.
-//! `run.py` calls it: `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`,
+//! The program that `verify/run.py` calls to measure verification: `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`,
 //! `keys <journal url> <count> <keys file> [<csv file>]`,
 //! `load <port> <route> <connections> <seconds> <milliseconds of pause> <keys file>`.
 //!
-//! It is linked with keyledger, so that it has the same allocator.
+//! It is linked with keyledger, so it has the same allocator.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,21 +12,17 @@
     reason = "a bench fails by panicking"
 )]
 
-#[path = "../answer.rs"]
 mod answer;
-mod bare;
-#[path = "../histories.rs"]
 mod histories;
-mod keys;
-mod load;
-mod select;
+mod verify;
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use select::Pool;
 use tokio::runtime;
+use verify::select::Pool;
+use verify::{bare, keys, load, select};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,7 +55,7 @@ async fn serve_or_write(words: &[&str]) {
         ["keys", journal, count, file, csv] => {
             keys::write(journal, count.parse().unwrap(), file, Some(csv)).await;
         }
-        // `cargo bench` without more calls it so; `make bench-verify` is the way to run it.
+        // So `cargo bench` calls it.
         [] | ["--bench"] => println!("run by make bench-verify"),
         _ => panic!("unknown: {words:?}"),
     }
