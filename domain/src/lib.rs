@@ -6,23 +6,27 @@
 
 #![deny(missing_docs)]
 
+mod as_of;
 mod delivery;
 mod error_chain;
 mod filter;
 mod id;
 pub mod key;
 mod name;
+mod published;
 mod recorded;
 mod redact;
 mod secret;
 mod stored;
 mod timestamp;
 
+pub use as_of::{KeyAsOf, Moment, MomentError, Reasoning};
 pub use delivery::{Batch, Delivery};
 pub use error_chain::chain;
 pub use filter::EventFilter;
 pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
 pub use name::{Email, KeyName, KeyNameError, Reason, ReasonError};
+pub use published::{PublishedData, PublishedEvent};
 pub use recorded::{Metadata, Place, Position, PositionError, RecordedEvent, Revision};
 pub use redact::without_password;
 pub use secret::{DisplayPrefix, DisplayPrefixError, KeyHash, KeyHashError, KeyPrefix};

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::audit::{self, AuditState};
 use super::keys::{self, CommandState, HistoryState, QueryState};
 use super::layers::{cors, finished};
-use super::log::{self, LogState};
+use super::log::{self, LogRoutesState};
 use super::{docs, document, health};
 use keyledger_node::readiness::Readiness;
 
@@ -18,7 +18,7 @@ struct Routes {
     queries: OpenApiRouter<QueryState>,
     histories: OpenApiRouter<HistoryState>,
     audits: OpenApiRouter<AuditState>,
-    log: OpenApiRouter<LogState>,
+    log: OpenApiRouter<LogRoutesState>,
     health: OpenApiRouter<Readiness>,
 }
 
@@ -39,7 +39,7 @@ pub fn router(
     for_queries: QueryState,
     for_histories: HistoryState,
     for_audits: AuditState,
-    for_log: LogState,
+    for_log: LogRoutesState,
     readiness: Readiness,
 ) -> Router {
     let Routes { commands, queries, histories, audits, log, health } = routes();

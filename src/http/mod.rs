@@ -28,5 +28,5 @@ pub use extract::Authenticator;
 pub use health::{health_router, starting_router};
 pub use internal::{VerificationState, internal_service};
 pub use keys::{CommandState, Followers, HistoryState, QueryState};
-pub use log::LogState;
+pub use log::LogRoutesState;
 pub use server::{Answers, Exposure, routed, serve};

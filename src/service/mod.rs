@@ -4,7 +4,6 @@ mod background;
 mod end;
 mod node;
 mod open;
-mod shutdown;
 mod sign_in;
 
 use std::io::Write;
@@ -28,10 +27,10 @@ use keyledger_identity::{SigningError, TokenVerifier};
 use keyledger_journal::{Journal, OpenError};
 use keyledger_node::clock::SystemClock;
 use keyledger_node::readiness::{Part, State};
+use keyledger_node::shutdown::StopSignals;
 use keyledger_relay::nats::StreamDiffers;
 use node::{Node, Shared};
 use open::Journals;
-use shutdown::StopSignals;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +183,7 @@ fn api(
         http::QueryState { authenticator: authenticator.clone(), tables, progress },
         http::HistoryState { authenticator: authenticator.clone(), journal: journal.clone() },
         http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
-        http::LogState { authenticator, tree },
+        http::LogRoutesState { authenticator, tree },
         readiness,
     )
 }

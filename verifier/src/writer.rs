@@ -128,7 +128,7 @@ impl IndexWriter {
     /// # Errors
     /// [`OutOfStep`] when the index does not know the key, when the event does not follow the key's
     /// last one, or when the record has another hash (a key's hash never changes) or a text of more
-    /// than 32,767 bytes. The index has not changed then.
+    /// than 65,535 bytes. The index has not changed then.
     pub fn replace(&mut self, revision: Revision, record: &KeyRecord<'_>) -> Result<(), OutOfStep> {
         let out_of_step = OutOfStep { key_id: record.key_id };
         let number = self.find(record.key_id).ok_or(out_of_step)?;
@@ -136,7 +136,7 @@ impl IndexWriter {
             return Ok(());
         }
         let records = self.index.records();
-        if records.hash(number).as_ref() != Some(record.hash.as_bytes()) {
+        if !records.has_hash(number, &record.hash) {
             return Err(out_of_step);
         }
         records.replace(number, revision, record, &mut self.free).ok_or(out_of_step)

@@ -6,7 +6,6 @@
 //!                     └──delete──▶ deleted ◀──delete──┘
 //! ```
 
-mod at;
 mod create;
 mod delete;
 mod event;
@@ -15,7 +14,6 @@ mod refusal;
 mod revoke;
 mod verdict;
 
-pub use at::{KeyThen, Moment, MomentError, Reasoning};
 pub use create::CreateKey;
 pub use delete::DeleteKey;
 pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};

@@ -49,7 +49,7 @@ pub(crate) fn created() -> KeyEvent {
     created_with(None)
 }
 
-pub(super) fn created_until(expires_at: Timestamp) -> KeyEvent {
+pub(crate) fn created_until(expires_at: Timestamp) -> KeyEvent {
     created_with(Some(expires_at))
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn revoked() -> KeyEvent {
     revoked_at(at(1))
 }
 
-pub(super) fn revoked_at(occurred_at: Timestamp) -> KeyEvent {
+pub(crate) fn revoked_at(occurred_at: Timestamp) -> KeyEvent {
     let (key_id, user_id) = (key_id(), user("ann"));
     KeyEvent::Revoked(KeyRevoked { key_id, user_id, occurred_at, reason: None })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use keyledger_domain::key::{KeyThen, Moment};
+use keyledger_domain::{KeyAsOf, Moment};
 use keyledger_domain::{KeyId, Timestamp};
 use serde::Serialize;
 use utoipa::openapi::{RefOr, Response};
@@ -112,7 +112,7 @@ pub struct KeyState {
 impl KeyState {
     /// Describes what the key was at this time or position.
     #[must_use]
-    pub fn new(key_id: KeyId, at: Moment, then: KeyThen) -> Self {
+    pub fn new(key_id: KeyId, at: Moment, then: KeyAsOf) -> Self {
         let status = then.status();
         let key = then.key.as_ref();
         Self {

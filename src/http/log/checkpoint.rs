@@ -6,7 +6,7 @@ use axum::extract::State;
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 
-use super::state::LogState;
+use super::state::LogRoutesState;
 use crate::http::problem::ApiError;
 use crate::http::problem::documented::problems;
 
@@ -20,7 +20,7 @@ use crate::http::problem::documented::problems;
         NoCheckpoint,
     ),
 )]
-pub(super) async fn checkpoint(State(state): State<LogState>) -> Result<String, ApiError> {
+pub(super) async fn checkpoint(State(state): State<LogRoutesState>) -> Result<String, ApiError> {
     let signed = state.tree.last_signed().await?;
     signed.map(|signed| signed.note).ok_or(ApiError::NoCheckpoint)
 }

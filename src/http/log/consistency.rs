@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::size::{SIZE, size};
-use super::state::LogState;
+use super::state::LogRoutesState;
 use crate::http::extract::{Auditor, Given, Parameter, Parameters, QueryParameters, schema};
 use crate::http::problem::ApiError;
 use crate::http::problem::documented::{AuditProblems, ProofProblems, QueryProblems};
@@ -25,7 +25,7 @@ use crate::http::problem::documented::{AuditProblems, ProofProblems, QueryProble
     security(("cookie" = []), ("bearer" = [])),
 )]
 pub(super) async fn consistency(
-    State(state): State<LogState>,
+    State(state): State<LogRoutesState>,
     _: Auditor,
     Parameters(query): Parameters<ConsistencyQuery>,
 ) -> Result<Json<Consistency>, ApiError> {

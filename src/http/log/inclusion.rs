@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::size::{SIZE, size};
-use super::state::LogState;
+use super::state::LogRoutesState;
 use crate::http::extract::{Auditor, Given, Parameter, Parameters, QueryParameters, put, schema};
 use crate::http::problem::ApiError;
 use crate::http::problem::documented::{AuditProblems, ProofProblems, QueryProblems};
@@ -27,7 +27,7 @@ use crate::http::problem::documented::{AuditProblems, ProofProblems, QueryProble
     security(("cookie" = []), ("bearer" = [])),
 )]
 pub(super) async fn inclusion(
-    State(state): State<LogState>,
+    State(state): State<LogRoutesState>,
     _: Auditor,
     Parameters(query): Parameters<InclusionQuery>,
 ) -> Result<Json<Inclusion>, ApiError> {

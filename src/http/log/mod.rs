@@ -9,9 +9,9 @@ mod state;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use state::LogState;
+pub use state::LogRoutesState;
 
-pub(super) fn routes() -> OpenApiRouter<LogState> {
+pub(super) fn routes() -> OpenApiRouter<LogRoutesState> {
     OpenApiRouter::new()
         .routes(routes!(checkpoint::checkpoint))
         .routes(routes!(inclusion::inclusion))

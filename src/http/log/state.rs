@@ -9,15 +9,15 @@ use crate::http::extract::Authenticator;
 
 /// The state of the transparency log's endpoints.
 #[derive(Clone, Debug)]
-pub struct LogState {
+pub struct LogRoutesState {
     /// Checks who asks.
     pub authenticator: Arc<Authenticator>,
     /// The Merkle tree over all events.
     pub tree: LogReader,
 }
 
-impl FromRef<LogState> for Arc<Authenticator> {
-    fn from_ref(state: &LogState) -> Self {
+impl FromRef<LogRoutesState> for Arc<Authenticator> {
+    fn from_ref(state: &LogRoutesState) -> Self {
         state.authenticator.clone()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Corrupt, Key, Lifecycle, Verdict, fold};
+use crate::key::{Corrupt, Key, Lifecycle, Verdict, fold};
 use crate::{Position, RecordedEvent, Timestamp};
 
 /// A moment that someone asks about.
@@ -56,7 +56,7 @@ impl Moment {
 
 /// What a key was at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyThen {
+pub struct KeyAsOf {
     /// The key; `None` before it was created.
     pub key: Option<Key>,
     /// Whether it would have verified.
@@ -103,7 +103,7 @@ impl fmt::Display for Reasoning {
     }
 }
 
-impl KeyThen {
+impl KeyAsOf {
     /// What the key was when this had happened and that had not, at a time by which its expiry is
     /// judged.
     ///
@@ -151,11 +151,11 @@ mod tests {
         recorded([(10, created()), (20, revoked()), (30, deleted())])
     }
 
-    fn then(history: &[RecordedEvent], moment: Moment, time: Timestamp) -> KeyThen {
-        KeyThen::new(moment.divide(history), time).unwrap()
+    fn then(history: &[RecordedEvent], moment: Moment, time: Timestamp) -> KeyAsOf {
+        KeyAsOf::new(moment.divide(history), time).unwrap()
     }
 
-    fn at_time(history: &[RecordedEvent], time: Timestamp) -> KeyThen {
+    fn at_time(history: &[RecordedEvent], time: Timestamp) -> KeyAsOf {
         then(history, Moment::Time(time), time)
     }
 
