@@ -15,7 +15,7 @@ pub struct Process {
     child: Killed,
     /// Kills the process once the process of the tests has ended in any way: it reads from a pipe that
     /// is open until then.
-    _guard: Killed,
+    guard: Option<Killed>,
     stdout: Stream,
     stderr: Stream,
 }
@@ -31,7 +31,7 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, _guard: Killed(guard), stdout, stderr }
+        Self { child, guard: Some(Killed(guard)), stdout, stderr }
     }
 
     /// Starts a server, and waits until it has written these words.
@@ -72,9 +72,19 @@ impl Process {
         })
     }
 
+    /// How it has ended, if it has.
+    fn status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.0.try_wait().unwrap();
+        if status.is_some() {
+            // From now on, its id may be that of another process.
+            self.guard = None;
+        }
+        status
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
-        self.child.0.try_wait().unwrap().is_none()
+        self.status().is_none()
     }
 
     /// Whether all of its output was read: no process has the other ends of the pipes any more.
@@ -92,9 +102,7 @@ impl Process {
     /// Waits until it has ended; tells how.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
-        until_blocking("the end of a process", || {
-            self.child.0.try_wait().unwrap().ok_or_else(|| self.output())
-        })
+        until_blocking("the end of a process", || self.status().ok_or_else(|| self.output()))
     }
 
     /// Waits until it has ended; tells how, and all that it has written.
