@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The limit of a test that names no other: several times what any of them takes on a machine that is
 /// ten times as busy as usual.
-const USUAL: Duration = Duration::from_secs(20 * 60);
+pub const USUAL: Duration = Duration::from_secs(20 * 60);
 
 /// Runs a test on a thread of its own, and panics with the test's name if it has not ended within
 /// this many minutes, or [`USUAL`]. A thread that hangs is left behind until the process ends.
