@@ -29,6 +29,7 @@ pub use tampering::Stored;
     clippy::allow_attributes_without_reason,
     clippy::as_conversions,
     clippy::large_enum_variant,
+    rustdoc::broken_intra_doc_links,
     unused_qualifications,
     reason = "it is generated"
 )]
