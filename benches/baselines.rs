@@ -1,4 +1,5 @@
-//! The program that `verify/run.py` calls to measure verification: `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`,
+//! The program that `verify/run.py` calls to measure verification:
+//! `bare`, `sqlx <postgres url>`, `sqlx-tuned <postgres url>`,
 //! `keys <journal url> <count> <keys file> [<csv file>]`,
 //! `load <port> <route> <connections> <seconds> <milliseconds of pause> <keys file>`.
 //!

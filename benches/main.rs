@@ -116,7 +116,7 @@ async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, caller
     whole
 }
 
-/// The middle value.
+/// The median.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

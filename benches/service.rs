@@ -27,7 +27,7 @@ pub(crate) fn keyledger(folder: &Path) -> Server {
     keyledger_with(folder, &[])
 }
 
-/// The same with these settings too.
+/// The same, with these settings.
 pub(crate) fn keyledger_with(folder: &Path, settings: &[(&str, &str)]) -> Server {
     let mut child = Command::new(env!("CARGO_BIN_EXE_keyledger"))
         .arg("serve")

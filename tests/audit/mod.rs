@@ -15,7 +15,7 @@ use crate::support::{Answer, Client};
 /// The lines of an answer, while they come.
 pub(super) struct Lines {
     response: reqwest::Response,
-    /// The begin of a line that has not come whole yet.
+    /// The beginning of the next line.
     rest: Vec<u8>,
 }
 

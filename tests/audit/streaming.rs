@@ -61,7 +61,7 @@ async fn read_all(client: &Client) -> (usize, u64) {
     let (mut lines, mut bytes) = (0, 0);
     while let Some(chunk) = response.chunk().await.unwrap() {
         lines += chunk.iter().filter(|byte| **byte == b'\n').count();
-        bytes += chunk.len() as u64;
+        bytes += u64::try_from(chunk.len()).unwrap();
     }
     (lines, bytes)
 }

@@ -62,9 +62,9 @@ async fn sixty_four_clients_come_to_what_the_model_says() {
         let creates = (0..6).map(|_| user.create("shared"));
         shared.push(join_all(creates).await);
     }
-    let all = join_all((0..CLIENTS).map(|number| {
+    let all = join_all((0..).zip(0..CLIENTS).map(|(seed, number)| {
         let user = number % USERS;
-        tries(users[user].clone(), number as u64, &shared[user])
+        tries(users[user].clone(), seed, &shared[user])
     }))
     .await;
 

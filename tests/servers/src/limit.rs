@@ -5,7 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// Several times what the longest tests take on a machine that is ten times as busy as usual.
+/// The limit of a test that names no other: several times what any of them takes on a machine that is
+/// ten times as busy as usual.
 const USUAL: Duration = Duration::from_secs(20 * 60);
 
 /// Runs a test on a thread of its own, and panics with the test's name if it has not ended within
@@ -38,7 +39,7 @@ pub fn run_async(name: &str, minutes: Option<u64>, test: impl AsyncFnOnce() + Se
             .build()
             .unwrap();
         runtime.block_on(test());
-        // Whatever the test has left behind on its runtime is not waited for.
+        // Tasks that the test has left on its runtime are not waited for.
         runtime.shutdown_background();
     });
 }

@@ -1,5 +1,5 @@
-//! Processes that tests start: they never outlive the test's process, and their ends are waited for
-//! within a limit.
+//! Processes that tests start. They never outlive the process of the tests, and every wait for them has
+//! a limit.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,7 +13,8 @@ use crate::wait::{self, until_blocking, until_within};
 #[derive(Debug)]
 pub struct Process {
     child: Killed,
-    /// Kills the process when the test's process is gone, however that ended: it reads until then.
+    /// Kills the process once the process of the tests has ended in any way: it reads from a pipe that
+    /// is open until then.
     _guard: Killed,
     stdout: Stream,
     stderr: Stream,
@@ -49,19 +50,18 @@ impl Process {
         self.child.0.id()
     }
 
-    /// All whole lines that it has written so far: those of its standard output, then those of its
-    /// standard error.
+    /// All complete lines so far: those of its standard output, then those of its standard error.
     #[must_use]
     pub fn output(&self) -> String {
         self.stdout.text() + &self.stderr.text()
     }
 
-    /// Waits until this finds in its output what is waited for, and returns that. Panics at once if
-    /// it is not there when the process has ended.
+    /// Waits until `find` finds something in the output, and returns it. Panics at once if the process
+    /// has ended without it.
     #[track_caller]
     pub fn said<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         until_blocking(what, || {
-            // In this order: what it wrote just before its end is found.
+            // In this order, so that the last lines before its end are seen.
             let has_ended = !self.is_running() && self.has_said_all();
             let output = self.output();
             match find(&output) {
@@ -77,7 +77,7 @@ impl Process {
         self.child.0.try_wait().unwrap().is_none()
     }
 
-    /// Whether nothing more will come of its output, since it has ended and nobody else holds it.
+    /// Whether all of its output was read: no process has the other ends of the pipes any more.
     fn has_said_all(&self) -> bool {
         self.stdout.has_ended() && self.stderr.has_ended()
     }
