@@ -10,7 +10,8 @@ use std::time::Duration;
 pub const USUAL: Duration = Duration::from_secs(20 * 60);
 
 /// Runs a test on a thread of its own, and panics with the test's name if it has not ended within
-/// this many minutes, or [`USUAL`]. A thread that hangs is left behind until the process ends.
+/// this many minutes, or 20 minutes if none are given. The thread of such a test is left to itself: it ends with the
+/// process.
 pub fn run(name: &str, minutes: Option<u64>, test: impl FnOnce() + Send + 'static) {
     let limit = minutes.map_or(USUAL, |minutes| Duration::from_secs(minutes * 60));
     let (ends, ended) = sync_channel::<()>(0);
