@@ -132,7 +132,7 @@ impl KeyAsOf {
 
 impl Key {
     fn reasoning(&self, verdict: Verdict) -> Reasoning {
-        match (&self.lifecycle, self.expires_at) {
+        match (&self.lifecycle, self.details.expires_at) {
             (Lifecycle::Revoked(ended), _) => Reasoning::Revoked(ended.at),
             (Lifecycle::Deleted { deleted, .. }, _) => Reasoning::Deleted(deleted.at),
             (Lifecycle::Active, Some(at)) if verdict == Verdict::Expired => Reasoning::Expired(at),
@@ -144,11 +144,12 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::tests::{at, created, created_until, deleted, recorded, revoked};
+    use crate::key::tests::{created, created_until, deleted, revoked, revoked_at};
+    use crate::testing::{at, stream};
 
     /// Events at seconds 0, 1, 2 and at positions 10, 20, 30.
     fn whole_life() -> Vec<RecordedEvent> {
-        recorded([(10, created()), (20, revoked()), (30, deleted())])
+        stream([(10, created()), (20, revoked()), (30, deleted())])
     }
 
     fn then(history: &[RecordedEvent], moment: Moment, time: Timestamp) -> KeyAsOf {
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_key_that_expires_does_so_at_the_moment_of_its_expiry() {
-        let history = recorded([(1, created_until(at(5)))]);
+        let history = stream([(1, created_until(at(5)))]);
         let before = at_time(&history, micros_before(at(5)));
         assert_eq!((before.verdict, before.status()), (Verdict::Valid, "active"));
         assert_eq!(before.reason, Reasoning::InUse { since: at(0), until: Some(at(5)) });
@@ -213,15 +214,14 @@ mod tests {
 
     #[test]
     fn events_of_the_same_microsecond_count_together() {
-        let history = recorded([(1, created()), (2, crate::key::tests::revoked_at(at(0)))]);
+        let history = stream([(1, created()), (2, revoked_at(at(0)))]);
         assert_eq!(at_time(&history, at(0)).verdict, Verdict::Revoked);
         assert_eq!(at_time(&history, micros_before(at(0))).verdict, Verdict::NotFound);
     }
 
     #[test]
     fn what_follows_on_a_later_event_is_later_whatever_its_date() {
-        let history =
-            recorded([(1, created()), (2, crate::key::tests::revoked_at(at(7))), (3, deleted())]);
+        let history = stream([(1, created()), (2, revoked_at(at(7))), (3, deleted())]);
         assert_eq!(at_time(&history, at(3)).status(), "active");
         assert_eq!(at_time(&history, at(7)).status(), "deleted");
     }

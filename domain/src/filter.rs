@@ -35,10 +35,11 @@ impl EventFilter {
 mod tests {
     use super::*;
     use crate::key::KeyEvent;
-    use crate::key::tests::{at, created, deleted, recorded, revoked};
+    use crate::key::tests::{created, deleted, revoked};
+    use crate::testing::{at, other_key, stream};
 
     fn fitting(filter: &EventFilter) -> Vec<&'static str> {
-        let history = recorded([(1, created()), (2, revoked()), (3, deleted())]);
+        let history = stream([(1, created()), (2, revoked()), (3, deleted())]);
         let fitting = history.iter().filter(|recorded| filter.fits(recorded));
         fitting.map(|recorded| recorded.event.event_type()).collect()
     }
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(fitting(&later), ["KeyDeleted"]);
         let others = UserId::parse("bob").ok();
         assert!(fitting(&EventFilter { owner: others, ..later }).is_empty());
-        let other = Some(KeyId::from_uuid(uuid::Uuid::nil()));
+        let other = Some(other_key());
         assert!(fitting(&EventFilter { key_id: other, ..EventFilter::default() }).is_empty());
     }
 

@@ -18,6 +18,8 @@ mod recorded;
 mod redact;
 mod secret;
 mod stored;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod timestamp;
 
 pub use as_of::{KeyAsOf, Moment, MomentError, Reasoning};

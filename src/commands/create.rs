@@ -1,6 +1,6 @@
 //! Making a key: the one command with a secret, and with an idempotency key.
 
-use keyledger_domain::key::{Command, CreateKey, Key, decide, fold};
+use keyledger_domain::key::{Command, CreateKey, Key, KeyDetails, decide, fold};
 use keyledger_domain::{CommandId, Email, KeyId, KeyName, Position, Secret, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -90,12 +90,14 @@ impl Commands {
         };
         let command = Command::Create(CreateKey {
             key_id,
-            owner: new.owner,
-            owner_email: new.owner_email,
-            name: new.name,
-            prefix: secret.display_prefix(),
-            hash: secret.hash(),
-            expires_at,
+            details: KeyDetails {
+                owner: new.owner,
+                owner_email: new.owner_email,
+                name: new.name,
+                prefix: secret.display_prefix(),
+                hash: secret.hash(),
+                expires_at,
+            },
         });
         let decided = decide(None, &command, now);
         if let (Err(_), Some(identity)) = (&decided, &identity) {

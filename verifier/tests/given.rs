@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked, KeyStatus};
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked, KeyStatus};
 use keyledger_domain::{
     DisplayPrefix, Email, EventId, KeyHash, KeyId, KeyName, Metadata, Position, RecordedEvent,
     Revision, Timestamp, UserId, hash_presented,
@@ -76,13 +76,15 @@ impl Known {
     pub(crate) fn created(&self) -> KeyEvent {
         KeyEvent::Created(KeyCreated {
             key_id: key_id(self.number),
-            user_id: UserId::from_stored(self.owner.clone()),
-            user_email: self.email.clone().map(Email::from_stored),
-            name: KeyName::from_stored(self.name.clone()),
-            key_prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
-            key_hash: hash(self.number),
+            details: KeyDetails {
+                owner: UserId::from_stored(self.owner.clone()),
+                owner_email: self.email.clone().map(Email::from_stored),
+                name: KeyName::from_stored(self.name.clone()),
+                prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
+                hash: hash(self.number),
+                expires_at: self.expires_at,
+            },
             occurred_at: at(1),
-            expires_at: self.expires_at,
         })
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use keyledger_domain::{KeyAsOf, Moment};
-use keyledger_domain::{KeyId, Timestamp};
+use keyledger_domain::key::KeyDetails;
+use keyledger_domain::{KeyAsOf, KeyId, Moment, Timestamp};
 use serde::Serialize;
 use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoResponses, ToSchema};
@@ -115,17 +115,23 @@ impl KeyState {
     pub fn new(key_id: KeyId, at: Moment, then: KeyAsOf) -> Self {
         let status = then.status();
         let key = then.key.as_ref();
+        let (owner, owner_email, name, prefix, expires_at) = match key.map(|key| &key.details) {
+            None => (None, None, None, None, None),
+            Some(KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at }) => {
+                (Some(owner), owner_email.as_ref(), Some(name), Some(prefix), *expires_at)
+            }
+        };
         Self {
             success: true,
             key_id: key_id.as_uuid(),
             at: at.to_string(),
             status,
-            user_id: key.map(|key| key.owner.to_string()),
-            user_email: key.and_then(|key| Some(key.owner_email.as_ref()?.as_str().to_owned())),
-            name: key.map(|key| key.name.as_str().to_owned()),
-            key_prefix: key.map(|key| key.prefix.as_str().to_owned()),
+            user_id: owner.map(|owner| owner.to_string()),
+            user_email: owner_email.map(|email| email.as_str().to_owned()),
+            name: name.map(|name| name.as_str().to_owned()),
+            key_prefix: prefix.map(|prefix| prefix.as_str().to_owned()),
             created_at: key.map(|key| key.created_at),
-            expires_at: key.and_then(|key| key.expires_at),
+            expires_at,
             verdict: then.verdict.code(),
             because: then.because.map(HistoryEvent::from),
             reason: then.reason.to_string(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
     CommandId, DisplayPrefix, KeyHash, KeyId, KeyName, Metadata, Position, Reason, RecordedEvent,
     Revision, Timestamp, UserId,
@@ -148,7 +148,7 @@ impl History {
 
 pub(crate) fn owner(event: &KeyEvent) -> &UserId {
     match event {
-        KeyEvent::Created(event) => &event.user_id,
+        KeyEvent::Created(event) => &event.details.owner,
         KeyEvent::Revoked(event) => &event.user_id,
         KeyEvent::Deleted(event) => &event.user_id,
     }
@@ -157,20 +157,20 @@ pub(crate) fn owner(event: &KeyEvent) -> &UserId {
 fn create(random: &mut StdRng, now: Timestamp) -> KeyCreated {
     let name = NAMES[random.random_range(0..NAMES.len())];
     let expires = random.random_bool(0.5);
-    KeyCreated {
-        key_id: KeyId::generate(now, random),
-        user_id: UserId::parse(&format!("user-{}", random.random_range(0..20))).unwrap(),
-        user_email: None,
+    let key_id = KeyId::generate(now, random);
+    let details = KeyDetails {
+        owner: UserId::parse(&format!("user-{}", random.random_range(0..20))).unwrap(),
+        owner_email: None,
         name: KeyName::parse(name).unwrap(),
-        key_prefix: DisplayPrefix::parse("orag_AbCdEfGh").unwrap(),
-        key_hash: KeyHash::try_from(random.random::<[u8; 32]>().as_slice()).unwrap(),
-        occurred_at: now,
+        prefix: DisplayPrefix::parse("orag_AbCdEfGh").unwrap(),
+        hash: KeyHash::try_from(random.random::<[u8; 32]>().as_slice()).unwrap(),
         expires_at: expires.then(|| now.plus_seconds(86_400).unwrap()),
-    }
+    };
+    KeyCreated { key_id, details, occurred_at: now }
 }
 
 fn end(key: &KeyCreated, now: Timestamp, deleted: bool) -> KeyEvent {
-    let (key_id, user_id) = (key.key_id, key.user_id.clone());
+    let (key_id, user_id) = (key.key_id, key.details.owner.clone());
     let reason = Reason::parse("the \"laptop\" was stolen").unwrap();
     if deleted {
         KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at: now, reason })
