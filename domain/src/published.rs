@@ -1,7 +1,6 @@
 //! The public form of an event: what is shown of it over HTTP, in messages and in spreadsheets.
 //!
-//! There is one such form. It has no field for a key's hash, so that no outlet can show one by
-//! mistake.
+//! It has no field for a key's hash, so that nothing that shows events can show a hash by mistake.
 
 use serde::Serialize;
 
@@ -84,8 +83,13 @@ impl<'a> PublishedData<'a> {
 }
 
 impl<'a> From<&'a KeyCreated> for PublishedData<'a> {
-    fn from(created: &'a KeyCreated) -> Self {
-        let KeyCreated { key_id: _, details, occurred_at: _ } = created;
+    fn from(KeyCreated { key_id: _, details, occurred_at: _ }: &'a KeyCreated) -> Self {
+        details.into()
+    }
+}
+
+impl<'a> From<&'a KeyDetails> for PublishedData<'a> {
+    fn from(details: &'a KeyDetails) -> Self {
         // The hash is the only detail that is not shown.
         let KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at } = details;
         Self {
