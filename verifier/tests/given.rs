@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked, KeyStatus};
 use keyledger_domain::{
-    DisplayPrefix, Email, EventId, KeyHash, KeyId, KeyName, Metadata, Position, RecordedEvent,
-    Revision, Timestamp, UserId, hash_presented,
+    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Revision, Timestamp, UserId,
+    hash_presented,
 };
 use keyledger_verifier::{IndexWriter, KeyRecord, KeySource, LoadedKey, Owner, Use, UseSink};
 use uuid::Uuid;
@@ -97,23 +97,6 @@ impl Known {
         } else {
             KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at, reason })
         }
-    }
-}
-
-/// An event as the journal holds it.
-pub(crate) fn recorded(position: u64, revision: Revision, event: KeyEvent) -> RecordedEvent {
-    RecordedEvent {
-        position: Position::try_from(position).unwrap(),
-        revision,
-        id: EventId::from_uuid(Uuid::from_u128(position.into())),
-        event,
-        metadata: Metadata {
-            actor: UserId::from_stored("ann".to_owned()),
-            correlation_id: String::new(),
-            causation_id: Uuid::nil(),
-            traceparent: None,
-            client: None,
-        },
     }
 }
 

@@ -142,15 +142,7 @@ impl History {
 
     pub(crate) fn of_user(&self, user: &str) -> Vec<u8> {
         let subset = Subset { user_id: Some(user.to_owned()), ..Subset::default() };
-        self.subset(subset, |event| owner(&event.event).as_str() == user)
-    }
-}
-
-pub(crate) fn owner(event: &KeyEvent) -> &UserId {
-    match event {
-        KeyEvent::Created(event) => &event.details.owner,
-        KeyEvent::Revoked(event) => &event.user_id,
-        KeyEvent::Deleted(event) => &event.user_id,
+        self.subset(subset, |event| event.event.owner().as_str() == user)
     }
 }
 
@@ -182,7 +174,7 @@ fn end(key: &KeyCreated, now: Timestamp, deleted: bool) -> KeyEvent {
 fn record(random: &mut StdRng, number: usize, event: KeyEvent, revision: u32) -> RecordedEvent {
     let command = CommandId::generate(random);
     let metadata = Metadata {
-        actor: owner(&event).clone(),
+        actor: event.owner().clone(),
         correlation_id: format!("request-{number}"),
         causation_id: command.as_uuid(),
         traceparent: None,
