@@ -6,12 +6,12 @@ use std::str::FromStr;
 use crate::key::{Corrupt, Key, Lifecycle, Verdict, fold};
 use crate::{Position, RecordedEvent, Timestamp};
 
-/// A moment that someone asks about.
+/// The time or position as of which a key is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// A time: what had happened by then, or at that very microsecond.
+    /// Includes the events that occurred at this time or earlier.
     Time(Timestamp),
-    /// A place in the journal: what stands up to there.
+    /// Includes the events at this position or before it.
     Position(Position),
 }
 
@@ -41,8 +41,9 @@ impl fmt::Display for Moment {
 }
 
 impl Moment {
-    /// Divides a key's events into those that had happened by then and those that came later.
-    /// Revision order prevails: what follows on a later event is later.
+    /// Divides a key's events into those that the moment includes and those after it. Revisions
+    /// decide before times: all events after the first one that is not included are not included
+    /// either.
     #[must_use]
     pub fn divide(self, history: &[RecordedEvent]) -> (&[RecordedEvent], &[RecordedEvent]) {
         let is_later = |recorded: &RecordedEvent| match self {
@@ -54,36 +55,37 @@ impl Moment {
     }
 }
 
-/// What a key was at a moment.
+/// The state of a key as of a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyAsOf {
-    /// The key; `None` before it was created.
+    /// The key's state; `None` before it was created.
     pub key: Option<Key>,
-    /// Whether it would have verified.
+    /// What verification would have answered.
     pub verdict: Verdict,
-    /// The event that decides it; `None` before the key was created.
+    /// The last event that is included, which decides the verdict; `None` before the key was
+    /// created.
     pub because: Option<RecordedEvent>,
-    /// The same for people.
+    /// The reason for the verdict, for people.
     pub reason: Reasoning,
 }
 
 /// Why a key would have verified or not. Its text is a short sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reasoning {
-    /// It was created, and nothing had ended it.
+    /// The key was in use.
     InUse {
-        /// When it was created.
+        /// When the key was created.
         since: Timestamp,
-        /// When it was to expire, if ever.
+        /// When the key expires; `None` if it does not.
         until: Option<Timestamp>,
     },
-    /// Its time was over.
+    /// The key had expired at this time.
     Expired(Timestamp),
-    /// It had been revoked.
+    /// The key was revoked at this time.
     Revoked(Timestamp),
-    /// It had been deleted.
+    /// The key was deleted at this time.
     Deleted(Timestamp),
-    /// It was created only later, if at all.
+    /// The key did not exist yet. It was created at this later time, if ever.
     NotYet(Option<Timestamp>),
 }
 
@@ -104,11 +106,11 @@ impl fmt::Display for Reasoning {
 }
 
 impl KeyAsOf {
-    /// What the key was when this had happened and that had not, at a time by which its expiry is
-    /// judged.
+    /// The state of a key after the `past` events and before the `future` ones. `time` decides
+    /// whether the key had expired.
     ///
     /// # Errors
-    /// [`Corrupt`] when no sequence of decisions could have led to these events.
+    /// [`Corrupt`] if no sequence of decisions could have led to these events.
     pub fn new(
         (past, future): (&[RecordedEvent], &[RecordedEvent]),
         time: Timestamp,
@@ -119,11 +121,11 @@ impl KeyAsOf {
             None => Reasoning::NotYet(future.first().map(|next| next.event.occurred_at())),
             Some(key) => key.reasoning(verdict),
         };
-        // The last event decides: it ended the key, or made it, with its expiry.
+        // The last event decides: it ended the key, or created it with its expiry.
         Ok(Self { key, verdict, because: past.last().cloned(), reason })
     }
 
-    /// The name of where the key was in its life: `none`, `active`, `revoked` or `deleted`.
+    /// The name of the key's status: `none`, `active`, `revoked` or `deleted`.
     #[must_use]
     pub fn status(&self) -> &'static str {
         self.key.as_ref().map_or("none", |key| key.lifecycle.name())

@@ -1,7 +1,7 @@
 //! The form in which events are stored: a type's name, JSON data and JSON metadata.
 //!
-//! The form outlives the code: the reader ignores unknown fields, and fails on an unknown version or
-//! type. Every form ever written has a file in `golden/`, which must always decode.
+//! The form outlives the code: the reader ignores unknown fields, and fails on an unknown version
+//! or type. Every form ever written has a file in `golden/`, which must always decode.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! Fixtures for tests: times, ids, events, whole histories, and given/when/then for the rules.
 //!
-//! Everything here follows from its arguments, so that a test has the same values in each run. Keys have
-//! numbers; one number always means the same id, owner, secret and name.
+//! Everything here follows from its arguments, so that a test has the same values in each run. Keys
+//! have numbers; one number always means the same id, owner, secret and name.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be built fails its test")]
 
@@ -197,8 +197,8 @@ impl Attempt {
     }
 }
 
-/// The events that attempts lead to, as a journal holds them. Attempt `n` is made at second `n`; what the
-/// rules refuse leads to no event. Positions begin at 1 and have no gaps.
+/// The events that attempts lead to, as a journal holds them. Attempt `n` is made at second `n`;
+/// what the rules refuse leads to no event. Positions begin at 1 and have no gaps.
 ///
 /// # Panics
 /// If the rules decide on an event that cannot follow the events before it.

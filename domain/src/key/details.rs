@@ -1,8 +1,8 @@
-//! What a key is, spelled once: the commands that make keys, the event of creation and the key's state
-//! all hold a [`KeyDetails`].
+//! What a key is, spelled once: the commands that make keys, the event of creation and the key's
+//! state all hold a [`KeyDetails`].
 //!
-//! A new field is added to [`KeyDetails`] and to [`StoredKeyCreated`]. Every place that shows or stores
-//! details takes them apart without `..`, so that the compiler then names each of them.
+//! A new field is added to [`KeyDetails`] and to [`StoredKeyCreated`]. Every place that shows or
+//! stores details takes them apart without `..`, so that the compiler then names each of them.
 
 use std::borrow::Cow;
 
@@ -28,8 +28,8 @@ pub struct KeyDetails {
     pub expires_at: Option<Timestamp>,
 }
 
-/// The stored form of [`KeyCreated`]. Names and order never change; a field that is added stands last,
-/// and is absent in older events.
+/// The stored form of [`KeyCreated`]. Names and order never change; a field that is added stands
+/// last, and is absent in older events.
 #[derive(Serialize, Deserialize)]
 struct StoredKeyCreated<'a> {
     key_id: KeyId,

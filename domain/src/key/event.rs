@@ -44,9 +44,9 @@ pub struct KeyDeleted {
     pub reason: Option<Reason>,
 }
 
-/// Declares [`KeyEvent`] from the one list of events: variant, type of the data, name of the type in the
-/// stored form, verb. Names, verbs, encoding and decoding follow from the list, so that none of them can
-/// miss an event.
+/// Declares [`KeyEvent`] from the one list of events: variant, type of the data, name of the type
+/// in the stored form, verb. Names, verbs, encoding and decoding follow from the list, so that none
+/// of them can miss an event.
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident($data:ident), $name:literal, $verb:literal;)+) => {
         /// Something that happened to a key.

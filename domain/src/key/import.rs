@@ -3,8 +3,8 @@
 use super::{Key, KeyCreated, KeyDetails, KeyEvent, KeyRevoked, Lifecycle, Refusal};
 use crate::{KeyId, Reason, Timestamp};
 
-/// Take over a key as a former service knew it. The same key may be imported again: that changes nothing,
-/// unless the former service has revoked the key since.
+/// Take over a key as a former service knew it. The same key may be imported again: that changes
+/// nothing, unless the former service has revoked the key since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportKey {
     /// What the former service knew of the key. The key's id follows from its hash.
@@ -16,7 +16,8 @@ pub struct ImportKey {
 }
 
 impl ImportKey {
-    /// The id of this key. It is the same in each import, so that the journal refuses a second creation.
+    /// The id of this key. It is the same in each import, so that the journal refuses a second
+    /// creation.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
         KeyId::for_imported_hash(&self.details.hash)

@@ -6,7 +6,8 @@
 //!                     └──delete──▶ deleted ◀──delete──┘
 //! ```
 //!
-//! Each command has a file with its rule (`decide`), with what its event changes (`evolve`) and with tests.
+//! Each command has a file with its rule (`decide`), with what its event changes (`evolve`) and
+//! with tests.
 
 mod create;
 mod delete;
@@ -88,15 +89,15 @@ impl Key {
         }
     }
 
-    /// The time to give to the key's next event: now, but never earlier than the last event, so that a
-    /// clock that is set back cannot reorder a key's history.
+    /// The time to give to the key's next event: now, but never earlier than the last event, so
+    /// that a clock that is set back cannot reorder a key's history.
     fn not_before_last_change(&self, now: Timestamp) -> Timestamp {
         now.max(self.last_change())
     }
 }
 
-/// The events that follow from a command, given the key's state. An empty list means that nothing has to
-/// change.
+/// The events that follow from a command, given the key's state. An empty list means that nothing
+/// has to change.
 ///
 /// # Errors
 /// The [`Refusal`] of a command that the rules forbid.

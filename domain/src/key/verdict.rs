@@ -44,7 +44,8 @@ impl Verdict {
 }
 
 impl KeyStatus {
-    /// The verdict on a key with this status and this expiry. A key has expired from `expires_at` on.
+    /// The verdict on a key with this status and this expiry. A key has expired from `expires_at`
+    /// on.
     #[must_use]
     pub fn verdict(self, expires_at: Option<Timestamp>, now: Timestamp) -> Verdict {
         match self {

@@ -1,5 +1,5 @@
-//! What events do to the key table: the events of a batch are folded per key first, so that each row
-//! is written once.
+//! What events do to the key table: the events of a batch are folded per key first, so that each
+//! row is written once.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ pub(crate) struct Change<'a> {
     pub(crate) deleted_at: Option<Timestamp>,
 }
 
-/// The columns that a key's creation fills. All are `None` if the batch does not create the key: the row
-/// keeps its values then.
+/// The columns that a key's creation fills. All are `None` if the batch does not create the key:
+/// the row keeps its values then.
 #[derive(Default)]
 pub(crate) struct CreatedColumns<'a> {
     pub(crate) user_id: Option<&'a str>,
