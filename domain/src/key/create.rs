@@ -36,6 +36,7 @@ pub(super) fn evolve(state: Option<Key>, event: &KeyCreated) -> Option<Key> {
         id: *key_id,
         details: details.clone(),
         created_at: *occurred_at,
+        changed_at: *occurred_at,
         lifecycle: Lifecycle::Active,
     };
     state.is_none().then_some(key)

@@ -51,6 +51,8 @@ pub struct Key {
     pub details: KeyDetails,
     /// When the key was created.
     pub created_at: Timestamp,
+    /// When the key's last event occurred.
+    pub changed_at: Timestamp,
     /// Whether the key was revoked or deleted.
     pub lifecycle: Lifecycle,
 }
@@ -81,18 +83,10 @@ pub struct Ended {
 }
 
 impl Key {
-    /// The time of the key's last event.
-    fn last_change(&self) -> Timestamp {
-        match &self.lifecycle {
-            Lifecycle::Active => self.created_at,
-            Lifecycle::Revoked(ended) | Lifecycle::Deleted { deleted: ended, .. } => ended.at,
-        }
-    }
-
     /// The time to give to the key's next event: now, but never earlier than the last event, so
     /// that a clock that is set back cannot reorder a key's history.
     fn not_before_last_change(&self, now: Timestamp) -> Timestamp {
-        now.max(self.last_change())
+        now.max(self.changed_at)
     }
 }
 
@@ -132,7 +126,8 @@ pub fn evolve(state: Option<Key>, event: &KeyEvent) -> Result<Key, Corrupt> {
         KeyEvent::Revoked(revoked) => revoke::evolve(state, revoked),
         KeyEvent::Deleted(deleted) => delete::evolve(state, deleted),
     };
-    next.ok_or(corrupt)
+    let next = next.ok_or(corrupt)?;
+    Ok(Key { changed_at: event.occurred_at(), ..next })
 }
 
 /// The key's state after all of these events; `None` if there are none.
