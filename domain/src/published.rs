@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn no_public_form_shows_a_hash() {
-        for recorded in stream([(1, created()), (2, revoked()), (3, deleted())]) {
+        let all = [created(), revoked(), deleted()];
+        for recorded in stream((1..).zip(all.clone())) {
             let KeyEvent::Created(KeyCreated { details, .. }) = created() else { panic!() };
             let published = PublishedEvent::from(&recorded);
             let shown = serde_json::to_string(&published.data).unwrap();
@@ -132,5 +133,6 @@ mod tests {
             assert!(!shown.contains("hash"), "{shown}");
             assert!(published.event_type.to_lowercase().ends_with(published.verb));
         }
+        assert_eq!(all.map(|event| event.event_type()), *KeyEvent::TYPES);
     }
 }

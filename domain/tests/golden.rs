@@ -59,6 +59,12 @@ fn every_golden_file_is_tested() {
 }
 
 #[test]
+fn every_type_has_a_golden_file() {
+    let golden = [CREATED, REVOKED, DELETED].map(|golden| parse(golden)["type"].clone());
+    assert_eq!(golden.to_vec(), KeyEvent::TYPES);
+}
+
+#[test]
 fn the_type_says_which_event_it_is() {
     assert!(matches!(read(&parse(CREATED)).unwrap().0, KeyEvent::Created(KeyCreated { .. })));
     assert!(matches!(read(&parse(REVOKED)).unwrap().0, KeyEvent::Revoked(KeyRevoked { .. })));

@@ -145,6 +145,7 @@ impl<'a> Columns<'a> {
     }
 
     fn add(&mut self, change: &'a Change<'_>) {
+        let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
         let CreatedColumns {
             user_id,
             user_email,
@@ -153,11 +154,11 @@ impl<'a> Columns<'a> {
             key_hash,
             created_at,
             expires_at,
-        } = CreatedColumns::of(change.created);
-        self.key_id.push(change.key_id.as_uuid());
-        self.before.push(i64::from(change.first.as_u32()) - 1);
-        self.revision.push(i64::from(change.last.as_u32()));
-        self.position.push(change.position.as_i64());
+        } = CreatedColumns::of(*created);
+        self.key_id.push(key_id.as_uuid());
+        self.before.push(i64::from(first.as_u32()) - 1);
+        self.revision.push(i64::from(last.as_u32()));
+        self.position.push(position.as_i64());
         self.user_id.push(user_id);
         self.user_email.push(user_email);
         self.name.push(name);
@@ -165,7 +166,7 @@ impl<'a> Columns<'a> {
         self.key_hash.push(key_hash);
         self.created_at.push(created_at);
         self.expires_at.push(expires_at);
-        self.revoked_at.push(change.revoked_at.map(Timestamp::unix_micros));
-        self.deleted_at.push(change.deleted_at.map(Timestamp::unix_micros));
+        self.revoked_at.push(revoked_at.map(Timestamp::unix_micros));
+        self.deleted_at.push(deleted_at.map(Timestamp::unix_micros));
     }
 }

@@ -128,13 +128,14 @@ pub(super) fn statement(rows: &str) -> String {
 
 /// Binds the values of a row.
 fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
+    let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
     let CreatedColumns { user_id, user_email, name, key_prefix, key_hash, created_at, expires_at } =
-        CreatedColumns::of(change.created);
+        CreatedColumns::of(*created);
     query
-        .bind(change.key_id.as_uuid())
-        .bind(i64::from(change.first.as_u32()) - 1)
-        .bind(i64::from(change.last.as_u32()))
-        .bind(change.position.as_i64())
+        .bind(key_id.as_uuid())
+        .bind(i64::from(first.as_u32()) - 1)
+        .bind(i64::from(last.as_u32()))
+        .bind(position.as_i64())
         .bind(user_id)
         .bind(user_email)
         .bind(name)
@@ -142,6 +143,6 @@ fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
         .bind(key_hash)
         .bind(created_at)
         .bind(expires_at)
-        .bind(change.revoked_at.map(Timestamp::unix_micros))
-        .bind(change.deleted_at.map(Timestamp::unix_micros))
+        .bind(revoked_at.map(Timestamp::unix_micros))
+        .bind(deleted_at.map(Timestamp::unix_micros))
 }
