@@ -27,7 +27,8 @@ pub(crate) async fn write(url: &str, count: usize, keys: &str, csv: Option<&str>
         let (secret, create) = new_key(&owner, &email, &name, &mut random);
         writeln!(keys, "{}", secret.expose()).unwrap();
         if let Some(rows) = &mut rows {
-            let (id, hash, prefix) = (create.key_id, create.hash.to_hex(), &create.prefix);
+            let (id, details) = (create.key_id, &create.details);
+            let (hash, prefix) = (details.hash.to_hex(), &details.prefix);
             writeln!(rows, "{id},{hash},{},{owner},{email},{name},{now}", prefix.as_str()).unwrap();
         }
         life(create, 0, now, &mut random)

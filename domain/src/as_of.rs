@@ -6,12 +6,12 @@ use std::str::FromStr;
 use crate::key::{Corrupt, Key, Lifecycle, Verdict, fold};
 use crate::{Position, RecordedEvent, Timestamp};
 
-/// A moment that someone asks about.
+/// The time or position as of which a key is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// A time: what had happened by then, or at that very microsecond.
+    /// Includes the events that occurred at this time or earlier.
     Time(Timestamp),
-    /// A place in the journal: what stands up to there.
+    /// Includes the events at this position or before it.
     Position(Position),
 }
 
@@ -41,8 +41,9 @@ impl fmt::Display for Moment {
 }
 
 impl Moment {
-    /// Divides a key's events into those that had happened by then and those that came later.
-    /// Revision order prevails: what follows on a later event is later.
+    /// Divides a key's events into those that the moment includes and those after it. Revisions
+    /// decide before times: all events after the first one that is not included are not included
+    /// either.
     #[must_use]
     pub fn divide(self, history: &[RecordedEvent]) -> (&[RecordedEvent], &[RecordedEvent]) {
         let is_later = |recorded: &RecordedEvent| match self {
@@ -54,36 +55,37 @@ impl Moment {
     }
 }
 
-/// What a key was at a moment.
+/// The state of a key as of a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyAsOf {
-    /// The key; `None` before it was created.
+    /// The key's state; `None` before it was created.
     pub key: Option<Key>,
-    /// Whether it would have verified.
+    /// What verification would have answered.
     pub verdict: Verdict,
-    /// The event that decides it; `None` before the key was created.
+    /// The last event that is included, which decides the verdict; `None` before the key was
+    /// created.
     pub because: Option<RecordedEvent>,
-    /// The same for people.
+    /// The reason for the verdict, for people.
     pub reason: Reasoning,
 }
 
 /// Why a key would have verified or not. Its text is a short sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reasoning {
-    /// It was created, and nothing had ended it.
+    /// The key was in use.
     InUse {
-        /// When it was created.
+        /// When the key was created.
         since: Timestamp,
-        /// When it was to expire, if ever.
+        /// When the key expires; `None` if it does not.
         until: Option<Timestamp>,
     },
-    /// Its time was over.
+    /// The key had expired at this time.
     Expired(Timestamp),
-    /// It had been revoked.
+    /// The key was revoked at this time.
     Revoked(Timestamp),
-    /// It had been deleted.
+    /// The key was deleted at this time.
     Deleted(Timestamp),
-    /// It was created only later, if at all.
+    /// The key did not exist yet. It was created at this later time, if ever.
     NotYet(Option<Timestamp>),
 }
 
@@ -104,11 +106,11 @@ impl fmt::Display for Reasoning {
 }
 
 impl KeyAsOf {
-    /// What the key was when this had happened and that had not, at a time by which its expiry is
-    /// judged.
+    /// The state of a key after the `past` events and before the `future` ones. `time` decides
+    /// whether the key had expired.
     ///
     /// # Errors
-    /// [`Corrupt`] when no sequence of decisions could have led to these events.
+    /// [`Corrupt`] if no sequence of decisions could have led to these events.
     pub fn new(
         (past, future): (&[RecordedEvent], &[RecordedEvent]),
         time: Timestamp,
@@ -119,11 +121,11 @@ impl KeyAsOf {
             None => Reasoning::NotYet(future.first().map(|next| next.event.occurred_at())),
             Some(key) => key.reasoning(verdict),
         };
-        // The last event decides: it ended the key, or made it, with its expiry.
+        // The last event decides: it ended the key, or created it with its expiry.
         Ok(Self { key, verdict, because: past.last().cloned(), reason })
     }
 
-    /// The name of where the key was in its life: `none`, `active`, `revoked` or `deleted`.
+    /// The name of the key's status: `none`, `active`, `revoked` or `deleted`.
     #[must_use]
     pub fn status(&self) -> &'static str {
         self.key.as_ref().map_or("none", |key| key.lifecycle.name())
@@ -132,7 +134,7 @@ impl KeyAsOf {
 
 impl Key {
     fn reasoning(&self, verdict: Verdict) -> Reasoning {
-        match (&self.lifecycle, self.expires_at) {
+        match (&self.lifecycle, self.details.expires_at) {
             (Lifecycle::Revoked(ended), _) => Reasoning::Revoked(ended.at),
             (Lifecycle::Deleted { deleted, .. }, _) => Reasoning::Deleted(deleted.at),
             (Lifecycle::Active, Some(at)) if verdict == Verdict::Expired => Reasoning::Expired(at),
@@ -144,11 +146,12 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::tests::{at, created, created_until, deleted, recorded, revoked};
+    use crate::key::tests::{created, created_until, deleted, revoked, revoked_at};
+    use crate::testing::{at, stream};
 
     /// Events at seconds 0, 1, 2 and at positions 10, 20, 30.
     fn whole_life() -> Vec<RecordedEvent> {
-        recorded([(10, created()), (20, revoked()), (30, deleted())])
+        stream([(10, created()), (20, revoked()), (30, deleted())])
     }
 
     fn then(history: &[RecordedEvent], moment: Moment, time: Timestamp) -> KeyAsOf {
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_key_that_expires_does_so_at_the_moment_of_its_expiry() {
-        let history = recorded([(1, created_until(at(5)))]);
+        let history = stream([(1, created_until(at(5)))]);
         let before = at_time(&history, micros_before(at(5)));
         assert_eq!((before.verdict, before.status()), (Verdict::Valid, "active"));
         assert_eq!(before.reason, Reasoning::InUse { since: at(0), until: Some(at(5)) });
@@ -213,15 +216,14 @@ mod tests {
 
     #[test]
     fn events_of_the_same_microsecond_count_together() {
-        let history = recorded([(1, created()), (2, crate::key::tests::revoked_at(at(0)))]);
+        let history = stream([(1, created()), (2, revoked_at(at(0)))]);
         assert_eq!(at_time(&history, at(0)).verdict, Verdict::Revoked);
         assert_eq!(at_time(&history, micros_before(at(0))).verdict, Verdict::NotFound);
     }
 
     #[test]
     fn what_follows_on_a_later_event_is_later_whatever_its_date() {
-        let history =
-            recorded([(1, created()), (2, crate::key::tests::revoked_at(at(7))), (3, deleted())]);
+        let history = stream([(1, created()), (2, revoked_at(at(7))), (3, deleted())]);
         assert_eq!(at_time(&history, at(3)).status(), "active");
         assert_eq!(at_time(&history, at(7)).status(), "deleted");
     }

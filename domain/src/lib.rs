@@ -1,8 +1,8 @@
 //! The rules of keyledger: what a key is, which commands it accepts, and which events follow.
 //!
-//! Everything here is pure and synchronous. There is no I/O, no clock and no global random
-//! number generator: time and randomness are parameters, so that every rule can be tested by
-//! itself and replayed at any later day with the same outcome.
+//! Everything here is pure and synchronous. There is no I/O, no clock and no global random number
+//! generator: time and randomness are parameters, so that each rule can be tested alone and gives
+//! the same result whenever it is run again.
 
 #![deny(missing_docs)]
 
@@ -18,6 +18,8 @@ mod recorded;
 mod redact;
 mod secret;
 mod stored;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod timestamp;
 
 pub use as_of::{KeyAsOf, Moment, MomentError, Reasoning};

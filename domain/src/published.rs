@@ -1,33 +1,32 @@
 //! The public form of an event: what is shown of it over HTTP, in messages and in spreadsheets.
 //!
-//! There is one such form. It has no field for a key's hash, so that no outlet can show one by
-//! mistake.
+//! It has no field for a key's hash, so that nothing that shows events can show a hash by mistake.
 
 use serde::Serialize;
 
-use crate::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+use crate::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use crate::{EventId, KeyId, Metadata, Position, RecordedEvent, Revision, Timestamp};
 
 /// An event as others may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedEvent<'a> {
-    /// Its place among all events.
+    /// The event's place among all events.
     pub position: Position,
-    /// Its place among the key's events.
+    /// The event's place among those of its key.
     pub revision: Revision,
-    /// Its id.
+    /// The event's id.
     pub id: EventId,
-    /// The key that it happened to.
+    /// The id of the key that the event is about.
     pub key_id: KeyId,
     /// The name of its type, such as `KeyCreated`.
     pub event_type: &'static str,
     /// The verb in subjects and types of messages, such as `created`.
     pub verb: &'static str,
-    /// When it occurred.
+    /// When the event occurred.
     pub occurred_at: Timestamp,
-    /// Who caused it, and in which request.
+    /// Who caused the event, and in which request.
     pub metadata: &'a Metadata,
-    /// What it says of the key.
+    /// What the event says of the key.
     pub data: PublishedData<'a>,
 }
 
@@ -36,19 +35,19 @@ pub struct PublishedEvent<'a> {
 pub struct PublishedData<'a> {
     /// The key's owner.
     pub user_id: &'a str,
-    /// The owner's address, as known then.
+    /// The owner's address when the key was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_email: Option<&'a str>,
     /// The name that the owner gave the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
-    /// The beginning of the key, by which people recognise it.
+    /// The beginning of the secret, by which people recognise the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_prefix: Option<&'a str>,
-    /// From when on the key does not verify.
+    /// The time from which the key does not verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Why, where a reason was given.
+    /// The reason that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
 }
@@ -56,10 +55,10 @@ pub struct PublishedData<'a> {
 impl<'a> From<&'a RecordedEvent> for PublishedEvent<'a> {
     fn from(recorded: &'a RecordedEvent) -> Self {
         let RecordedEvent { position, revision, id, event, metadata } = recorded;
-        let (verb, data) = match event {
-            KeyEvent::Created(created) => ("created", created.into()),
-            KeyEvent::Revoked(revoked) => ("revoked", revoked.into()),
-            KeyEvent::Deleted(deleted) => ("deleted", deleted.into()),
+        let data = match event {
+            KeyEvent::Created(created) => created.into(),
+            KeyEvent::Revoked(revoked) => revoked.into(),
+            KeyEvent::Deleted(deleted) => deleted.into(),
         };
         Self {
             position: *position,
@@ -67,7 +66,7 @@ impl<'a> From<&'a RecordedEvent> for PublishedEvent<'a> {
             id: *id,
             key_id: event.key_id(),
             event_type: event.event_type(),
-            verb,
+            verb: event.verb(),
             occurred_at: event.occurred_at(),
             metadata,
             data,
@@ -84,23 +83,20 @@ impl<'a> PublishedData<'a> {
 }
 
 impl<'a> From<&'a KeyCreated> for PublishedData<'a> {
-    fn from(created: &'a KeyCreated) -> Self {
-        // The hash is left out, and the only field that is.
-        let KeyCreated {
-            key_id: _,
-            user_id,
-            user_email,
-            name,
-            key_prefix,
-            key_hash: _,
-            occurred_at: _,
-            expires_at,
-        } = created;
+    fn from(KeyCreated { key_id: _, details, occurred_at: _ }: &'a KeyCreated) -> Self {
+        details.into()
+    }
+}
+
+impl<'a> From<&'a KeyDetails> for PublishedData<'a> {
+    fn from(details: &'a KeyDetails) -> Self {
+        // The hash is the only detail that is not shown.
+        let KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at } = details;
         Self {
-            user_id: user_id.as_str(),
-            user_email: user_email.as_ref().map(|email| email.as_str()),
+            user_id: owner.as_str(),
+            user_email: owner_email.as_ref().map(|email| email.as_str()),
             name: Some(name.as_str()),
-            key_prefix: Some(key_prefix.as_str()),
+            key_prefix: Some(prefix.as_str()),
             expires_at: *expires_at,
             reason: None,
         }
@@ -122,18 +118,21 @@ impl<'a> From<&'a KeyDeleted> for PublishedData<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::tests::{created, deleted, recorded, revoked};
+    use crate::key::tests::{created, deleted, revoked};
+    use crate::testing::stream;
 
     #[test]
     fn no_public_form_shows_a_hash() {
-        for recorded in recorded([(1, created()), (2, revoked()), (3, deleted())]) {
-            let KeyEvent::Created(KeyCreated { key_hash, .. }) = created() else { panic!() };
+        let all = [created(), revoked(), deleted()];
+        for recorded in stream((1..).zip(all.clone())) {
+            let KeyEvent::Created(KeyCreated { details, .. }) = created() else { panic!() };
             let published = PublishedEvent::from(&recorded);
             let shown = serde_json::to_string(&published.data).unwrap();
-            let hash = serde_json::to_string(&key_hash).unwrap();
+            let hash = serde_json::to_string(&details.hash).unwrap();
             assert!(!shown.contains(hash.trim_matches('"')), "{shown}");
             assert!(!shown.contains("hash"), "{shown}");
             assert!(published.event_type.to_lowercase().ends_with(published.verb));
         }
+        assert_eq!(all.map(|event| event.event_type()), *KeyEvent::TYPES);
     }
 }

@@ -118,7 +118,7 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
         last = recorded.position;
         let key_id = recorded.event.key_id();
         let key = evolve(keys.remove(&key_id), &recorded.event).unwrap();
-        assert_eq!(recorded.metadata.actor, key.owner);
+        assert_eq!(recorded.metadata.actor, key.details.owner);
         assert!(
             matches!(recorded.event, KeyEvent::Created(_)) == (recorded.revision.as_u32() == 0)
         );
@@ -131,8 +131,8 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
 fn view(key: &Key) -> Value {
     json!({
         "key_id": key.id.to_string(),
-        "key_prefix": key.prefix.as_str(),
-        "name": key.name.as_str(),
+        "key_prefix": key.details.prefix.as_str(),
+        "name": key.details.name.as_str(),
         "created_at": key.created_at.to_string(),
         "last_used_at": null,
         "revoked": key.lifecycle != Lifecycle::Active,

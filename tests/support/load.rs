@@ -146,7 +146,7 @@ impl Told {
             let id = recorded.event.key_id().to_string();
             match &recorded.event {
                 KeyEvent::Created(event) => {
-                    let name = event.name.as_str().to_owned();
+                    let name = event.details.name.as_str().to_owned();
                     assert_eq!(created.insert(id, name), None, "a key is created once");
                 }
                 KeyEvent::Revoked(_) => assert!(revoked.insert(id), "a key is revoked once"),

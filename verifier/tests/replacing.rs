@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use keyledger_domain::Revision;
 use keyledger_domain::key::{KeyStatus, Verdict};
+use keyledger_domain::testing::recorded;
 use keyledger_verifier::{
     Freshness, IndexWriter, KeyRecord, OutOfStep, Outcome, RecordBuffer, Verification,
 };
 
-use crate::given::{Keys, Known, Uses, at, hash, key_id, recorded, text};
+use crate::given::{Keys, Known, Uses, at, hash, key_id, text};
 
 async fn verification(count: usize) -> (IndexWriter, Verification) {
     let writer = Keys::many(count).load().await;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use keyledger_domain::{KeyAsOf, Moment};
-use keyledger_domain::{KeyId, Timestamp};
+use keyledger_domain::{KeyAsOf, KeyId, Moment, PublishedData, Timestamp};
 use serde::Serialize;
 use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoResponses, ToSchema};
@@ -115,17 +114,19 @@ impl KeyState {
     pub fn new(key_id: KeyId, at: Moment, then: KeyAsOf) -> Self {
         let status = then.status();
         let key = then.key.as_ref();
+        let data = key.map(|key| PublishedData::from(&key.details));
+        let text = |of: fn(PublishedData<'_>) -> Option<&str>| Some(of(data?)?.to_owned());
         Self {
             success: true,
             key_id: key_id.as_uuid(),
             at: at.to_string(),
             status,
-            user_id: key.map(|key| key.owner.to_string()),
-            user_email: key.and_then(|key| Some(key.owner_email.as_ref()?.as_str().to_owned())),
-            name: key.map(|key| key.name.as_str().to_owned()),
-            key_prefix: key.map(|key| key.prefix.as_str().to_owned()),
+            user_id: text(|data| Some(data.user_id)),
+            user_email: text(|data| data.user_email),
+            name: text(|data| data.name),
+            key_prefix: text(|data| data.key_prefix),
             created_at: key.map(|key| key.created_at),
-            expires_at: key.and_then(|key| key.expires_at),
+            expires_at: data.and_then(|data| data.expires_at),
             verdict: then.verdict.code(),
             because: then.because.map(HistoryEvent::from),
             reason: then.reason.to_string(),

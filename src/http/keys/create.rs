@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
-use keyledger_domain::key::Key;
+use keyledger_domain::key::{Key, KeyDetails};
 use keyledger_domain::{KeyName, KeyNameError, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -122,13 +122,16 @@ struct CreatedKey<'a> {
 
 impl<'a> CreatedKey<'a> {
     fn new(key: &'a Key, api_key: &'a str) -> Self {
+        // The owner asked for the key, and knows its owner and address.
+        let KeyDetails { owner: _, owner_email: _, name, prefix, hash: _, expires_at } =
+            &key.details;
         Self {
             success: true,
             key_id: key.id.to_string(),
-            key_prefix: key.prefix.as_str(),
-            name: key.name.as_str(),
+            key_prefix: prefix.as_str(),
+            name: name.as_str(),
             created_at: key.created_at,
-            expires_at: key.expires_at,
+            expires_at: *expires_at,
             api_key,
         }
     }

@@ -35,7 +35,7 @@ pub(super) async fn history(
         if matches!(key.lifecycle, Lifecycle::Deleted { .. }) {
             return Err(ApiError::KeyNotFound);
         }
-        if key.owner != caller.user_id {
+        if key.details.owner != caller.user_id {
             return Err(ApiError::NotAuthorized { to: "view" });
         }
     }

@@ -146,5 +146,5 @@ impl QueryParameters for EventsQuery {
 }
 
 fn event_type(text: &str) -> Option<&'static str> {
-    KeyEvent::TYPES.into_iter().find(|name| *name == text)
+    KeyEvent::TYPES.iter().copied().find(|name| *name == text)
 }
