@@ -1,7 +1,7 @@
-//! The heads of answers, as clients that only measure read them.
+//! The heads of HTTP answers, for clients that only measure.
 
-/// The status of the answer that begins so, and how many bytes it has, all told; `None` while its head
-/// is not whole.
+/// The status of an answer and the number of bytes of its head and body, from its first bytes; `None`
+/// while the head is not complete.
 pub(crate) fn head(bytes: &[u8]) -> Option<(u16, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut answer = httparse::Response::new(&mut headers);

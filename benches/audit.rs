@@ -1,5 +1,5 @@
-//! History that proves itself: an export of a million events and its check, beside reading and hashing
-//! the same file; and creates with the tree, beside creates without.
+//! An export of a million events and its check, beside reading and hashing the same file; and creates
+//! with the transparency log, beside creates without it.
 
 use std::fs::File;
 use std::io::Read;
@@ -23,11 +23,11 @@ use crate::rebuild::fill_million;
 use crate::{SPAN, median, service};
 
 const NAME: &str = "keys.example.com/bench";
-/// Fewer than elsewhere: each takes long.
+/// Fewer rounds than elsewhere, since each takes long.
 const EXPORTS: usize = 3;
-/// More than elsewhere: the two are close.
+/// More rounds than elsewhere, since the two rates are close.
 const PAIRS: usize = 9;
-/// So long that the tree has taken in what one round left, before the next begins.
+/// Time for the log to take in the events of one round before the next one begins.
 const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn exports() {
@@ -66,8 +66,8 @@ pub(crate) async fn exports() {
     println!("(the tree took {:.0} events a second when it was built)\n", events / growing);
 }
 
-/// Builds the tree over the journal in a folder, and signs it; tells how many events it has, and how
-/// many seconds that took.
+/// Builds the log of the journal in a folder, and signs it; tells how many events it has, and how many
+/// seconds the building took.
 async fn grow(folder: &Path, key: &NoteSigningKey) -> (f64, f64) {
     let url = |name: &str| format!("sqlite://{}/data/{name}.db", folder.display());
     let journal = keyledger_journal::open_reader(&url("journal")).await.unwrap();
@@ -98,7 +98,7 @@ async fn grow(folder: &Path, key: &NoteSigningKey) -> (f64, f64) {
     (checkpoint.size as f64, seconds)
 }
 
-/// Runs keyledger to its end: how many seconds that took, and the most memory that it had, in MiB.
+/// Runs keyledger to its end; tells how many seconds that took, and its peak memory in MiB.
 fn measure(folder: &Path, arguments: &[&str]) -> (f64, f64) {
     let begun = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_keyledger"))
@@ -110,7 +110,7 @@ fn measure(folder: &Path, arguments: &[&str]) -> (f64, f64) {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0.0;
     loop {
-        // The most so far: what it says last is what counts.
+        // The peak so far; the last one that is read counts.
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         if let Some(kilobytes) = line.and_then(|line| line.trim().strip_suffix(" kB")) {
@@ -124,7 +124,7 @@ fn measure(folder: &Path, arguments: &[&str]) -> (f64, f64) {
     }
 }
 
-/// How many seconds it takes to read a file and to hash it, and nothing else.
+/// How many seconds it takes only to read and hash a file.
 fn hash(path: &Path) -> f64 {
     let begun = Instant::now();
     let (mut file, mut digest) = (File::open(path).unwrap(), Sha256::new());
@@ -160,7 +160,7 @@ pub(crate) fn creates() {
                     without.push(rate(&mut off_clients, SPAN));
                 }
             };
-            // In turns, so that whoever comes first has no part in it.
+            // In turns, so that the order has no influence.
             turn(round % 2 == 0);
             turn(round % 2 == 1);
         }

@@ -1,10 +1,10 @@
-//! Durable creates a second, beside the disk and beside a bare handler on the same disk.
+//! Durable creates a second, beside the disk itself and a bare handler on the same disk.
 
 use crate::load::{Client, rate};
 use crate::service::{self, Server};
 use crate::{ROUNDS, SPAN, disk, median};
 
-/// As many bytes as the journal stores of one creation: data and metadata.
+/// As many bytes as the journal stores for one creation, data and metadata.
 pub(crate) const RECORD: &[u8] = &[b'x'; 560];
 const CLIENTS: [usize; 3] = [1, 8, 64];
 

@@ -1,4 +1,4 @@
-//! What the disk itself can do: appends to a file, each durable before it counts.
+//! Durable appends to a file: what the disk itself can do.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::SPAN;
 
-/// Records a second when this many of them share one `fdatasync`.
+/// Records a second, when `group` of them share one `fdatasync`.
 pub(crate) fn rate(record: &[u8], group: usize) -> f64 {
     let folder = crate::folder();
     let mut file = File::create(folder.path().join("log")).unwrap();

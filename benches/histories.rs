@@ -1,7 +1,9 @@
-//! Histories of keys, and journals full of them.
+//! Histories of keys, and ways to fill a journal with them.
 
 use futures::StreamExt;
-use keyledger_domain::key::{Command, CreateKey, DeleteKey, Key, RevokeKey, decide, evolve};
+use keyledger_domain::key::{
+    Command, CreateKey, DeleteKey, Key, KeyDetails, RevokeKey, decide, evolve,
+};
 use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Secret, Timestamp, UserId,
 };
@@ -9,7 +11,7 @@ use keyledger_journal::{Append, Expected, Journal, NewEvent};
 use keyledger_node::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 
-/// A new key of someone, and what they would present.
+/// The command that creates a key, and its secret.
 pub(crate) fn new_key(
     owner: &str,
     email: &str,
@@ -17,8 +19,8 @@ pub(crate) fn new_key(
     random: &mut StdRng,
 ) -> (Secret, CreateKey) {
     let secret = Secret::generate(&KeyPrefix::parse("orag").unwrap(), random);
-    let create = CreateKey {
-        key_id: KeyId::generate(SystemClock.now(), random),
+    let key_id = KeyId::generate(SystemClock.now(), random);
+    let details = KeyDetails {
         owner: UserId::parse(owner).unwrap(),
         owner_email: Email::parse(email),
         name: KeyName::parse(name).unwrap(),
@@ -26,12 +28,12 @@ pub(crate) fn new_key(
         hash: secret.hash(),
         expires_at: None,
     };
-    (secret, create)
+    (secret, CreateKey { key_id, details })
 }
 
-/// A key's life up to an age: 0 created, 1 revoked, 2 deleted too.
+/// The events of a key: created (`age` 0), also revoked (1), also deleted (2).
 pub(crate) fn life(create: CreateKey, age: usize, now: Timestamp, random: &mut StdRng) -> Append {
-    let (key_id, by) = (create.key_id, create.owner.clone());
+    let (key_id, by) = (create.key_id, create.details.owner.clone());
     let commands = [
         Command::Create(create),
         Command::Revoke(RevokeKey { key_id, by: by.clone(), reason: None }),

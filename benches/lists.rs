@@ -1,6 +1,8 @@
-//! Whether a list takes longer when others have many keys.
+//! How long the list of an owner takes, by how many keys other owners have.
 
 use std::path::Path;
+
+use keyledger_test_servers::wait::until_blocking;
 
 use crate::load::{Client, latency};
 use crate::rebuild::fill;
@@ -10,11 +12,13 @@ const SIZES: [usize; 3] = [10, 1_000, 100_000];
 const REQUESTS: usize = 2_000;
 
 async fn lister(folder: &Path, keys: usize) -> (service::Server, Client) {
-    // Ten keys a user: the listed owner is one among many.
+    // Each user has ten keys, so the owner whose keys are listed is one of many.
     fill(folder, keys, |number| format!("user-{}", number % (keys / 10)), |_| 0).await;
     let server = service::keyledger(folder);
     let mut client = Client::new(&server.address, "GET /readyz", "x", "");
-    while !client.is_ready() {}
+    until_blocking("the service to be ready", || {
+        if client.is_ready() { Ok(()) } else { Err("not yet") }
+    });
     let token = service::token("user-0");
     let client = Client::new(&server.address, "GET /keys", &token, "");
     (server, client)

@@ -1,4 +1,4 @@
-//! Clients that do nothing but ask: each is a thread with one connection, and sends one request after
+//! Clients that only measure: each is a thread with one connection, and sends one request after
 //! another.
 
 use std::io::{Read, Write};
@@ -26,13 +26,13 @@ impl Client {
         Self { stream, request: request.into_bytes(), answer: Vec::new() }
     }
 
-    /// Sends the request and reads the answer, which must be a good one.
+    /// Sends the request and reads the answer, whose status must be 200.
     pub(crate) fn ask(&mut self) {
         self.exchange();
         assert!(self.is_good(), "{}", String::from_utf8_lossy(&self.answer));
     }
 
-    /// Whether the answer is a good one.
+    /// Sends the request; tells whether the status of the answer is 200.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.exchange();
         self.is_good()
@@ -58,7 +58,7 @@ impl Client {
     }
 }
 
-/// Requests a second that these clients are answered.
+/// How many requests a second these clients get answers to.
 pub(crate) fn rate(clients: &mut [Client], span: Duration) -> f64 {
     let begun = Instant::now();
     let ask = |client: &mut Client| {
@@ -77,7 +77,7 @@ pub(crate) fn rate(clients: &mut [Client], span: Duration) -> f64 {
     f64::from(total) / begun.elapsed().as_secs_f64()
 }
 
-/// The middle latency of this many requests, in microseconds.
+/// The median latency of this many requests, in microseconds.
 pub(crate) fn latency(client: &mut Client, requests: usize) -> f64 {
     let mut micros = Vec::with_capacity(requests);
     for _ in 0..requests {

@@ -1,7 +1,8 @@
 //! The performance bars: what keyledger does, beside what the machine can do, in the same run.
 //!
-//! Only ratios mean anything on another machine. `make bench` runs all of it; a name runs a part:
-//! `cargo bench -- creates`, `lists`, `rebuild`, `audit`, `tree` (a part of that), `kurrentdb`, `postgres` or `relay`.
+//! Only ratios can be compared between machines. `make bench` runs everything. A name runs a part:
+//! `cargo bench --bench bars -- creates`, `lists`, `rebuild`, `audit`, `tree` (a part of `audit`),
+//! `kurrentdb`, `postgres` or `relay`.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,7 +39,7 @@ use keyledger_projections::{Lease, LeaseName, ReadTables};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// How often everything is measured, in turns, so that a noisy moment hits all alike.
+/// How often everything is measured, in turns, so that a noisy moment affects all alike.
 const ROUNDS: usize = 5;
 /// How long each measurement of a rate takes.
 const SPAN: Duration = Duration::from_secs(2);
@@ -77,7 +78,7 @@ fn main() {
     }
 }
 
-/// Appends by this many at once for a while; tells how many a second, and the last one's position.
+/// Appends by this many callers for [`SPAN`]; tells how many a second, and the last position.
 async fn appends(journal: &dyn Journal, callers: usize) -> (f64, Position) {
     let (count, begun) = (AtomicUsize::new(0), Instant::now());
     let calling = (0..callers).map(async |caller| {
@@ -94,7 +95,7 @@ async fn appends(journal: &dyn Journal, callers: usize) -> (f64, Position) {
     (count.into_inner() as f64 / begun.elapsed().as_secs_f64(), last)
 }
 
-/// The same, until the events are in the read tables too.
+/// The same, but the time ends when the events are in the read tables too.
 async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, callers: usize) -> f64 {
     let holder = uuid::Uuid::from_u128(1);
     let lease = Lease::new(tables, LeaseName::Project, holder, Duration::from_secs(600));
@@ -115,13 +116,13 @@ async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, caller
     whole
 }
 
-/// The middle value.
+/// The median.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// A folder on the disk that holds the build, not one in memory.
+/// A folder on the disk of the build, since the system's folder for temporary files may be in memory.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }

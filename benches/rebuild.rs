@@ -18,13 +18,13 @@ use rand::rngs::StdRng;
 use crate::histories::{append_all, life, new_key};
 use crate::median;
 
-/// So many that there are a million events.
+/// As many keys as have a million events.
 const KEYS: usize = 625_000;
-/// Fewer than elsewhere: each takes long.
+/// Fewer rounds than elsewhere, since each takes long.
 const ROUNDS: usize = 3;
 
-/// Writes keys into the journal in a folder: whose, and how far in its life each is (0 created,
-/// 1 revoked, 2 deleted too).
+/// Writes keys into the journal in a folder; `owner` and `age` tell the owner and the age of each, as
+/// [`life`] takes it.
 pub(crate) async fn fill(
     folder: &Path,
     keys: usize,
@@ -103,7 +103,7 @@ async fn measure(
     println!("{name:>12} {:>16.0} {:>16.0} {ratio:>24.2}", median(rebuilds), median(folds));
 }
 
-/// How many keys there are once all events are parsed and folded, and nothing else is done.
+/// Only parses and folds all events; tells how many keys there are.
 fn parse_and_fold(stored: &[StoredForm]) -> usize {
     let mut keys: HashMap<KeyId, Key> = HashMap::new();
     for form in stored {

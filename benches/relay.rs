@@ -1,4 +1,5 @@
-//! Publishing the journal's events, beside publishing as many bytes with as many on their way, unfenced.
+//! Publishing the events of a journal, beside publishing messages of the same size, as many at once,
+//! without an expected sequence.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use keyledger_projections::{Lease, LeaseName, ReadTables};
 use keyledger_relay::nats::EventRelay;
 use keyledger_relay::nats::NatsSettings;
 use keyledger_test_servers::nats::{Nats, Version};
+use keyledger_test_servers::wait::until;
 
 use crate::{ROUNDS, median, rebuild};
 
@@ -54,6 +56,7 @@ pub(crate) async fn run() {
     println!("{:>16.0} {:>24.0} {ratio:>12.2}\n", median(ours), median(raw));
 }
 
+/// Publishes the messages to compare with; tells how many seconds that took.
 async fn publish_raw(nats: &Nats) -> f64 {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
@@ -78,15 +81,14 @@ async fn publish_raw(nats: &Nats) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
+/// Waits until a stream has all events.
 async fn until_stored(nats: &Nats, name: &str) {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
-    loop {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        if let Ok(stream) = context.get_stream(name).await
-            && stream.cached_info().state.messages >= EVENTS as u64
-        {
-            return;
-        }
-    }
+    until(format!("{EVENTS} messages in {name}"), async || match context.get_stream(name).await {
+        Ok(stream) if stream.cached_info().state.messages >= EVENTS as u64 => Ok(()),
+        Ok(stream) => Err(format!("{} messages", stream.cached_info().state.messages)),
+        Err(error) => Err(error.to_string()),
+    })
+    .await;
 }

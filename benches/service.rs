@@ -1,4 +1,4 @@
-//! Servers under load, each a process of its own.
+//! The servers that are measured, each a process of its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,7 +9,7 @@ use keyledger_node::clock::{Clock, SystemClock};
 
 const SECRET: &str = "a secret of the benches, 32 bytes or more";
 
-/// A running server; it ends with this.
+/// A running server, which is killed when this is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
@@ -27,7 +27,7 @@ pub(crate) fn keyledger(folder: &Path) -> Server {
     keyledger_with(folder, &[])
 }
 
-/// The same with these settings too.
+/// The same, with these settings.
 pub(crate) fn keyledger_with(folder: &Path, settings: &[(&str, &str)]) -> Server {
     let mut child = Command::new(env!("CARGO_BIN_EXE_keyledger"))
         .arg("serve")
@@ -51,7 +51,7 @@ pub(crate) fn keyledger_with(folder: &Path, settings: &[(&str, &str)]) -> Server
     Server { child, address }
 }
 
-/// Starts the stand to compare with.
+/// Starts the server to compare with.
 pub(crate) fn bare(folder: &Path) -> Server {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .arg("bare-server")

@@ -1,5 +1,5 @@
-//! The stand to compare with: a bare axum handler that appends the bytes of an event to a file, with
-//! one `fdatasync` for all that wait.
+//! The server to compare with: a bare axum handler that appends as many bytes as an event has to a
+//! file, with one `fdatasync` for all requests that wait.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 type Waiting = oneshot::Sender<()>;
 
-/// Serves on a free port, which it prints, until it is killed.
+/// Serves on a free port, whose address it prints, until it is killed.
 pub(crate) async fn serve(file: &str) {
     let (appends, waiting) = mpsc::channel(1_024);
     let file = File::create(file).unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use keyledger_identity::{Claims, KeySource, SigningError, SigningKey, TokenRules, mint};
+use keyledger_identity::{Claims, SigningError, SigningKey, TokenKeys, TokenRules, mint};
 use keyledger_node::clock::Clock;
 
 const USER: &str = "dev";
@@ -28,7 +28,7 @@ pub fn sign_in(
         expires_at: now + TOKEN_HOURS * 3600,
     };
     let token = mint(&signing, &claims, None)?;
-    let source = KeySource::PublicKey(verifying);
+    let source = TokenKeys::PublicKey(verifying);
     Ok((TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }, token))
 }
 

@@ -1,5 +1,5 @@
-//! The ceiling: handlers that take what keyledger takes and answer as many bytes as it does, with
-//! no work between.
+//! The upper bound: handlers that take the same requests as keyledger and answer with as many bytes,
+//! without any work in between.
 
 use std::hint::black_box;
 

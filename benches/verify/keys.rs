@@ -27,7 +27,8 @@ pub(crate) async fn write(url: &str, count: usize, keys: &str, csv: Option<&str>
         let (secret, create) = new_key(&owner, &email, &name, &mut random);
         writeln!(keys, "{}", secret.expose()).unwrap();
         if let Some(rows) = &mut rows {
-            let (id, hash, prefix) = (create.key_id, create.hash.to_hex(), &create.prefix);
+            let (id, details) = (create.key_id, &create.details);
+            let (hash, prefix) = (details.hash.to_hex(), &details.prefix);
             writeln!(rows, "{id},{hash},{},{owner},{email},{name},{now}", prefix.as_str()).unwrap();
         }
         life(create, 0, now, &mut random)
@@ -37,7 +38,7 @@ pub(crate) async fn write(url: &str, count: usize, keys: &str, csv: Option<&str>
     rows.map(|mut rows| rows.flush()).transpose().unwrap();
 }
 
-/// Whose a key is, by id and mail, and what it is called.
+/// The id and the address of a key's owner, and the key's name.
 fn belongings(number: usize) -> (String, String, String) {
     let owner = number / KEYS_OF_AN_OWNER;
     let pick = |words: &[&'static str], by: usize| words.get(by % words.len()).copied().unwrap();

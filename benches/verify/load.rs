@@ -1,8 +1,7 @@
-//! The load: connections that each ask, wait for the whole answer, and ask again.
+//! The load: connections that each send a request, wait for the whole answer, and go on.
 //!
-//! It shares two processors with what it loads, so it asks the kernel for as little as can be: one
-//! write and one read a request. (wrk, which asks to be told when it may write before each request,
-//! takes half as much again.)
+//! It shares two processors with the server, so it makes few system calls: one write and one read a
+//! request. (wrk, which also asks before each request whether it may write, takes half as much again.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,20 +15,20 @@ use tokio::net::TcpStream;
 
 use crate::answer::head;
 
-/// More than any answer takes.
+/// More bytes than any answer has.
 const BUFFER: usize = 16 * 1024;
 
-/// What is asked, and how often.
+/// What to request, and how often.
 pub(crate) struct Load {
     pub(crate) port: u16,
     pub(crate) route: String,
     pub(crate) connections: usize,
     pub(crate) time: Duration,
-    /// The most milliseconds that a connection waits before each request, a random number.
+    /// A connection pauses for a random number of milliseconds up to this before each request.
     pub(crate) pause: u64,
 }
 
-/// What became of a connection's requests.
+/// The outcome of a connection's requests.
 struct Told {
     micros: Vec<u32>,
     failed: usize,

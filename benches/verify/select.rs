@@ -1,5 +1,5 @@
-//! The same answer from PostgreSQL, read anew for each request by its primary key. When a key was
-//! last used is not written at all, as if it were gathered and written later.
+//! The same answer from PostgreSQL, read for each request by its primary key. The last use of a key is
+//! not written at all, as if it were gathered and written later.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -13,10 +13,10 @@ use uuid::Uuid;
 /// How the service uses its connections to PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pool {
-    /// As sqlx does unless it is told otherwise: ten, each asked whether it works before each use.
+    /// As sqlx does by default: ten connections, each tested before each use.
     Default,
-    /// As fast as it gets: half as many as there are clients, which keeps two cores busy, and no
-    /// question before the question.
+    /// As fast as it gets: half as many connections as clients, which keeps two cores busy, without
+    /// tests.
     Tuned,
 }
 

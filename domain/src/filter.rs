@@ -1,24 +1,25 @@
-//! Which events someone wants to see.
+//! A filter of events.
 
 use crate::{KeyId, RecordedEvent, Timestamp, UserId};
 
-/// Which events are wanted: those that all of it fits. The default is every event.
+/// Selects the events that meet all of its conditions. The default selects every event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Of this key.
+    /// The event is about this key.
     pub key_id: Option<KeyId>,
-    /// Of this owner's keys.
+    /// The event is about a key of this user.
     pub owner: Option<UserId>,
-    /// Of these types, by their names in the stored form; of all types, if there are none.
+    /// The event has one of these types, by name in the stored form. An empty list selects all
+    /// types.
     pub types: Vec<&'static str>,
-    /// That occurred at this time or later.
+    /// The event occurred at this time or later.
     pub from: Option<Timestamp>,
-    /// That occurred before this time.
+    /// The event occurred before this time.
     pub to: Option<Timestamp>,
 }
 
 impl EventFilter {
-    /// Whether an event is wanted.
+    /// Whether an event meets all conditions.
     #[must_use]
     pub fn fits(&self, recorded: &RecordedEvent) -> bool {
         let event = &recorded.event;
@@ -35,10 +36,11 @@ impl EventFilter {
 mod tests {
     use super::*;
     use crate::key::KeyEvent;
-    use crate::key::tests::{at, created, deleted, recorded, revoked};
+    use crate::key::tests::{created, deleted, revoked};
+    use crate::testing::{at, other_key, stream};
 
     fn fitting(filter: &EventFilter) -> Vec<&'static str> {
-        let history = recorded([(1, created()), (2, revoked()), (3, deleted())]);
+        let history = stream([(1, created()), (2, revoked()), (3, deleted())]);
         let fitting = history.iter().filter(|recorded| filter.fits(recorded));
         fitting.map(|recorded| recorded.event.event_type()).collect()
     }
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!(fitting(&later), ["KeyDeleted"]);
         let others = UserId::parse("bob").ok();
         assert!(fitting(&EventFilter { owner: others, ..later }).is_empty());
-        let other = Some(KeyId::from_uuid(uuid::Uuid::nil()));
+        let other = Some(other_key());
         assert!(fitting(&EventFilter { key_id: other, ..EventFilter::default() }).is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! Identifiers, each with a type of its own.
+//! Identifiers, each with its own type.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 use crate::{KeyHash, Timestamp};
 
-/// Names a key; the text form is a lower-case hyphenated UUID.
+/// Identifies a key. The text form is a lower-case hyphenated UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyId(Uuid);
 
 impl KeyId {
-    /// The namespace of ids that follow from an idempotency key (UUIDv5, RFC 9562).
+    /// The namespace of ids that are derived from an idempotency key (UUIDv5, RFC 9562).
     const IDEMPOTENT: Uuid = Uuid::from_u128(0x2d3f_64f9_6a0c_5c55_9c5e_0b9d_5a55_77e1);
 
-    /// The namespace of ids that follow from the hash of an imported key (UUIDv5, RFC 9562).
+    /// The namespace of ids that are derived from the hash of an imported key (UUIDv5, RFC 9562).
     const IMPORTED: Uuid = Uuid::from_u128(0x8f1d_3c52_77b4_5e0e_8a53_64c1_0f3e_9d27);
 
     const STREAM_PREFIX: &str = "apikey-";
@@ -32,8 +32,8 @@ impl KeyId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
     }
 
-    /// The id that this owner's idempotency key always leads to, so that the journal itself
-    /// refuses a second creation.
+    /// The id that is derived from this owner's idempotency key. It is the same for each attempt,
+    /// so that the journal refuses a second creation.
     #[must_use]
     pub fn for_idempotency_key(owner: &UserId, idempotency_key: &str) -> Self {
         // A user id holds no control character, so the separator cannot occur in it.
@@ -41,13 +41,13 @@ impl KeyId {
         Self(Uuid::new_v5(&Self::IDEMPOTENT, name.as_bytes()))
     }
 
-    /// The id that an imported key with this hash always has.
+    /// The id of an imported key with this hash. It is the same in each import.
     #[must_use]
     pub fn for_imported_hash(hash: &KeyHash) -> Self {
         Self(Uuid::new_v5(&Self::IMPORTED, hash.as_bytes()))
     }
 
-    /// The id that a caller or a table gives back.
+    /// The id with this UUID.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
@@ -59,8 +59,8 @@ impl KeyId {
         self.0
     }
 
-    /// A hash for tables in memory: the random bits of the id, spread over the whole word. Nobody
-    /// outside chooses an id.
+    /// A hash for tables in memory: the random bits of the id, spread over 64 bits. Callers cannot
+    /// choose an id, so they cannot cause collisions.
     #[must_use]
     pub fn hash_bits(self) -> u64 {
         let (_, low) = self.0.as_u64_pair();
@@ -73,7 +73,7 @@ impl KeyId {
         format!("{}{}", Self::STREAM_PREFIX, self.0)
     }
 
-    /// The key whose events this stream holds, if it is the stream of a key.
+    /// The id of the key whose events this stream holds; `None` if the stream is not of a key.
     #[must_use]
     pub fn from_stream(name: &str) -> Option<Self> {
         name.strip_prefix(Self::STREAM_PREFIX)?.parse().ok()
@@ -100,8 +100,8 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Names one attempt at one command. No two attempts share an id, not even two attempts at the
-/// same idempotent request: each carries a secret of its own.
+/// Identifies one attempt at one command. Two attempts never share an id, not even two attempts at
+/// the same idempotent request, because each generates its own secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandId(Uuid);
 
@@ -114,8 +114,8 @@ impl CommandId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
-    /// The id of the event with this index among those that the command leads to: UUIDv5
-    /// (RFC 9562) of both, so that a resent append carries the same ids.
+    /// The id of the command's event with this index, from 0: a UUIDv5 (RFC 9562) of both, so that
+    /// an append that is sent again has the same ids.
     #[must_use]
     pub fn event_id(self, index: usize) -> EventId {
         EventId(Uuid::new_v5(&self.0, index.to_string().as_bytes()))
@@ -128,13 +128,13 @@ impl CommandId {
     }
 }
 
-/// Names an event.
+/// Identifies an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// The id that a journal gives back.
+    /// The id with this UUID.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
@@ -153,8 +153,8 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Names a user, as the identity provider does: 1 to 255 characters, none of them a control
-/// character.
+/// Identifies a user, as the identity provider does: 1 to 255 characters, without control
+/// characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(String);
@@ -197,7 +197,7 @@ impl UserId {
         &self.0
     }
 
-    /// The id that a table or a journal of ours gives back; it was parsed when it came in.
+    /// An id that was parsed before it was stored.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -1,28 +1,34 @@
 //! The rules of keyledger: what a key is, which commands it accepts, and which events follow.
 //!
-//! Everything here is pure and synchronous. There is no I/O, no clock and no global random
-//! number generator: time and randomness are parameters, so that every rule can be tested by
-//! itself and replayed at any later day with the same outcome.
+//! Everything here is pure and synchronous. There is no I/O, no clock and no global random number
+//! generator: time and randomness are parameters, so that each rule can be tested alone and gives
+//! the same result whenever it is run again.
 
 #![deny(missing_docs)]
 
+mod as_of;
 mod delivery;
 mod error_chain;
 mod filter;
 mod id;
 pub mod key;
 mod name;
+mod published;
 mod recorded;
 mod redact;
 mod secret;
 mod stored;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod timestamp;
 
+pub use as_of::{KeyAsOf, Moment, MomentError, Reasoning};
 pub use delivery::{Batch, Delivery};
 pub use error_chain::chain;
 pub use filter::EventFilter;
 pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
 pub use name::{Email, KeyName, KeyNameError, Reason, ReasonError};
+pub use published::{PublishedData, PublishedEvent};
 pub use recorded::{Metadata, Place, Position, PositionError, RecordedEvent, Revision};
 pub use redact::without_password;
 pub use secret::{DisplayPrefix, DisplayPrefixError, KeyHash, KeyHashError, KeyPrefix};

@@ -1,14 +1,14 @@
-//! Texts that people give: a key's name, a reason, an e-mail address.
+//! Texts from people: a key's name, a reason, an e-mail address.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a person calls a key: 1 to 100 characters (Unicode scalar values) after trimming, none
-/// of them a control character.
+/// The name that an owner gave a key: 1 to 100 characters (Unicode scalar values) after trimming,
+/// without control characters.
 ///
-/// Reading a stored name does not apply these rules again: a rule that is tightened later must
-/// not make history unreadable.
+/// These rules do not apply to stored names, so that a stricter rule cannot make old events
+/// unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyName(String);
@@ -28,10 +28,10 @@ pub enum KeyNameError {
 }
 
 impl KeyName {
-    /// The most characters that a name may have.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 100;
 
-    /// Parses a name from outside, trimmed of white space at both ends.
+    /// Parses a name from outside, without the white space at both ends.
     ///
     /// # Errors
     /// Every variant of [`KeyNameError`].
@@ -55,15 +55,15 @@ impl KeyName {
         &self.0
     }
 
-    /// The name that a table of ours gives back; it was parsed when it came in.
+    /// A name that was parsed before it was stored.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 }
 
-/// Why a key was revoked or deleted: 1 to 500 characters after trimming, none of them a control
-/// character.
+/// The reason for which a key was revoked or deleted: 1 to 500 characters after trimming, without
+/// control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Reason(String);
@@ -80,10 +80,10 @@ pub enum ReasonError {
 }
 
 impl Reason {
-    /// The most characters that a reason may have.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 500;
 
-    /// Parses a reason from outside; a blank one is none.
+    /// Parses a reason from outside, without the white space at both ends; `None` if it is blank.
     ///
     /// # Errors
     /// Every variant of [`ReasonError`].
@@ -108,14 +108,14 @@ impl Reason {
     }
 }
 
-/// An owner's e-mail address, as the identity provider vouched for it; it is passed on, never
-/// sent to. Hidden from `Debug`, since it must not reach a log.
+/// An owner's e-mail address, as the identity provider gave it. It is shown, and no mail is sent to
+/// it. `Debug` does not show it, because it must not be logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Email(String);
 
 impl Email {
-    /// Takes an address of 1 to 320 characters (RFC 3696, erratum 1690: 64 + 1 + 255) without
+    /// Parses an address of 1 to 320 characters (RFC 3696, erratum 1690: 64 + 1 + 255) without
     /// control characters; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -129,7 +129,7 @@ impl Email {
         &self.0
     }
 
-    /// The address that a table of ours gives back.
+    /// An address that was parsed before it was stored.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -1,4 +1,4 @@
-//! Events as the journal holds them: with their place, and who did what on whose behalf.
+//! Events as the journal holds them, with their place and with who caused them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::key::KeyEvent;
 use crate::{EventId, UserId};
 
-/// A place in the journal's total order, from 0 ("before the first event") to 2^63 - 1.
+/// A position in the journal's total order of events, from 0 (before the first event) to 2^63 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(i64);
 
@@ -21,10 +21,10 @@ pub struct PositionError;
 impl Position {
     /// Before the first event.
     pub const START: Self = Self(0);
-    /// After any event that there could be.
+    /// The highest position.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// The position as databases hold it; never negative.
+    /// The position as databases store it; never negative.
     #[must_use]
     pub fn as_i64(self) -> i64 {
         self.0
@@ -36,10 +36,10 @@ impl Position {
         self.0.unsigned_abs()
     }
 
-    /// The position this many places later.
+    /// The position this much higher.
     ///
     /// # Errors
-    /// [`PositionError`] past 2^63 - 1.
+    /// [`PositionError`] above 2^63 - 1.
     pub fn plus(self, places: usize) -> Result<Self, PositionError> {
         let places = i64::try_from(places).map_err(|_| PositionError)?;
         self.0.checked_add(places).map(Self).ok_or(PositionError)
@@ -109,7 +109,7 @@ impl Place {
     }
 }
 
-/// An event's place in its stream: 0 for the first.
+/// The number of an event in its stream, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(u32);
@@ -151,20 +151,20 @@ impl fmt::Display for Revision {
     }
 }
 
-/// What is known of an event beside the fact itself.
+/// Who caused an event, and in which request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// Who did it.
+    /// The user who caused the event.
     pub actor: UserId,
-    /// The request that it was part of.
+    /// The id of the request.
     pub correlation_id: String,
-    /// What led to it: the command, or the identity that an idempotent request keeps across its
-    /// attempts.
+    /// The id of the command that led to the event. For an idempotent request, an id that is the
+    /// same in each attempt.
     pub causation_id: Uuid,
-    /// The trace that it was part of (W3C Trace Context).
+    /// The trace of the request (W3C Trace Context).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// What the caller said it was: its `User-Agent`.
+    /// The caller's `User-Agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
 }
@@ -172,15 +172,15 @@ pub struct Metadata {
 /// An event read from the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Its place among all events.
+    /// The event's position among all events.
     pub position: Position,
-    /// Its place in the key's stream.
+    /// The event's number in the key's stream.
     pub revision: Revision,
-    /// Its id.
+    /// The event's id.
     pub id: EventId,
-    /// The fact.
+    /// What happened.
     pub event: KeyEvent,
-    /// Who, and why.
+    /// Who caused the event, and in which request.
     pub metadata: Metadata,
 }
 

@@ -1,7 +1,7 @@
-//! URLs without what they may hold in secret.
+//! URLs without the secrets in them.
 
-/// A URL as it may appear in logs and error texts: without user, password, query and fragment, any of
-/// which may hold a password.
+/// A URL as it may appear in logs and error texts: without user, password, query and fragment, any
+/// of which may hold a password.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();

@@ -1,13 +1,12 @@
 //! The form in which events are stored: a type's name, JSON data and JSON metadata.
 //!
-//! The form outlives the code: fields that are unknown are passed over, a version or a type that
-//! is unknown stops the reader, and every form ever written has a file in `golden/` that must
-//! decode for ever.
+//! The form outlives the code: the reader ignores unknown fields, and fails on an unknown version
+//! or type. Every form ever written has a file in `golden/`, which must always decode.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Metadata;
-use crate::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+use crate::key::KeyEvent;
 
 /// The version of the stored form that this code writes, kept as `v` in the metadata.
 const VERSION: u32 = 1;
@@ -26,16 +25,16 @@ pub struct StoredForm {
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The type is none that this code knows.
+    /// The code knows no event of this type.
     #[error("the event type {0:?} is unknown")]
     UnknownType(String),
-    /// The stored form is of a version that this code does not know.
+    /// The code knows no stored form of this version.
     #[error("version {0} of the stored form is unknown")]
     UnknownVersion(u32),
-    /// The data is not that of its type.
+    /// The data does not have the form of the event's type.
     #[error("the event's data cannot be read")]
     Data(#[source] serde_json::Error),
-    /// The metadata cannot be read.
+    /// The metadata does not have its form.
     #[error("the event's metadata cannot be read")]
     Metadata(#[source] serde_json::Error),
 }
@@ -59,13 +58,8 @@ struct Versioned {
 /// # Errors
 /// The JSON error of a value that has no JSON form.
 pub fn encode(event: &KeyEvent, metadata: &Metadata) -> Result<StoredForm, serde_json::Error> {
-    let (event_type, data) = match event {
-        KeyEvent::Created(data) => (KeyCreated::TYPE, serde_json::to_string(data)?),
-        KeyEvent::Revoked(data) => (KeyRevoked::TYPE, serde_json::to_string(data)?),
-        KeyEvent::Deleted(data) => (KeyDeleted::TYPE, serde_json::to_string(data)?),
-    };
     let metadata = serde_json::to_string(&VersionedRef { v: VERSION, metadata })?;
-    Ok(StoredForm { event_type, data, metadata })
+    Ok(StoredForm { event_type: event.event_type(), data: event.data()?, metadata })
 }
 
 /// Reads an event from its stored form.
@@ -81,11 +75,8 @@ pub fn decode(
     if versioned.v != VERSION {
         return Err(DecodeError::UnknownVersion(versioned.v));
     }
-    let event = match event_type {
-        KeyCreated::TYPE => serde_json::from_slice(data).map(KeyEvent::Created),
-        KeyRevoked::TYPE => serde_json::from_slice(data).map(KeyEvent::Revoked),
-        KeyDeleted::TYPE => serde_json::from_slice(data).map(KeyEvent::Deleted),
-        unknown => return Err(DecodeError::UnknownType(unknown.to_owned())),
-    };
-    Ok((event.map_err(DecodeError::Data)?, versioned.metadata))
+    let event = KeyEvent::from_data(event_type, data)
+        .ok_or_else(|| DecodeError::UnknownType(event_type.to_owned()))?
+        .map_err(DecodeError::Data)?;
+    Ok((event, versioned.metadata))
 }

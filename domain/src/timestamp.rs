@@ -1,4 +1,4 @@
-//! Points in time, as events and answers carry them.
+//! Points in time, as in events and answers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// A point in time in UTC, to the microsecond, between the years 0001 and 9999.
 ///
-/// Its text form is RFC 3339 with six fractional digits and `Z`, so that texts sort as times do.
+/// The text form is RFC 3339 with six fractional digits and `Z`. Texts sort as the times do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -22,7 +22,7 @@ pub enum TimestampError {
     /// The text is not a date and time of RFC 3339.
     #[error("not a date and time of RFC 3339, such as 2030-01-31T12:00:00Z")]
     NotRfc3339,
-    /// The moment lies outside the years 0001 to 9999.
+    /// The time is outside the years 0001 to 9999.
     #[error("outside the years 0001 to 9999")]
     OutOfRange,
 }
@@ -37,7 +37,7 @@ impl Timestamp {
     /// 9999-12-31T23:59:59.999999Z.
     const MAX_MICROS: i64 = 253_402_300_800 * MICROS_PER_SECOND - 1;
 
-    /// The moment this many microseconds after 1970-01-01T00:00:00Z.
+    /// The time this many microseconds after 1970-01-01T00:00:00Z.
     ///
     /// # Errors
     /// [`TimestampError::OutOfRange`] outside the years 0001 to 9999.
@@ -49,8 +49,8 @@ impl Timestamp {
         }
     }
 
-    /// The moment this many microseconds after 1970-01-01T00:00:00Z, or the first or last one of
-    /// the years 0001 to 9999 if it lies outside them.
+    /// The time this many microseconds after 1970-01-01T00:00:00Z. A time outside the years 0001 to
+    /// 9999 becomes the first or last time of these years.
     #[must_use]
     pub fn saturating_from_unix_micros(micros: i64) -> Self {
         Self(micros.clamp(Self::MIN_MICROS, Self::MAX_MICROS))
@@ -68,10 +68,10 @@ impl Timestamp {
         self.0.div_euclid(MICROS_PER_SECOND)
     }
 
-    /// The moment this many seconds later.
+    /// The time this many seconds later.
     ///
     /// # Errors
-    /// [`TimestampError::OutOfRange`] when that lies past the year 9999.
+    /// [`TimestampError::OutOfRange`] after the year 9999.
     pub fn plus_seconds(self, seconds: u32) -> Result<Self, TimestampError> {
         let micros = i64::from(seconds) * MICROS_PER_SECOND;
         self.0
@@ -80,7 +80,7 @@ impl Timestamp {
             .and_then(Self::from_unix_micros)
     }
 
-    /// Parses a date and time of RFC 3339; digits past the microsecond are cut off.
+    /// Parses a date and time of RFC 3339. Digits after the microsecond are ignored.
     ///
     /// # Errors
     /// [`TimestampError::NotRfc3339`] and [`TimestampError::OutOfRange`].
@@ -94,16 +94,16 @@ impl Timestamp {
     }
 }
 
-/// The text form: always as long.
+/// The text form, whose length is fixed.
 struct Text([u8; 27]);
 
 impl Text {
     fn as_str(&self) -> &str {
-        // Only ASCII is put in.
+        // All bytes are ASCII.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Puts in a number, in decimal, with zeros before it.
+    /// Writes a number in decimal, with leading zeros.
     fn put(&mut self, at: std::ops::Range<usize>, mut number: u32) {
         for digit in self.0.get_mut(at).into_iter().flatten().rev() {
             *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
@@ -113,7 +113,8 @@ impl Text {
 }
 
 impl Timestamp {
-    /// Verification writes one in each answer: no general formatter, which takes longer than all else.
+    /// Each answer of verification has a timestamp, and a general formatter would take longer than
+    /// the rest of the answer.
     fn text(self) -> Result<Text, fmt::Error> {
         let at =
             OffsetDateTime::from_unix_timestamp(self.unix_seconds()).map_err(|_| fmt::Error)?;

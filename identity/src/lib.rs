@@ -39,7 +39,7 @@ pub struct Caller {
 
 /// Where the keys come from that tokens are verified with.
 #[derive(Debug)]
-pub enum KeySource {
+pub enum TokenKeys {
     /// One public key.
     PublicKey(VerifyingKey),
     /// A key set (RFC 7517) at a URL.
@@ -52,7 +52,7 @@ pub enum KeySource {
 #[derive(Debug)]
 pub struct TokenRules {
     /// The keys.
-    pub source: KeySource,
+    pub source: TokenKeys,
     /// Of which the token must name one, where there are any.
     pub audiences: Vec<String>,
     /// Which the token must name, if set.
@@ -120,9 +120,9 @@ impl TokenVerifier {
     #[must_use]
     pub fn new(rules: TokenRules) -> Self {
         let keys = match rules.source {
-            KeySource::PublicKey(key) => Keys::One(key),
-            KeySource::Hs256(secret) => Keys::One(VerifyingKey::hs256(&secret)),
-            KeySource::Jwks(url) => Keys::Set(jwks::KeySet::new(jwks::HttpSource::new(url))),
+            TokenKeys::PublicKey(key) => Keys::One(key),
+            TokenKeys::Hs256(secret) => Keys::One(VerifyingKey::hs256(&secret)),
+            TokenKeys::Jwks(url) => Keys::Set(jwks::KeySet::new(jwks::HttpSource::new(url))),
         };
         // Which algorithms are accepted is set for each key.
         let mut validation = Validation {

@@ -29,13 +29,13 @@ fn with(other: &Value) -> Value {
     claims
 }
 
-fn rules(source: KeySource) -> TokenRules {
+fn rules(source: TokenKeys) -> TokenRules {
     let audit_role = "keyledger:audit".to_owned();
     TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }
 }
 
-fn shared_secret() -> KeySource {
-    KeySource::Hs256(SharedSecret::new(SECRET.to_owned()).unwrap())
+fn shared_secret() -> TokenKeys {
+    TokenKeys::Hs256(SharedSecret::new(SECRET.to_owned()).unwrap())
 }
 
 fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
@@ -199,7 +199,7 @@ async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
         (Algorithm::HS256, EncodingKey::from_secret(SECRET.as_bytes())),
         (Algorithm::HS512, EncodingKey::from_secret(SECRET.as_bytes())),
     ];
-    let public = |pem: &Pem| KeySource::PublicKey(VerifyingKey::from_pem(&pem.public).unwrap());
+    let public = |pem: &Pem| TokenKeys::PublicKey(VerifyingKey::from_pem(&pem.public).unwrap());
     let sources = [
         (vec![Algorithm::EdDSA], public(&ed)),
         (vec![Algorithm::ES256], public(&ec)),
@@ -218,7 +218,7 @@ async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
 #[tokio::test]
 async fn a_public_key_is_no_shared_secret() {
     let rsa = rsa();
-    let source = || KeySource::PublicKey(VerifyingKey::from_pem(&rsa.public).unwrap());
+    let source = || TokenKeys::PublicKey(VerifyingKey::from_pem(&rsa.public).unwrap());
     for guess in [rsa.public.as_bytes(), rsa.public.trim().as_bytes(), &rsa.public_der] {
         let token = sign(Algorithm::HS256, &EncodingKey::from_secret(guess), &good());
         assert!(judge(rules(source()), &token).await.is_err());

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// A lease that a node can claim: what only one of many nodes may do at a time.
 #[async_trait]
-pub trait Claims: Send + Sync {
+pub trait LeaseClaims: Send + Sync {
     /// Takes the lease if it is free, or renews it if this node holds it; `None` when another node
     /// does.
     ///
@@ -22,7 +22,7 @@ pub trait Claims: Send + Sync {
 }
 
 #[async_trait]
-impl Claims for Lease {
+impl LeaseClaims for Lease {
     async fn claim(&self) -> Result<Option<Epoch>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self::claim(self).await?)
     }
@@ -34,7 +34,7 @@ impl Claims for Lease {
 
 /// Renews the lease three times a period. Returns when another node has it, or when it could not be
 /// renewed for a whole period, after which another node may have it.
-pub(super) async fn hold(lease: &dyn Claims, epoch: Epoch) {
+pub(super) async fn hold(lease: &dyn LeaseClaims, epoch: Epoch) {
     let mut renewed = Instant::now();
     while renewed.elapsed() < lease.period() {
         tokio::time::sleep(lease.period() / 3).await;

@@ -12,12 +12,13 @@ pub mod health;
 pub mod lease;
 pub mod progress;
 pub mod readiness;
+pub mod shutdown;
 pub mod supervise;
 pub mod tasks;
 
 pub use follow::{Follower, Following, Pace, ReadyWhen};
 pub use health::Health;
-pub use lease::Claims;
+pub use lease::LeaseClaims;
 pub use progress::{Lagging, Progress};
 pub use supervise::{Interruption, Work, supervise};
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::health::Health;
-use super::lease::{Claims, hold};
+use super::lease::{LeaseClaims, hold};
 use super::readiness::State;
 
 /// Work that goes on until something interrupts it.
@@ -99,7 +99,7 @@ impl Interruption {
 
 /// Runs the work until the process ends, or until it is interrupted by something that no further
 /// attempt can mend. With a lease, the work runs only while this node holds it.
-pub async fn supervise(mut work: impl Work, lease: Option<Arc<dyn Claims>>, health: Health) {
+pub async fn supervise(mut work: impl Work, lease: Option<Arc<dyn LeaseClaims>>, health: Health) {
     health.set(State::Starting);
     let mut backoff = Backoff::new();
     let mut is_ours = false;

@@ -7,113 +7,27 @@ use std::time::Duration;
 use std::future::{Ready, ready};
 
 use futures::{Stream, stream};
-use keyledger_domain::key::{
-    Command, CreateKey, DeleteKey, Key, KeyEvent, Lifecycle, RevokeKey, decide, evolve,
-};
-use keyledger_domain::{
-    Batch, CommandId, Delivery, Email, KeyId, KeyName, KeyPrefix, Metadata, Position,
-    RecordedEvent, Revision, Secret, Timestamp, UserId,
-};
+use keyledger_domain::key::{Key, KeyDetails, Lifecycle, evolve};
+use keyledger_domain::testing::{Attempt, OWNERS};
+use keyledger_domain::{Batch, Delivery, KeyId, Position, RecordedEvent, Revision, UserId};
 use keyledger_projections::{
     KeyView, Lease, LeaseName, PROJECTION_BATCH, Projector, ReadTables, StatusFilter, WriteError,
 };
 use keyledger_test_servers::postgres::Postgres;
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use sqlx::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-pub(crate) const OWNERS: [&str; 3] = ["ann", "bob", "eve"];
-
-/// What someone tries to do with the key of a number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Try {
-    Create(usize),
-    Revoke(usize),
-    Delete(usize),
-}
-
-/// Up to this many tries, so that most keys have more than one event.
-pub(crate) fn tries(most: usize) -> impl Strategy<Value = Vec<Try>> {
-    let key = 0..most / 3 + 1;
-    let one = (key, 0..5).prop_map(|(key, kind)| match kind {
-        0..=2 => Try::Create(key),
-        3 => Try::Revoke(key),
-        _ => Try::Delete(key),
+/// Up to this many attempts, so that most keys have more than one event.
+pub(crate) fn attempts(most: usize) -> impl Strategy<Value = Vec<Attempt>> {
+    let keys = u64::try_from(most / 3 + 1).unwrap();
+    let one = (0..keys, 0..5).prop_map(|(key, kind)| match kind {
+        0..=2 => Attempt::Create(key),
+        3 => Attempt::Revoke(key),
+        _ => Attempt::Delete(key),
     });
     prop::collection::vec(one, 0..most)
-}
-
-/// The events that tries lead to, as a journal would record them.
-pub(crate) fn history(tries: &[Try]) -> Vec<RecordedEvent> {
-    let mut keys: HashMap<KeyId, (Key, Revision)> = HashMap::new();
-    let mut events = Vec::new();
-    for (number, attempt) in tries.iter().enumerate() {
-        let (key_id, command) = command(*attempt);
-        let before = keys.get(&key_id);
-        let key = before.map(|(key, _)| key.clone());
-        let mut revision = before.map(|(_, revision)| *revision);
-        for event in decide(key.as_ref(), &command, at(number)).unwrap_or_default() {
-            let after = evolve(key.clone(), &event).unwrap();
-            let next = revision.map_or(Revision::FIRST, |revision| revision.next().unwrap());
-            revision = Some(next);
-            keys.insert(key_id, (after, next));
-            events.push(recorded(events.len() + 1, next, event));
-        }
-    }
-    events
-}
-
-/// As many keys, each created and nothing else.
-pub(crate) fn creations(count: usize) -> Vec<RecordedEvent> {
-    history(&(0..count).map(Try::Create).collect::<Vec<_>>())
-}
-
-fn recorded(position: usize, revision: Revision, event: KeyEvent) -> RecordedEvent {
-    let command_id = CommandId::generate(&mut StdRng::seed_from_u64(position as u64));
-    let metadata = Metadata {
-        actor: UserId::parse("ann").unwrap(),
-        correlation_id: String::new(),
-        causation_id: command_id.as_uuid(),
-        traceparent: None,
-        client: None,
-    };
-    let position = Position::START.plus(position).unwrap();
-    RecordedEvent { position, revision, id: command_id.event_id(0), event, metadata }
-}
-
-pub(crate) fn at(seconds: usize) -> Timestamp {
-    let start = Timestamp::parse("2026-03-01T12:00:00Z").unwrap();
-    start.plus_seconds(u32::try_from(seconds).unwrap()).unwrap()
-}
-
-pub(crate) fn key_id(number: usize) -> KeyId {
-    KeyId::generate(at(number), &mut StdRng::seed_from_u64(number as u64))
-}
-
-fn command(attempt: Try) -> (KeyId, Command) {
-    let (Try::Create(number) | Try::Revoke(number) | Try::Delete(number)) = attempt;
-    let (key_id, owner) = (key_id(number), UserId::parse(OWNERS[number % 3]).unwrap());
-    let command = match attempt {
-        Try::Create(_) => {
-            let mut random = StdRng::seed_from_u64(number as u64);
-            let secret = Secret::generate(&KeyPrefix::parse("orag").unwrap(), &mut random);
-            Command::Create(CreateKey {
-                key_id,
-                owner_email: Email::parse("someone@example.com").filter(|_| number % 2 == 0),
-                owner,
-                name: KeyName::parse(&format!("key {number}")).unwrap(),
-                prefix: secret.display_prefix(),
-                hash: secret.hash(),
-                expires_at: (number % 4 == 0).then_some(Timestamp::MAX),
-            })
-        }
-        Try::Revoke(_) => Command::Revoke(RevokeKey { key_id, by: owner, reason: None }),
-        Try::Delete(_) => Command::Delete(DeleteKey { key_id, by: owner, reason: None }),
-    };
-    (key_id, command)
 }
 
 /// The databases that hold read tables.
@@ -255,13 +169,14 @@ pub(crate) fn folded(events: &[RecordedEvent]) -> Vec<KeyView> {
             Lifecycle::Revoked(ended) => Some(ended.at),
             Lifecycle::Deleted { .. } => return None,
         };
+        let KeyDetails { owner, owner_email: _, name, prefix, hash: _, expires_at } = key.details;
         Some(KeyView {
             key_id: key.id,
-            owner: key.owner,
-            name: key.name,
-            prefix: key.prefix,
+            owner,
+            name,
+            prefix,
             created_at: key.created_at,
-            expires_at: key.expires_at,
+            expires_at,
             revoked_at,
             last_used_at: None,
             revision,

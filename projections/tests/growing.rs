@@ -1,5 +1,6 @@
 //! The tree: it grows by every event once, proves what is in it, and keeps what was signed.
 
+use keyledger_domain::testing::{Attempt, creations, history};
 use keyledger_domain::{RecordedEvent, Timestamp};
 use keyledger_projections::log::{LogReader, LogWriteError, LogWriter};
 use keyledger_projections::{Lease, LeaseName, ReadTables, Rebuild, WriteError};
@@ -8,7 +9,7 @@ use keyledger_tlog::{Checkpoint, Entry};
 use std::time::Duration;
 use uuid::Uuid;
 
-use crate::given::{Kind, Try, creations, delivered, head, history, on_both_databases, tables};
+use crate::given::{Kind, delivered, head, on_both_databases, tables};
 
 fn lease(tables: &ReadTables, node: u128, period: Duration) -> Lease {
     Lease::new(tables, LeaseName::Tree, Uuid::from_u128(node), period)
@@ -133,8 +134,8 @@ async fn a_tree_that_does_not_continue_what_was_signed_is_not_signed(kind: Kind)
     };
     database.tamper(empty).await;
     let mut writer = self::writer(&tables).await;
-    let tries: Vec<_> = (0..10).map(|number| Try::Create(number + 5)).collect();
-    grow(&mut writer, &history(&tries)).await;
+    let attempts: Vec<_> = (0..10).map(|number| Attempt::Create(number + 5)).collect();
+    grow(&mut writer, &history(&attempts)).await;
     let refused = writer.checkpoint("log", now()).await;
     assert!(refused.unwrap().is_none(), "this size was signed before");
     let more = creations(11);

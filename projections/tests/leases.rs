@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use keyledger_domain::testing::creations;
 use keyledger_projections::{Epoch, Lease, LeaseName, Projector, ReadTables, Rebuild, WriteError};
 use uuid::Uuid;
 
-use crate::given::{Kind, apply, creations, delivered, folded, head, open, shown, tables};
+use crate::given::{Kind, apply, delivered, folded, head, open, shown, tables};
 
 const LONG: Duration = Duration::from_secs(600);
 

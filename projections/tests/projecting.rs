@@ -1,12 +1,12 @@
 //! The tables equal the fold of the events, however they came.
 
+use keyledger_domain::testing::{Attempt, at, creations, history, key_id};
 use keyledger_domain::{Position, Revision};
 use keyledger_projections::{ListPage, StatusFilter, WriteError};
 use proptest::prelude::*;
 
 use crate::given::{
-    Kind, Try, apply, at, creations, folded, history, key_id, on_both_databases, project,
-    projector, shown, tables, tries,
+    Kind, apply, attempts, folded, on_both_databases, project, projector, shown, tables,
 };
 
 fn block_on(work: impl Future<Output = ()>) {
@@ -23,11 +23,11 @@ proptest! {
     #[test]
     fn the_tables_equal_the_fold_however_the_events_are_cut(
         kind in kinds(),
-        tries in tries(60),
+        attempts in attempts(60),
         cuts in prop::collection::vec(0_usize..60, 0..6),
     ) {
         block_on(async {
-            let events = history(&tries);
+            let events = history(&attempts);
             let (_database, tables) = tables(kind).await;
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(events.len())).collect();
             cuts.extend([0, events.len()]);
@@ -41,10 +41,10 @@ proptest! {
     }
 
     #[test]
-    fn pages_are_the_list_in_parts(kind in kinds(), tries in tries(60), limit in 1_u32..8) {
+    fn pages_are_the_list_in_parts(kind in kinds(), attempts in attempts(60), limit in 1_u32..8) {
         block_on(async {
             let (_database, tables) = tables(kind).await;
-            project(&tables, &history(&tries)).await;
+            project(&tables, &history(&attempts)).await;
             let owner = keyledger_domain::UserId::parse("ann").unwrap();
             for filter in [StatusFilter::All, StatusFilter::Active, StatusFilter::Revoked] {
                 let whole = tables.list(&owner, filter, None).await.unwrap();
@@ -72,7 +72,7 @@ async fn more_events_than_a_batch_holds_are_all_applied(kind: Kind) {
 }
 
 async fn one_key_is_found_until_it_is_deleted(kind: Kind) {
-    let events = history(&[Try::Create(0), Try::Revoke(0), Try::Delete(0)]);
+    let events = history(&[Attempt::Create(0), Attempt::Revoke(0), Attempt::Delete(0)]);
     let (_database, tables) = tables(kind).await;
     project(&tables, &events[..2]).await;
     let view = tables.get(key_id(0)).await.unwrap().unwrap();
@@ -83,7 +83,8 @@ async fn one_key_is_found_until_it_is_deleted(kind: Kind) {
 }
 
 async fn a_batch_that_cannot_be_applied_leaves_nothing(kind: Kind) {
-    let events = history(&[Try::Create(0), Try::Create(1), Try::Revoke(0), Try::Create(2)]);
+    let events =
+        history(&[Attempt::Create(0), Attempt::Create(1), Attempt::Revoke(0), Attempt::Create(2)]);
     for wrong in [
         // The key's creation is missing.
         vec![events[1].clone(), events[2].clone()],

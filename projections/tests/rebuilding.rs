@@ -4,13 +4,14 @@ use std::convert::Infallible;
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
+use keyledger_domain::testing::{Attempt, at, creations, history, key_id};
 use keyledger_domain::{Delivery, RecordedEvent};
 use keyledger_projections::{Rebuild, RebuildError, WriteError, rebuild};
 use keyledger_verifier::UseSink;
 
 use crate::given::{
-    Kind, Try, apply, at, creations, delivered, folded, head, history, key_id, on_both_databases,
-    open, project, projector, shown, tables,
+    Kind, apply, delivered, folded, head, on_both_databases, open, project, projector, shown,
+    tables,
 };
 
 type Sender = UnboundedSender<Result<Delivery, Infallible>>;
@@ -26,10 +27,10 @@ fn mark(to: &Sender, events: &[RecordedEvent]) {
 }
 
 fn some_history() -> Vec<RecordedEvent> {
-    let mut tries: Vec<_> = (0..900).map(Try::Create).collect();
-    tries.extend((0..900).step_by(3).map(Try::Revoke));
-    tries.extend((0..900).step_by(5).map(Try::Delete));
-    history(&tries)
+    let mut attempts: Vec<_> = (0..900).map(Attempt::Create).collect();
+    attempts.extend((0..900).step_by(3).map(Attempt::Revoke));
+    attempts.extend((0..900).step_by(5).map(Attempt::Delete));
+    history(&attempts)
 }
 
 async fn a_rebuild_gives_the_same_tables(kind: Kind) {

@@ -1,12 +1,13 @@
 //! When keys were last used.
 
 use keyledger_domain::Timestamp;
+use keyledger_domain::testing::{at, creations, key_id};
 use keyledger_projections::ReadTables;
 use keyledger_verifier::UseSink;
 
-use crate::given::{Kind, at, creations, key_id, on_both_databases, project, tables};
+use crate::given::{Kind, on_both_databases, project, tables};
 
-async fn used(tables: &ReadTables, number: usize) -> Option<Timestamp> {
+async fn used(tables: &ReadTables, number: u64) -> Option<Timestamp> {
     tables.get(key_id(number)).await.unwrap().unwrap().last_used_at
 }
 
@@ -29,10 +30,11 @@ async fn a_last_use_only_moves_forward(kind: Kind) {
 async fn many_uses_are_recorded_at_once(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &creations(500)).await;
-    let uses: Vec<_> = (0..500).map(|number| (key_id(number), at(number))).collect();
+    let uses: Vec<_> =
+        (0..500).zip(0..500).map(|(number, second)| (key_id(number), at(second))).collect();
     tables.record(&uses).await.unwrap();
-    for number in [0, 127, 128, 255, 383, 399, 400, 499] {
-        assert_eq!(used(&tables, number).await, Some(at(number)));
+    for number in [0_u32, 127, 128, 255, 383, 399, 400, 499] {
+        assert_eq!(used(&tables, number.into()).await, Some(at(number.into())));
     }
     tables.record(&[]).await.unwrap();
 }

@@ -4,27 +4,19 @@
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use keyledger_domain::key::{KeyEvent, KeyStatus, Verdict, fold};
-use keyledger_domain::{KeyHash, KeyPrefix, Position, RecordedEvent, Secret};
+use keyledger_domain::key::{KeyDetails, KeyEvent, KeyStatus, Verdict, fold};
+use keyledger_domain::testing::{Attempt, at, creations, history, key_id, secret};
+use keyledger_domain::{KeyHash, Position, RecordedEvent};
 use keyledger_verifier::{
     Freshness, Index, IndexWriter, OutOfStep, Outcome, RecordBuffer, Stale, Verification,
 };
 use proptest::prelude::*;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
-use crate::given::{
-    Kind, Try, at, creations, history, key_id, on_both_databases, project, tables, tries,
-};
+use crate::given::{Kind, attempts, on_both_databases, project, tables};
 
 /// The hash of the key with this number.
-fn hash(number: usize) -> KeyHash {
+fn hash(number: u64) -> KeyHash {
     secret(number).hash()
-}
-
-fn secret(number: usize) -> Secret {
-    let mut random = StdRng::seed_from_u64(number as u64);
-    Secret::generate(&KeyPrefix::parse("orag").unwrap(), &mut random)
 }
 
 /// Hands events to an index, as the node's follower does.
@@ -38,7 +30,7 @@ fn follow(
 }
 
 /// The index shows of each key what the events say.
-fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: usize) {
+fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: u64) {
     for number in 0..numbers {
         let of_key = |event: &&RecordedEvent| event.event.key_id() == key_id(number);
         let of_key: Vec<&KeyEvent> =
@@ -53,11 +45,12 @@ fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: usize) {
         let status = found.map_or(KeyStatus::Deleted, |found| found.status);
         assert_eq!(status, key.lifecycle.status(), "key {number}");
         if let Some(told) = found.map(|found| found.record) {
-            assert_eq!(told.owner.text(&mut [0; 36]), key.owner.as_str());
-            assert_eq!(told.owner_email, key.owner_email.as_ref().map(|email| email.as_str()));
-            assert_eq!((told.key_id, told.hash), (key.id, key.hash));
-            assert_eq!((told.name, told.created_at), (key.name.as_str(), key.created_at));
-            assert_eq!(told.expires_at, key.expires_at);
+            let KeyDetails { owner, owner_email, name, prefix: _, hash, expires_at } = &key.details;
+            assert_eq!(told.owner.text(&mut [0; 36]), owner.as_str());
+            assert_eq!(told.owner_email, owner_email.as_ref().map(|email| email.as_str()));
+            assert_eq!((told.key_id, told.hash), (key.id, *hash));
+            assert_eq!((told.name, told.created_at), (name.as_str(), key.created_at));
+            assert_eq!(told.expires_at, *expires_at);
         }
     }
 }
@@ -67,11 +60,11 @@ proptest! {
 
     #[test]
     fn the_index_says_what_the_events_say(
-        on_postgres in any::<bool>(), tries in tries(60), loaded in 0_usize..60, cut in 0_usize..60,
+        on_postgres in any::<bool>(), attempts in attempts(60), loaded in 0_usize..60, cut in 0_usize..60,
     ) {
         let kind = if on_postgres { Kind::Postgres } else { Kind::Sqlite };
         tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let events = history(&tries);
+            let events = history(&attempts);
             let (loaded, cut) = (loaded.min(events.len()), cut.min(events.len()));
             let (_database, tables) = tables(kind).await;
             project(&tables, &events[..loaded]).await;
@@ -90,11 +83,11 @@ proptest! {
 }
 
 async fn many_keys_are_found_and_followed(kind: Kind) {
-    const KEYS: usize = 3_000;
-    let mut tries: Vec<_> = (0..KEYS).map(Try::Create).collect();
-    let loaded = KEYS / 2;
-    tries.extend((0..KEYS).step_by(3).map(Try::Revoke));
-    let events = history(&tries);
+    const KEYS: u64 = 3_000;
+    let mut attempts: Vec<_> = (0..KEYS).map(Attempt::Create).collect();
+    let loaded = 1_500;
+    attempts.extend((0..KEYS).step_by(3).map(Attempt::Revoke));
+    let events = history(&attempts);
     let (_database, tables) = tables(kind).await;
     project(&tables, &events[..loaded]).await;
     let mut writer = IndexWriter::load(&tables).await.unwrap();
@@ -102,7 +95,7 @@ async fn many_keys_are_found_and_followed(kind: Kind) {
     assert_eq!(usize::try_from(index.len()).unwrap(), loaded);
     let mut ended = 0;
     follow(&mut writer, &events[loaded..], |_| ended += 1).unwrap();
-    assert_eq!((usize::try_from(index.len()).unwrap(), ended), (KEYS, KEYS / 3));
+    assert_eq!((u64::from(index.len()), ended), (KEYS, KEYS / 3));
     let mut buffer = RecordBuffer::new();
     for number in 0..KEYS {
         let expected = if number % 3 == 0 { KeyStatus::Revoked } else { KeyStatus::Active };
@@ -115,7 +108,8 @@ async fn many_keys_are_found_and_followed(kind: Kind) {
 
 async fn an_event_that_does_not_follow_stops_the_index(kind: Kind) {
     let (_database, tables) = tables(kind).await;
-    let events = history(&[Try::Create(0), Try::Revoke(0), Try::Create(1), Try::Delete(1)]);
+    let events =
+        history(&[Attempt::Create(0), Attempt::Revoke(0), Attempt::Create(1), Attempt::Delete(1)]);
     for missing in [0, 1, 2] {
         let mut writer = IndexWriter::load(&tables).await.unwrap();
         let mut gappy = events.clone();
@@ -166,7 +160,8 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
 }
 
 async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
-    const COUNT: usize = 2_500;
+    const COUNT: u64 = 2_500;
+    let time = |polls: i64| at(2_500 + polls);
     let (_database, tables) = tables(kind).await;
     project(&tables, &creations(COUNT)).await;
     let writer = IndexWriter::load(&tables).await.unwrap();
@@ -174,13 +169,13 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
     freshness.prove(Instant::now());
     let verification = Verification { index: writer.index(), freshness };
     let index = &verification.index;
-    let secrets: Vec<Secret> = (0..COUNT).map(secret).collect();
+    let secrets: Vec<_> = (0..COUNT).map(secret).collect();
     // The recording is given up one poll later each time, until it ends before that.
     let mut polls = 0;
     loop {
         polls += 1;
         for secret in &secrets {
-            let now = at(COUNT + polls);
+            let now = time(polls);
             assert!(verification.verify(secret.expose(), now, &mut RecordBuffer::new()).is_ok());
         }
         let waiting = index.waiting_uses();
@@ -202,7 +197,7 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
     assert!(polls > 1, "it was given up at least once");
     for number in (0..COUNT).step_by(97) {
         let shown = tables.get(key_id(number)).await.unwrap().unwrap();
-        assert_eq!(shown.last_used_at, Some(at(COUNT + polls)));
+        assert_eq!(shown.last_used_at, Some(time(polls)));
     }
     assert_eq!(index.uses_waiting(), 0);
 }

@@ -1,8 +1,9 @@
 //! The state of a key at a moment.
 
 use futures::StreamExt;
-use keyledger_domain::key::{Corrupt, KeyThen, Moment, Reasoning};
+use keyledger_domain::key::Corrupt;
 use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{KeyAsOf, Moment, Reasoning};
 use keyledger_journal::{JournalReader, ReadError};
 
 use super::broken_off;
@@ -27,26 +28,26 @@ pub async fn key_at(
     key_id: KeyId,
     moment: Option<Moment>,
     now: Timestamp,
-) -> Result<Option<KeyThen>, KeyAtError> {
+) -> Result<Option<KeyAsOf>, KeyAtError> {
     let history = journal.read(key_id).await?;
     if history.is_empty() {
         return Ok(None);
     }
     let position = match moment {
         // All recorded events count, even one that is dated later than `now` by another clock.
-        None => return Ok(Some(KeyThen::new((&history, &[]), now)?)),
+        None => return Ok(Some(KeyAsOf::new((&history, &[]), now)?)),
         Some(Moment::Time(time)) => {
-            return Ok(Some(KeyThen::new(Moment::Time(time).divide(&history), time)?));
+            return Ok(Some(KeyAsOf::new(Moment::Time(time).divide(&history), time)?));
         }
         Some(Moment::Position(position)) => position,
     };
     let (past, future) = Moment::Position(position).divide(&history);
     let last = past.last().map_or(now, |last| last.event.occurred_at());
-    let then = KeyThen::new((past, future), last)?;
+    let then = KeyAsOf::new((past, future), last)?;
     if let (Reasoning::InUse { until: Some(expiry), .. }, Some(last)) = (then.reason, past.last()) {
         // The key may have expired after its last event and before the position.
         let time = time_at(journal, last, position, expiry).await?;
-        return Ok(Some(KeyThen::new((past, future), time)?));
+        return Ok(Some(KeyAsOf::new((past, future), time)?));
     }
     Ok(Some(then))
 }

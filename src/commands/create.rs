@@ -1,59 +1,59 @@
-//! Making a key: the one command with a secret, and with an idempotency key.
+//! Creating a key: the only command that generates a secret and accepts an idempotency key.
 
-use keyledger_domain::key::{Command, CreateKey, Key, decide, fold};
+use keyledger_domain::key::{Command, CreateKey, Key, KeyDetails, decide, fold};
 use keyledger_domain::{CommandId, Email, KeyId, KeyName, Position, Secret, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::{CommandError, Commands, Origin, recorded_by};
 use keyledger_journal::{Append, Expected};
 
-/// A key that someone wants.
+/// A request for a new key.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// Its owner.
+    /// The user who will own the key.
     pub owner: UserId,
-    /// The owner's address, where known.
+    /// The owner's address, if the identity provider gave one.
     pub owner_email: Option<Email>,
-    /// What the owner calls it.
+    /// The name that the owner chose.
     pub name: KeyName,
-    /// From when on it shall no longer verify.
+    /// When the key is to expire; `None` if never.
     pub expires: Option<Expiry>,
-    /// Under which the owner may ask again without getting a second key.
+    /// A repeated request with the same idempotency key does not create a second key.
     pub idempotency_key: Option<String>,
 }
 
-/// When a new key is to expire, as the owner put it.
+/// When a new key is to expire, as the request says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// At this moment.
+    /// At this time.
     At(Timestamp),
     /// This many seconds after its creation.
     InSeconds(u32),
 }
 
-/// A key that was made.
+/// A key that was created.
 #[derive(Debug)]
 pub struct Created {
-    /// The key.
+    /// The key's state.
     pub key: Key,
-    /// Its secret, to be shown once.
+    /// The key's secret, which is shown once.
     pub secret: Secret,
-    /// The position of its first event.
+    /// The position of the key's first event.
     pub position: Position,
 }
 
-/// What an idempotent request keeps across its attempts.
+/// The ids that are the same in all attempts at an idempotent request.
 struct Identity {
     key_id: KeyId,
-    /// UUIDv5 of the key's id and all that was asked for: it is stored as the event's cause, and
-    /// tells the same request from another one under the same idempotency key.
+    /// UUIDv5 of the key's id and all parameters of the request. It is stored as the event's
+    /// `causation_id`, so that another request with the same idempotency key is noticed.
     request: Uuid,
 }
 
 impl Identity {
     fn of(new: &NewKey, idempotency_key: &str) -> Self {
         let key_id = KeyId::for_idempotency_key(&new.owner, idempotency_key);
-        // A name holds no control character, so that the separator cannot occur in it.
+        // A name has no control characters, so the separator cannot occur in it.
         let expires = match new.expires {
             None => String::new(),
             Some(Expiry::At(at)) => format!("at {at}"),
@@ -65,7 +65,7 @@ impl Identity {
 }
 
 impl Commands {
-    /// Makes a key.
+    /// Creates a key.
     ///
     /// # Errors
     /// Every variant of [`CommandError`] but [`CommandError::Contended`].
@@ -90,16 +90,18 @@ impl Commands {
         };
         let command = Command::Create(CreateKey {
             key_id,
-            owner: new.owner,
-            owner_email: new.owner_email,
-            name: new.name,
-            prefix: secret.display_prefix(),
-            hash: secret.hash(),
-            expires_at,
+            details: KeyDetails {
+                owner: new.owner,
+                owner_email: new.owner_email,
+                name: new.name,
+                prefix: secret.display_prefix(),
+                hash: secret.hash(),
+                expires_at,
+            },
         });
         let decided = decide(None, &command, now);
         if let (Err(_), Some(identity)) = (&decided, &identity) {
-            // What is asked again may have been right then: an expiry that has since passed.
+            // An earlier attempt may have succeeded: its expiry was still in the future then.
             self.refuse_replay(identity).await?;
         }
         let events = decided?;
@@ -118,8 +120,9 @@ impl Commands {
         }
     }
 
-    /// Tells a request that was carried out before from another one with its idempotency key;
-    /// fine when there was none.
+    /// Fails if a request with this idempotency key was carried out before: with
+    /// [`CommandError::Replayed`] if it was the same request, else with
+    /// [`CommandError::IdempotencyMismatch`].
     async fn refuse_replay(&self, identity: &Identity) -> Result<(), CommandError> {
         let events = self.journal.read(identity.key_id).await?;
         match events.first() {

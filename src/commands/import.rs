@@ -1,4 +1,4 @@
-//! Taking over a key of a former service.
+//! Importing a key from a former service.
 
 use keyledger_domain::key::{Command, ImportKey, decide};
 
@@ -6,19 +6,20 @@ use super::{CommandError, Commands, Origin, recorded_by};
 use keyledger_domain::CommandId;
 use keyledger_journal::{Append, Expected};
 
-/// What an import of a key came to.
+/// The result of importing a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// The key is new here.
+    /// The key was created.
     New,
-    /// It was imported before, and is revoked now.
+    /// The key was imported before; this import revoked it.
     Revoked,
-    /// It was imported before.
+    /// The key was imported before; this import changed nothing.
     Known,
 }
 
 impl Commands {
-    /// Imports a key. Most keys are new, so their streams are not read first.
+    /// Imports a key. Most imported keys are new, so the first attempt does not read the key's
+    /// stream.
     ///
     /// # Errors
     /// Every variant of [`CommandError`] but those of idempotency keys.

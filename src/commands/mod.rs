@@ -1,6 +1,6 @@
-//! Carries out commands: load the key's stream, fold it, decide, append what follows.
+//! Carries out commands: load the key's stream, fold it, decide, append the events.
 //!
-//! Nothing else happens in a command. Whoever must know of it reads the journal.
+//! A command does nothing else. All other parts follow the journal.
 
 mod create;
 mod import;
@@ -20,10 +20,10 @@ use keyledger_journal::{
 };
 use keyledger_node::clock::Clock;
 
-/// How often a command is decided anew when others change the same key at the same time.
+/// How often a command is decided if other commands change the same key at the same time.
 const DECISIONS: u32 = 5;
-/// For how long an append is sent again when the journal did not tell what became of it: long enough
-/// for another leader to be found.
+/// For how long an append is sent again while its outcome is unknown: long enough for a cluster to
+/// elect another leader.
 const RESENDING: Duration = Duration::from_secs(4);
 
 /// Carries out commands against the journal.
@@ -34,55 +34,55 @@ pub struct Commands {
     key_prefix: KeyPrefix,
 }
 
-/// Who asks for a command, in which request.
+/// Who sends a command, in which request.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Who.
+    /// The user who sends the command.
     pub actor: UserId,
-    /// The request.
+    /// The id of the request.
     pub correlation_id: String,
-    /// The trace that the request is part of (W3C Trace Context).
+    /// The trace of the request (W3C Trace Context).
     pub traceparent: Option<String>,
-    /// What the caller says it is.
+    /// The caller's `User-Agent`.
     pub client: Option<String>,
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Done {
-    /// The key after it.
+    /// The key's state after the command.
     pub key: Key,
     /// The position of the last event of the key's stream.
     pub position: Position,
-    /// Whether the command has led to anything.
+    /// Whether the command led to events.
     pub has_changed: bool,
 }
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The rules forbid it.
+    /// The rules forbid the command.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Others kept changing the key at the same time; nothing was written.
-    #[error("the key was changed by others again and again")]
+    /// Other commands changed the key during each attempt; nothing was written.
+    #[error("other commands changed the key during each attempt")]
     Contended,
     /// The same request with the same idempotency key was carried out before.
     #[error("the request was carried out before")]
     Replayed {
-        /// The key that it created.
+        /// The id of the key that the request created.
         key_id: KeyId,
     },
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
-    /// The journal does not work; nothing was written.
-    #[error("the journal does not work")]
+    /// The journal is unavailable; nothing was written.
+    #[error("the journal is unavailable")]
     Unavailable(#[source] Cause),
-    /// The journal did not tell whether the command was carried out.
+    /// The journal did not answer whether the events were written.
     #[error("it is unknown whether the command was carried out")]
     OutcomeUnknown(#[source] Cause),
-    /// The key's stream is not what it can be; nothing was written.
+    /// The rules do not allow the events of the key's stream; nothing was written.
     #[error("the key's stream is corrupt")]
     Corrupt(#[source] Cause),
 }
@@ -109,7 +109,7 @@ struct Loaded {
 }
 
 impl Commands {
-    /// Commands against this journal. The generator makes secrets and ids: it must be one for
+    /// Commands on this journal. Secrets and ids come from the generator, which must be fit for
     /// cryptography.
     pub fn new(
         journal: Arc<dyn Journal>,
@@ -162,8 +162,8 @@ impl Commands {
         Ok(Loaded { key, last })
     }
 
-    /// Appends; `None` when the stream was not as expected. What the journal did not tell the
-    /// outcome of is sent again, with the same ids, until it does.
+    /// Appends events; `None` if the stream does not have the expected revision. An append whose
+    /// outcome is unknown is sent again with the same ids, for up to [`RESENDING`].
     async fn append(&self, append: Append) -> Result<Option<Appended>, CommandError> {
         let mut resends = 0;
         let begun = tokio::time::Instant::now();
@@ -174,7 +174,8 @@ impl Commands {
                 Err(AppendError::Unavailable(cause)) if resends == 0 => {
                     return Err(CommandError::Unavailable(cause));
                 }
-                // After an outcome that is unknown, a plain failure leaves it so.
+                // If an earlier attempt had an unknown outcome, this failure does not make it
+                // known.
                 Err(AppendError::Ambiguous(cause) | AppendError::Unavailable(cause)) => {
                     if begun.elapsed() > RESENDING {
                         return Err(CommandError::OutcomeUnknown(cause));
@@ -187,14 +188,16 @@ impl Commands {
         }
     }
 
-    /// Waits 5 to 50 ms for each try so far, so that those who collide do not meet again.
+    /// Waits 5 to 50 ms times the number of attempts, so that colliding commands do not collide
+    /// again.
     async fn back_off(&self, tries: u32) {
         let millis = self.with_random(|random| random.random_range(5..=50));
         tokio::time::sleep(Duration::from_millis(millis) * tries).await;
     }
 
     fn with_random<T>(&self, draw: impl FnOnce(&mut Box<dyn CryptoRng + Send>) -> T) -> T {
-        // A generator is never left half-way by a panic elsewhere.
+        // The lock is held only while the generator draws, so a panic elsewhere cannot leave it
+        // invalid.
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

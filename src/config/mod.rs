@@ -13,7 +13,7 @@ use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
 use keyledger_tlog::NoteVerifyingKey;
 
-use keyledger_identity::{KeySource, TokenRules};
+use keyledger_identity::{TokenKeys, TokenRules};
 use keyledger_node::tasks::LogSettings;
 use keyledger_relay::nats::NatsSettings;
 pub use table::{Group, SETTINGS, Setting, args, dev_flag};
@@ -127,7 +127,7 @@ impl Config {
         let origins = read.optional("allowed-origins", parse::origins).unwrap_or_default();
         let shutdown_grace = read.required("shutdown-grace", parse::duration);
 
-        let mut sources: Vec<KeySource> =
+        let mut sources: Vec<TokenKeys> =
             [public_key, jwks_url, secret].into_iter().flatten().collect();
         let source = sources.pop();
         if !sources.is_empty() {

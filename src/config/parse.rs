@@ -11,7 +11,7 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
-use keyledger_identity::{JwksUrl, KeySource, SharedSecret, VerifyingKey};
+use keyledger_identity::{JwksUrl, SharedSecret, TokenKeys, VerifyingKey};
 
 /// Reads settings and gathers mistakes.
 pub(super) struct Reader<'a> {
@@ -175,14 +175,14 @@ pub(super) fn key_prefix(value: &str) -> Result<KeyPrefix, String> {
     KeyPrefix::parse(value).map_err(|error| error.to_string())
 }
 
-pub(super) fn public_key(value: &str) -> Result<KeySource, String> {
+pub(super) fn public_key(value: &str) -> Result<TokenKeys, String> {
     let pem = if value.starts_with("-----BEGIN") {
         value.to_owned()
     } else {
         std::fs::read_to_string(value)
             .map_err(|error| format!("the file {value:?} cannot be read: {error}"))?
     };
-    VerifyingKey::from_pem(&pem).map(KeySource::PublicKey).map_err(|error| error.to_string())
+    VerifyingKey::from_pem(&pem).map(TokenKeys::PublicKey).map_err(|error| error.to_string())
 }
 
 pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
@@ -195,13 +195,13 @@ pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
     LogKeys::new(keys).map_err(|error| error.to_string())
 }
 
-pub(super) fn jwks_url(value: &str) -> Result<KeySource, String> {
-    JwksUrl::parse(value).map(KeySource::Jwks).map_err(|error| error.to_string())
+pub(super) fn jwks_url(value: &str) -> Result<TokenKeys, String> {
+    JwksUrl::parse(value).map(TokenKeys::Jwks).map_err(|error| error.to_string())
 }
 
-pub(super) fn shared_secret(value: &str) -> Result<KeySource, String> {
+pub(super) fn shared_secret(value: &str) -> Result<TokenKeys, String> {
     let secret = SharedSecret::new(value.to_owned()).map_err(|error| error.to_string())?;
-    Ok(KeySource::Hs256(secret))
+    Ok(TokenKeys::Hs256(secret))
 }
 
 /// Origins as browsers send them (WHATWG HTML, ASCII serialisation): scheme, host and, unless it

@@ -1,4 +1,4 @@
-//! The table of settings: README's table is checked against it.
+//! The table of settings: the table in docs/reference.md is checked against it.
 
 use clap::{Arg, ArgAction};
 
@@ -44,7 +44,7 @@ macro_rules! setting {
     };
 }
 
-/// All settings, in the order in which README shows them.
+/// All settings, in the order in which docs/reference.md shows them.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     setting!(Serve, "listen", "KEYLEDGER_LISTEN", "127.0.0.1:8080",

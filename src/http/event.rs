@@ -1,7 +1,6 @@
 //! Events, as histories and audits show them: never a key's hash.
 
-use keyledger_domain::key::KeyEvent;
-use keyledger_domain::{RecordedEvent, Timestamp};
+use keyledger_domain::{PublishedData, PublishedEvent, RecordedEvent, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -28,7 +27,7 @@ pub(super) struct HistoryEvent {
 }
 
 /// What an event tells of the key; never its hash.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HistoryData {
     /// The key's owner.
     user_id: String,
@@ -66,41 +65,31 @@ impl From<RecordedEvent> for AuditEvent {
 
 impl From<RecordedEvent> for HistoryEvent {
     fn from(recorded: RecordedEvent) -> Self {
+        let published = PublishedEvent::from(&recorded);
         Self {
-            position: recorded.position.as_u64(),
-            revision: recorded.revision.as_u32(),
-            event_id: recorded.id.as_uuid(),
-            event_type: recorded.event.event_type(),
-            occurred_at: recorded.event.occurred_at(),
-            actor: recorded.metadata.actor.to_string(),
-            correlation_id: recorded.metadata.correlation_id,
-            data: recorded.event.into(),
+            position: published.position.as_u64(),
+            revision: published.revision.as_u32(),
+            event_id: published.id.as_uuid(),
+            event_type: published.event_type,
+            occurred_at: published.occurred_at,
+            actor: published.metadata.actor.to_string(),
+            correlation_id: published.metadata.correlation_id.clone(),
+            data: published.data.into(),
         }
     }
 }
 
-impl From<KeyEvent> for HistoryData {
-    fn from(event: KeyEvent) -> Self {
-        let ended = |user_id: &str, reason: Option<&str>| Self {
+impl From<PublishedData<'_>> for HistoryData {
+    fn from(data: PublishedData<'_>) -> Self {
+        let PublishedData { user_id, user_email, name, key_prefix, expires_at, reason } = data;
+        let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
+        Self {
             user_id: user_id.to_owned(),
-            reason: reason.map(ToOwned::to_owned),
-            ..Self::default()
-        };
-        match event {
-            KeyEvent::Created(created) => Self {
-                user_id: created.user_id.to_string(),
-                user_email: created.user_email.map(|email| email.as_str().to_owned()),
-                name: Some(created.name.as_str().to_owned()),
-                key_prefix: Some(created.key_prefix.as_str().to_owned()),
-                expires_at: created.expires_at,
-                reason: None,
-            },
-            KeyEvent::Revoked(revoked) => {
-                ended(revoked.user_id.as_str(), revoked.reason.as_ref().map(|r| r.as_str()))
-            }
-            KeyEvent::Deleted(deleted) => {
-                ended(deleted.user_id.as_str(), deleted.reason.as_ref().map(|r| r.as_str()))
-            }
+            user_email: owned(user_email),
+            name: owned(name),
+            key_prefix: owned(key_prefix),
+            expires_at,
+            reason: owned(reason),
         }
     }
 }

@@ -1,14 +1,40 @@
-//! Whether the service lives, and whether it can do its work.
+//! `GET /healthz` and `GET /readyz`: whether the process runs, and whether it can serve requests.
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::layers::{finished, surrounded};
+use super::problem::ApiError;
 use keyledger_node::readiness::Readiness;
+
+pub(super) fn routes() -> OpenApiRouter<Readiness> {
+    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready))
+}
+
+/// The public listener of a process without the API.
+pub fn health_router(readiness: Readiness) -> Router {
+    finished(routes().with_state(readiness).into(), None)
+}
+
+/// The public listener of a process that has not opened its stores yet. Each connection is closed
+/// after one answer, so that the next request meets the router that is there then.
+pub fn starting_router(readiness: Readiness) -> Router {
+    let router: Router = routes().with_state(readiness).into();
+    let ended = map_response(async |mut response: Response| {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    });
+    surrounded(router.fallback(async || ApiError::Starting), None).layer(ended)
+}
 
 /// Whether the service lives.
 #[derive(Debug, Serialize, ToSchema)]

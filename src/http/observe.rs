@@ -1,4 +1,4 @@
-//! What happens around every request: its id, its log line, its time limit, its headers.
+//! What every request gets: an id, a time limit, a log line, and the headers of every answer.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use rand::Rng;
 use rand::rngs::SysRng;
 use tracing::Instrument;
 
+use super::headers::REQUEST_ID;
 use super::problem::ApiError;
-use super::wire;
 
-/// The most that may pass until an answer begins; its body may take longer.
+/// How long it may take until an answer begins. Its body may take longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Names a request: the caller's `X-Request-Id`, if it is 1 to 64 characters of
-/// `A-Za-z0-9._-`, else a random one.
+/// The id of a request: the caller's `X-Request-Id` if it has 1 to 64 characters of
+/// `A-Za-z0-9._-`, else a random UUID.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(String);
 
 impl RequestId {
     fn of(request: &Request) -> Self {
-        let given = request.headers().get(wire::REQUEST_ID).and_then(|id| id.to_str().ok());
+        let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
         let fits = |id: &&str| {
             (1..=64).contains(&id.len())
                 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
@@ -46,13 +46,13 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Names the request, bounds its time, logs what became of it, and adds the headers of every answer.
-/// It is one layer, since each layer costs every request a copy of all that is inside it.
+/// Gives the request an id and a time limit, logs its outcome, and adds the headers of every answer.
+/// All of this is one layer, because each layer clones the whole service inside it for each request.
 pub(super) async fn surround(mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = RequestId::of(&request);
     let method = request.method().clone();
-    // The pattern of the path: a mistyped path could hold anything.
+    // The log has the route and not the path, because a mistyped path can contain a secret.
     let path = request.extensions().get::<MatchedPath>().cloned();
     let path = path.as_ref().map_or("unknown", MatchedPath::as_str);
     let policy = if path.starts_with("/docs") { DOCS_POLICY } else { API_POLICY };
@@ -68,7 +68,7 @@ pub(super) async fn surround(mut request: Request, next: Next) -> Response {
     tracing::info!(parent: &span, %method, path, status, duration_ms, "request done");
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(id.0) {
-        headers.insert(wire::REQUEST_ID, value);
+        headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     for (name, value) in HEADERS {
@@ -77,13 +77,12 @@ pub(super) async fn surround(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Swagger UI has its styles inline and its pictures as data; everything else is an API that a
-/// browser has nothing to load for.
+/// Swagger UI has inline styles, and images as `data:` URLs. The answers of the API load nothing.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What keeps a browser from doing what an API does not need.
+/// Headers that forbid a browser what no answer needs: caching, referrers, sniffing, framing.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),

@@ -1,4 +1,4 @@
-//! The listener: takes connections, bounds what they may cost, and ends them in good order.
+//! Accepts connections, limits what each can cost, and closes them in order when the service stops.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,24 +14,26 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
-/// The most headers of a request, and the most bytes that they may have together.
+/// The most headers of a request, and their most bytes in total.
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// How long a caller may take to send a request's headers.
+/// How long a caller may take to send the headers of a request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// How long to wait when the system has no file descriptor left for another connection.
+/// How long to wait after a connection could not be accepted, for example because the process has no
+/// file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who may come to a listener.
+/// Who can connect to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposure {
-    /// Anyone: whoever is slow to ask is cut off.
+    /// Anyone. Callers that send their headers too slowly are disconnected.
     Public,
-    /// Machines of one's own, very often: what guards against others would cost each request a timer.
+    /// Our own gateways, with very many requests. There is no limit of the time for headers, because
+    /// it costs a timer for each request.
     Internal,
 }
 
-/// What answers the requests of a connection.
+/// A service that answers the requests of a connection.
 pub trait Answers:
     Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Send
@@ -46,14 +48,14 @@ impl<S> Answers for S where
 {
 }
 
-/// What answers as this router does.
+/// The service of a router.
 #[must_use]
 pub fn routed(router: Router) -> TowerToHyperService<Router> {
     TowerToHyperService::new(router)
 }
 
-/// Serves each connection with what `service` gives then, until `stop` completes, then takes no more
-/// connections and lets those that are there finish what they are doing, for `grace` at most.
+/// Serves connections until `stop` completes; `service` is called for each new one. Then no more
+/// connections are accepted, and open ones may finish their requests, for `grace` at most.
 pub async fn serve<S: Answers>(
     listener: TcpListener,
     service: impl Fn() -> S,
@@ -87,7 +89,7 @@ pub async fn serve<S: Answers>(
                 continue;
             }
         };
-        // An answer is one small write: waiting to fill a packet would only delay it.
+        // An answer is one small write, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
         let connection = builder.serve_connection(TokioIo::new(stream), service()).into_owned();
         let connection = open.watch(connection);

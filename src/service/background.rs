@@ -21,7 +21,7 @@ use keyledger_node::readiness::Part;
 use keyledger_node::tasks::{
     self, IndexFollower, LogFollower, LogSettings, Publisher, TablesFollower,
 };
-use keyledger_node::{Claims, Follower, Following, Progress, supervise};
+use keyledger_node::{Follower, Following, LeaseClaims, Progress, supervise};
 use keyledger_relay::nats::{
     self, CheckpointPublisher, CheckpointSource, EventRelay, NatsSettings, StreamDiffers, Topic,
 };
@@ -89,7 +89,7 @@ impl Background {
         part: Part,
     ) {
         let following = Following::new(follower, node.journal.clone(), progress);
-        let lease = lease.map(|lease| -> Arc<dyn Claims> { Arc::new(lease) });
+        let lease = lease.map(|lease| -> Arc<dyn LeaseClaims> { Arc::new(lease) });
         self.tasks.spawn(supervise(following, lease, node.health(part)));
     }
 

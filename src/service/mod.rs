@@ -4,7 +4,6 @@ mod background;
 mod end;
 mod node;
 mod open;
-mod shutdown;
 mod sign_in;
 
 use std::io::Write;
@@ -28,10 +27,10 @@ use keyledger_identity::{SigningError, TokenVerifier};
 use keyledger_journal::{Journal, OpenError};
 use keyledger_node::clock::SystemClock;
 use keyledger_node::readiness::{Part, State};
+use keyledger_node::shutdown::StopSignals;
 use keyledger_relay::nats::StreamDiffers;
 use node::{Node, Shared};
 use open::Journals;
-use shutdown::StopSignals;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -92,8 +91,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = stopping.changed().await;
     };
     let grace = config.shutdown_grace;
-    let verifier = config.roles.verify.then(|| shared.verifier());
-    let watched = http::internal_service(shared.metrics(), verifier);
+    let verification = config.roles.verify.then(|| shared.verification_state());
+    let watched = http::internal_service(shared.metrics(), verification);
     let watched = move || watched.clone();
     let internal =
         http::serve(internal, watched, Exposure::Internal, stopped(stopping.clone()), grace);
@@ -126,8 +125,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Some(appends) => {
             let verifier = Arc::new(TokenVerifier::new(rules));
             background.prepare_sign_in(verifier.clone(), &node);
-            let gate = http::Authenticator::new(verifier, &config.allowed_origins);
-            api(&node, appends, Arc::new(gate), config.key_prefix, stopping)
+            let authenticator = http::Authenticator::new(verifier, &config.allowed_origins);
+            api(&node, appends, Arc::new(authenticator), config.key_prefix, stopping)
         }
     };
     // It is set here and nowhere else.
@@ -168,7 +167,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 fn api(
     node: &Node,
     appends: Arc<dyn Journal>,
-    gate: Arc<http::Authenticator>,
+    authenticator: Arc<http::Authenticator>,
     key_prefix: KeyPrefix,
     stopping: watch::Receiver<()>,
 ) -> http::Router {
@@ -180,11 +179,11 @@ fn api(
     let (journal, tables) = (journal.clone(), tables.clone());
     let tree = LogReader::new(&tables);
     http::router(
-        http::CommandState { gate: gate.clone(), commands, followers },
-        http::QueryState { gate: gate.clone(), tables, progress },
-        http::HistoryState { gate: gate.clone(), journal: journal.clone() },
-        http::AuditState { gate: gate.clone(), journal, clock, stopping },
-        http::TreeState { gate, tree },
+        http::CommandState { authenticator: authenticator.clone(), commands, followers },
+        http::QueryState { authenticator: authenticator.clone(), tables, progress },
+        http::HistoryState { authenticator: authenticator.clone(), journal: journal.clone() },
+        http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
+        http::LogRoutesState { authenticator, tree },
         readiness,
     )
 }

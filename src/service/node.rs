@@ -58,8 +58,8 @@ impl Shared {
         }
     }
 
-    pub(super) fn verifier(&self) -> http::Verifier {
-        http::Verifier {
+    pub(super) fn verification_state(&self) -> http::VerificationState {
+        http::VerificationState {
             verification: self.verification.clone(),
             verified: self.verified.clone(),
             clock: self.clock.clone(),

@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const SERVERS: [&str; 9] =
     ["sqlx", "axum", "async-nats", "eventstore", "hyper", "reqwest", "tonic", "rustls", "mio"];
 
-#[test]
+#[keyledger_bounded::test]
 fn the_arrows_between_crates_are_these() {
     assert_eq!(ARROWS.len(), CRATES.len());
     for (krate, allowed) in ARROWS {
@@ -37,7 +37,7 @@ fn the_arrows_between_crates_are_these() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_domain_has_no_io_no_async_and_no_crate_of_ours() {
     let allowed = [
         "crc32fast",
@@ -63,7 +63,7 @@ fn the_domain_has_no_io_no_async_and_no_crate_of_ours() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_rules_the_log_and_the_verifier_can_be_embedded_anywhere() {
     for krate in ["keyledger-domain", "keyledger-tlog", "keyledger-verifier"] {
         let tree = tree(krate);
@@ -79,14 +79,14 @@ fn the_rules_the_log_and_the_verifier_can_be_embedded_anywhere() {
     assert!(!tree("keyledger-tlog").contains_key("tokio"));
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_read_side_and_the_journal_do_not_see_each_other() {
     let names = |krate| tree(krate).into_keys().collect::<BTreeSet<_>>();
     assert!(!names("keyledger-journal").contains("keyledger-projections"));
     assert!(!names("keyledger-projections").contains("keyledger-journal"));
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn no_crate_is_larger_than_a_person_can_know() {
     for (krate, folder) in CRATES {
         let most = if krate == "keyledger" { 7_000 } else { 6_000 };

@@ -2,13 +2,14 @@
 //! may be, and that a name means one thing.
 
 mod crates;
+mod limits;
 mod modules;
 mod names;
 mod workspace;
 
 use workspace::{sources, uses};
 
-#[test]
+#[keyledger_bounded::test]
 fn each_technology_has_one_place() {
     let places: [(&str, &[&str]); 13] = [
         ("sqlx", &["postgres/", "projections/", "journal/"]),
@@ -40,7 +41,7 @@ fn each_technology_has_one_place() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn nothing_holds_both_the_write_side_and_the_read_side() {
     for (path, text) in sources("src") {
         for part in text.split("struct ").skip(1) {
@@ -55,7 +56,7 @@ fn nothing_holds_both_the_write_side_and_the_read_side() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn a_secret_is_exposed_in_one_answer() {
     let exposing: Vec<_> = sources("src")
         .into_iter()
@@ -70,7 +71,7 @@ fn a_secret_is_exposed_in_one_answer() {
     assert!(is_create.iter().any(|path| exposing[0].starts_with(path)), "{exposing:?}");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn settings_are_read_in_one_place() {
     for (_, folder) in workspace::CRATES {
         for (path, text) in sources(folder) {

@@ -12,7 +12,7 @@ fn declared(line: &str) -> Option<&str> {
     rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_names_of_public_types_are_unique_in_the_workspace() {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (_, folder) in CRATES {
@@ -27,7 +27,7 @@ fn the_names_of_public_types_are_unique_in_the_workspace() {
     assert!(names.is_empty(), "names that mean several things: {names:#?}");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn declarations_are_seen() {
     assert_eq!(declared("pub struct Key<'a> {"), Some("Key"));
     assert_eq!(declared("pub enum State {"), Some("State"));

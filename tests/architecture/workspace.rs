@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::run;
+
 /// Our crates: name, and the folder of its sources.
 pub(super) const CRATES: [(&str, &str); 10] = [
     ("keyledger", "src"),
@@ -21,11 +23,8 @@ pub(super) const CRATES: [(&str, &str); 10] = [
 ];
 
 fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let output = run(Command::new(env!("CARGO")).args(arguments).current_dir(root));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -90,7 +89,7 @@ pub(super) fn uses(text: &str, krate: &str) -> bool {
     })
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn the_rules_see_what_they_are_to_see() {
     assert!(uses("use sqlx::Row;", "sqlx"));
     assert!(uses("    sqlx::query(text)", "sqlx"));

@@ -61,7 +61,7 @@ async fn who_was_cut_off_goes_on_where_they_were() {
 
 #[keyledger_bounded::test]
 async fn a_stop_ends_it_in_good_order() {
-    // Requests that run may take this long: if the stream were one, the stop would never end.
+    // A stop waits this long for requests that run: it would wait for the stream if that were one.
     let service = Setup::new().set("KEYLEDGER_SHUTDOWN_GRACE", "1h").start();
     service.user("ann").create("ci").await;
     let mut stream = lines(&service.auditor("eve"), "/audit/events?follow=true").await;

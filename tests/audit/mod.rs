@@ -9,12 +9,13 @@ mod time_travel;
 
 use serde_json::Value;
 
+use crate::support::wait::within;
 use crate::support::{Answer, Client};
 
 /// The lines of an answer, while they come.
 pub(super) struct Lines {
     response: reqwest::Response,
-    /// The begin of a line that has not come whole yet.
+    /// The beginning of the next line.
     rest: Vec<u8>,
 }
 
@@ -45,13 +46,16 @@ impl Lines {
 
     /// The next event, past all heartbeats; `None` after the last.
     pub(super) async fn event(&mut self) -> Option<Value> {
-        loop {
-            match self.line().await.unwrap() {
-                Some(line) if line.is_empty() => {}
-                Some(line) => return Some(serde_json::from_str(&line).unwrap()),
-                None => return None,
+        let next = async {
+            loop {
+                match self.line().await.unwrap() {
+                    Some(line) if line.is_empty() => {}
+                    Some(line) => return Some(serde_json::from_str(&line).unwrap()),
+                    None => return None,
+                }
             }
-        }
+        };
+        within("the next event", next).await
     }
 
     /// All events to the end.

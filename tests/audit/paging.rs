@@ -86,7 +86,7 @@ async fn a_question_that_is_none_is_told() {
         ("from=soon", "invalid_parameter"),
         ("to=2026-03-01", "invalid_parameter"),
         ("follow=1", "invalid_parameter"),
-        // A page cannot go on.
+        // Only a stream can follow.
         ("follow=true", "invalid_parameter"),
         ("cursor=x", "unknown_parameter"),
     ] {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{each, lines};
+use crate::support::wait::within;
 use crate::support::{Client, Service, Setup, assert_problem};
 
 /// A service whose journal has this many events.
@@ -60,7 +61,7 @@ async fn read_all(client: &Client) -> (usize, u64) {
     let (mut lines, mut bytes) = (0, 0);
     while let Some(chunk) = response.chunk().await.unwrap() {
         lines += chunk.iter().filter(|byte| **byte == b'\n').count();
-        bytes += chunk.len() as u64;
+        bytes += u64::try_from(chunk.len()).unwrap();
     }
     (lines, bytes)
 }
@@ -111,14 +112,17 @@ async fn a_stream_that_fails_in_its_midst_is_broken_off() {
     for query in ["", "?follow=true"] {
         let mut stream = lines(&eve, &format!("/audit/events{query}")).await;
         let mut last = 0;
-        // What was sent but not yet read may be lost with the connection.
-        while let Ok(line) = stream.line().await {
-            let line = line.expect("it is no end in good order");
-            if !line.is_empty() {
-                last += 1;
-                assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["position"], last);
+        let reading = async {
+            // What was sent but not yet read may be lost with the connection.
+            while let Ok(line) = stream.line().await {
+                let line = line.expect("the stream does not end in good order");
+                if !line.is_empty() {
+                    last += 1;
+                    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["position"], last);
+                }
             }
-        }
+        };
+        within("the stream to be broken off", reading).await;
         assert!(last < 1_200);
     }
     let log = service.printed("stream broken off").await;

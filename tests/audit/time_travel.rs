@@ -79,7 +79,7 @@ async fn a_key_is_what_its_events_up_to_then_made_it() {
         (revoked["position"].as_u64().unwrap(), "revoked"),
         (deleted["position"].as_u64().unwrap() - 1, "revoked"),
         (deleted["position"].as_u64().unwrap(), "deleted"),
-        (i64::MAX as u64, "deleted"),
+        (i64::MAX.cast_unsigned(), "deleted"),
     ] {
         let state = at(&eve, &id, &position.to_string()).await;
         assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::run_within;
 
-/// The modules and tests of what people do over HTTP.
+/// The tests of the HTTP suite, by modules and names.
 const SUITE: [&str; 20] = [
     "audit::filters::",
     "audit::following::",

@@ -33,10 +33,10 @@ async fn table(file: &Path) -> (i64, BTreeMap<String, String>) {
 }
 
 /// Waits until it has taken in this message; tells the state of each key then.
-async fn table_at(file: &Path, sequence: i64) -> BTreeMap<String, String> {
+async fn table_at(file: &Path, sequence: usize) -> BTreeMap<String, String> {
     until(format!("the consumer to come to message {sequence}"), async || {
         let (reached, keys) = table(file).await;
-        if reached >= sequence { Ok(keys) } else { Err(reached) }
+        if reached >= i64::try_from(sequence).unwrap() { Ok(keys) } else { Err(reached) }
     })
     .await
 }
@@ -72,10 +72,10 @@ async fn a_consumer_survives_restarts_and_rebuilds_its_table() {
             }
             if round < 3 {
                 // Killed while messages are still to come.
-                table_at(&file, events as i64 / 2).await;
+                table_at(&file, events / 2).await;
                 running.kill();
             } else {
-                assert_eq!(table_at(&file, events as i64).await, shown(&service).await);
+                assert_eq!(table_at(&file, events).await, shown(&service).await);
                 running.kill();
             }
         }
@@ -83,7 +83,7 @@ async fn a_consumer_survives_restarts_and_rebuilds_its_table() {
             let _ = std::fs::remove_file(folder.path().join(format!("directory.db{end}")));
         }
         let mut running = consumer(&nats, &file);
-        assert_eq!(table_at(&file, events as i64).await, shown(&service).await);
+        assert_eq!(table_at(&file, events).await, shown(&service).await);
         running.kill();
     }
 }

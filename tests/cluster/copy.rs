@@ -65,7 +65,7 @@ async fn a_journal_moves_from_database_to_database_as_it_is() {
         told.push(copied(&run(&mut copy(&pair[0], &pair[1]))));
         let events = events_of(&pair[1]).await;
         assert_eq!(without_positions(events), original, "{}", pair[1]);
-        // Once more changes nothing.
+        // A second copy changes nothing.
         told.push(copied(&run(&mut copy(&pair[0], &pair[1]))));
     }
     assert!(told.iter().all(|line| *line == told[0] && line.starts_with("Copied 60 events")));

@@ -1,4 +1,4 @@
-//! An acknowledged write survives the death of the process, and nothing is ever half written.
+//! An acknowledged write survives a kill of the process, and nothing is written in part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::support::{Client, Service, Setup, keyledger, run};
 
 const CLIENTS: usize = 16;
 
-/// What a client was told before the connection broke.
+/// The ids of keys whose creation or revocation was acknowledged.
 #[derive(Default)]
 struct Told {
     created: Vec<String>,
     revoked: Vec<String>,
 }
 
-/// Creates keys, and revokes some, until the service is gone.
+/// Creates keys, and revokes some, until the connection breaks.
 async fn until_it_dies(client: Client, count: Arc<AtomicUsize>) -> Told {
     let mut told = Told::default();
     let json = client.with("content-type", "application/json");

@@ -124,8 +124,9 @@ async fn no_reader_skips_or_reorders_what_several_processes_write() {
     let told = load.stop().await;
     let events = cluster.events().await;
     told.assert_is(&events);
-    done.send_replace(Some(events.len() as u64));
-    let all: Vec<_> = (1..=events.len() as u64).collect();
+    let last = u64::try_from(events.len()).unwrap();
+    done.send_replace(Some(last));
+    let all: Vec<_> = (1..=last).collect();
     for reader in readers {
         assert_eq!(within("a reader to see the last event", reader).await.unwrap(), all);
     }
@@ -133,7 +134,7 @@ async fn no_reader_skips_or_reorders_what_several_processes_write() {
 
 #[keyledger_bounded::test]
 async fn another_node_takes_over_within_two_lease_periods() {
-    // So long that what a busy machine adds is small beside it.
+    // Long, so that the delays of a busy machine are short beside it.
     const PERIOD: Duration = Duration::from_secs(15);
     let cluster = Cluster::new("15s");
     let first = cluster.setup().start().ready().await;
@@ -142,7 +143,7 @@ async fn another_node_takes_over_within_two_lease_periods() {
     client.create("before").await;
     let killed = Instant::now();
     first.kill();
-    // It is listed once another node projects.
+    // The key is listed once another node keeps the read tables.
     let position = client.post("/keys", &json!({"name": "after"})).await.position();
     let waiting = client.with("keyledger-min-position", &position.to_string());
     until("the list to include the key", async || {

@@ -170,8 +170,8 @@ async fn a_service_starts_before_its_postgres_does() {
         Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read);
     let started = server.clone();
     let service = until_it_can(setup.spawn(), move || started.start_again()).await;
-    let told = service.output();
-    assert!(told.contains("not there yet") && told.contains("cannot be reached"), "{told}");
+    let told = service.printed("not there yet").await;
+    assert!(told.contains("cannot be reached"), "{told}");
 }
 
 #[keyledger_bounded::test]

@@ -70,7 +70,7 @@ async fn what_was_published_is_not_published_again_after_a_restart() {
         }
         service.user("ann").create("last").await;
         assert_once_in_order(&messages(&nats, written + 1).await);
-        assert_eq!(count(&nats, "KEYS").await, written as u64 + 1);
+        assert_eq!(count(&nats, "KEYS").await, written + 1);
     }
 }
 
@@ -97,7 +97,7 @@ async fn an_outage_of_nats_blocks_nothing_and_loses_nothing() {
             service.part_is("relay", "ready").await;
             assert_once_in_order(&messages(&nats, written).await);
         }
-        assert_eq!(count(&nats, "KEYS").await, written as u64);
+        assert_eq!(count(&nats, "KEYS").await, written);
     }
 }
 

@@ -62,9 +62,9 @@ async fn sixty_four_clients_come_to_what_the_model_says() {
         let creates = (0..6).map(|_| user.create("shared"));
         shared.push(join_all(creates).await);
     }
-    let all = join_all((0..CLIENTS).map(|number| {
+    let all = join_all((0..).zip(0..CLIENTS).map(|(seed, number)| {
         let user = number % USERS;
-        tries(users[user].clone(), number as u64, &shared[user])
+        tries(users[user].clone(), seed, &shared[user])
     }))
     .await;
 
@@ -118,7 +118,7 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
         last = recorded.position;
         let key_id = recorded.event.key_id();
         let key = evolve(keys.remove(&key_id), &recorded.event).unwrap();
-        assert_eq!(recorded.metadata.actor, key.owner);
+        assert_eq!(recorded.metadata.actor, key.details.owner);
         assert!(
             matches!(recorded.event, KeyEvent::Created(_)) == (recorded.revision.as_u32() == 0)
         );
@@ -131,8 +131,8 @@ async fn fold(service: &Service) -> BTreeMap<KeyId, Key> {
 fn view(key: &Key) -> Value {
     json!({
         "key_id": key.id.to_string(),
-        "key_prefix": key.prefix.as_str(),
-        "name": key.name.as_str(),
+        "key_prefix": key.details.prefix.as_str(),
+        "name": key.details.name.as_str(),
         "created_at": key.created_at.to_string(),
         "last_used_at": null,
         "revoked": key.lifecycle != Lifecycle::Active,

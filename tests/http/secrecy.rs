@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Answer, Client, SECRET, Setup, keyledger, run, token};
 
-/// Texts that must be found nowhere.
+/// Texts that must not be found, with their names.
 struct Secrets(Vec<(String, String)>);
 
 impl Secrets {
@@ -13,7 +13,7 @@ impl Secrets {
         use base64::Engine;
         use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
         let hash = hash_presented(api_key).unwrap();
-        // What follows the displayed part is secret, in whole and in any half.
+        // The characters after the displayed part are secret, all of them and each half.
         let random = &api_key[13..api_key.len() - 6];
         let (first, second) = random.split_at(random.len() / 2);
         Self(vec![

@@ -31,7 +31,7 @@ async fn every_byte_counts(log: Log, alter_row: &[&'static str]) {
     alter(&log, "all", "x", "{\"range\":0,\"hash\":\"", "{\"range\":0,\"hash\":\"AAAA");
     assert!(log.verify("x", &[]).1.contains("unreadable-line"), "{told}");
 
-    // The checkpoint: its size, and who signed it.
+    // The checkpoint: its size, and its time.
     alter(&log, "all", "x", "\\n11\\n", "\\n12\\n");
     let (_, told) = log.verify("x", &[]);
     assert!(told.contains("bad-signature: the signature of keys.example.com/tests+"), "{told}");

@@ -33,7 +33,7 @@ async fn checkpoints_are_signed_at_the_interval_and_at_the_end(log: Log) {
     std::fs::write(log.path("first"), &checkpoints[0]).unwrap();
     let (code, told) = log.diff("first", "data/checkpoints");
     assert!(code == 0 && told.contains("7 events continue "), "{told}");
-    // A restart signs nothing again, and goes on.
+    // After a restart, nothing is signed again.
     let service = log.setup().start().ready().await;
     service.part_is("tree", "ready").await;
     service.stop_well();

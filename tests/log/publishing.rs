@@ -50,7 +50,7 @@ async fn each_checkpoint_is_published_once_and_in_order() {
         service.user("ann").create("one more").await;
         assert_eq!(published(&nats, 8).await, checkpoints_in(folder.path()));
         drop(service);
-        assert_eq!(nats::count(&nats, STREAM).await, log.checkpoints().len() as u64);
+        assert_eq!(nats::count(&nats, STREAM).await, log.checkpoints().len());
     }
 }
 
@@ -139,7 +139,7 @@ async fn nothing_is_published_behind_a_checkpoint_that_it_does_not_continue() {
     service.part_is("checkpoints", "stopped").await;
     let output = service.printed("checkpoints stopped").await;
     assert!(output.contains("does not continue the checkpoint of 11 events"), "{output}");
-    assert_eq!(nats::count(&nats, STREAM).await, notes.len() as u64);
+    assert_eq!(nats::count(&nats, STREAM).await, notes.len());
 }
 
 #[keyledger_bounded::test]

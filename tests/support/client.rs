@@ -1,4 +1,4 @@
-//! Someone who uses the service over HTTP.
+//! Clients of the service, over HTTP.
 
 use std::fmt::{Display, Formatter, Result as Formatted};
 
@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-/// Someone who uses the service.
+/// A client, with the headers that it sends with every request.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -15,7 +15,7 @@ pub(crate) struct Client {
     headers: HeaderMap,
 }
 
-/// What the service answered.
+/// An answer of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -30,7 +30,7 @@ impl Display for Answer {
 }
 
 impl Answer {
-    /// Checks the status; says the whole answer if it is another.
+    /// Checks the status; panics with the whole answer if it is another.
     #[track_caller]
     pub(crate) fn expect_status(&self, status: u16) -> &Self {
         assert!(self.status == status, "not {status}: {self}");
@@ -48,7 +48,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The position that the answer tells.
+    /// The position in the `Keyledger-Position` header.
     #[track_caller]
     pub(crate) fn position(&self) -> u64 {
         self.header("keyledger-position").unwrap().parse().unwrap()
@@ -69,10 +69,10 @@ impl Answer {
 }
 
 impl Client {
-    /// Someone who asks at this address, signed in with a bearer token or not.
+    /// A client of the service at this address, with this bearer token if there is one.
     pub(crate) fn new(address: &str, token: Option<String>) -> Self {
         let http = reqwest::Client::builder().no_proxy();
-        // Neither an answer nor a part of one is waited for without a limit.
+        // Without these limits, an answer that never comes is waited for as long as the test runs.
         let http = http.connect_timeout(LIMIT).read_timeout(LIMIT).build().unwrap();
         let client = Self { http, base: format!("http://{address}"), headers: HeaderMap::new() };
         match token {
@@ -151,19 +151,20 @@ impl Client {
         answer.expect_status(200).json()["key_id"].as_str().unwrap().to_owned()
     }
 
-    /// The caller's keys.
+    /// The list of the caller's keys.
     pub(crate) async fn keys(&self) -> Vec<Value> {
         let answer = self.get("/keys").await;
         answer.expect_status(200).json()["keys"].as_array().unwrap().clone()
     }
 
-    /// The caller's keys once the service has come as far as this position.
+    /// The same, at this position or a later one.
     pub(crate) async fn keys_at(&self, position: u64) -> Vec<Value> {
         self.with("keyledger-min-position", &position.to_string()).keys().await
     }
 }
 
-/// Checks an answer's status; says the whole answer if it is another, and what is told besides.
+/// Checks the status of an answer; panics with the whole answer if it is another, after a text that
+/// names the case.
 macro_rules! assert_status {
     ($answer:expr, $status:expr $(,)?) => {
         $answer.expect_status($status)
@@ -175,7 +176,7 @@ macro_rules! assert_status {
 }
 pub(crate) use assert_status;
 
-/// Checks a problem's status and code, likewise.
+/// Checks the status and the code of a problem, in the same way.
 macro_rules! assert_problem {
     ($answer:expr, $status:expr, $code:expr $(,)?) => {
         $crate::support::assert_problem!($answer, $status, $code, "a problem")

@@ -1,4 +1,4 @@
-//! People who create and revoke keys without a pause, and what they were told.
+//! A load of users who create and revoke keys all the time, and the answers that they got.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 
 use super::{Client, wait};
 
-/// How long someone pauses whose request failed.
+/// How long a user pauses after a failed request.
 const BEFORE_NEXT: Duration = Duration::from_millis(10);
 
-/// What people were told about their requests.
+/// The answers that users got.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// The keys that were created, and whether they were revoked.
@@ -28,7 +28,7 @@ pub(crate) struct Told {
     pub(crate) maybe_revoked: BTreeSet<String>,
 }
 
-/// People at work.
+/// Users at work.
 pub(crate) struct Load {
     people: JoinSet<Told>,
     stop: Arc<AtomicBool>,
@@ -36,8 +36,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Sets people to work, one with each client. No two keys of a test have one name, as long as each
-    /// of its loads has another `round`.
+    /// Starts a user for each client. The names of all keys differ if each load of a test has another
+    /// `round`.
     pub(crate) fn start(clients: impl IntoIterator<Item = Client>, round: usize) -> Self {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut people = JoinSet::new();
@@ -51,7 +51,7 @@ impl Load {
     pub(crate) async fn created(&mut self, more: usize) {
         let until = self.done.load(Ordering::SeqCst) + more;
         wait::until(format!("{until} keys to be created"), async || {
-            // Nobody ends before they are told to, unless they panic.
+            // Before the stop, a user ends only by a panic.
             if let Some(panicked) = self.people.try_join_next() {
                 panicked.unwrap();
             }
@@ -63,7 +63,7 @@ impl Load {
         .await;
     }
 
-    /// Lets everyone finish their last request; tells what they were told.
+    /// Lets all users finish their last request; tells the answers that they got.
     pub(crate) async fn stop(mut self) -> Told {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = Told::default();
@@ -72,7 +72,7 @@ impl Load {
                 all.add(told.unwrap());
             }
         };
-        wait::within("the end of everyone's last request", ending).await;
+        wait::within("the end of the last requests of all users", ending).await;
         all
     }
 }
@@ -129,7 +129,7 @@ async fn work(
 }
 
 impl Told {
-    /// Adds what people were told by another load.
+    /// Adds the answers of another load.
     pub(crate) fn add(&mut self, other: Self) {
         self.created.extend(other.created);
         self.refused.extend(other.refused);
@@ -137,8 +137,8 @@ impl Told {
         self.maybe_revoked.extend(other.maybe_revoked);
     }
 
-    /// Checks that the journal holds everything that people were told of, once, and nothing of which
-    /// they were told that it was refused.
+    /// Checks that the journal holds everything that was acknowledged, once, and nothing that was
+    /// refused.
     pub(crate) fn assert_is(&self, events: &[RecordedEvent]) {
         let mut created = BTreeMap::new();
         let mut revoked = BTreeSet::new();
@@ -146,7 +146,7 @@ impl Told {
             let id = recorded.event.key_id().to_string();
             match &recorded.event {
                 KeyEvent::Created(event) => {
-                    let name = event.name.as_str().to_owned();
+                    let name = event.details.name.as_str().to_owned();
                     assert_eq!(created.insert(id, name), None, "a key is created once");
                 }
                 KeyEvent::Revoked(_) => assert!(revoked.insert(id), "a key is revoked once"),

@@ -15,14 +15,14 @@ use super::{Answer, Service, Setup, keyledger, run};
 /// The name in every signing key of the tests.
 pub(crate) const NAME: &str = "keys.example.com/tests";
 
-/// A log: where its service runs, with which stores and which key.
+/// A log: the folder, the stores and the public key of its service.
 #[derive(Clone)]
 pub(crate) struct Log {
     pub(crate) folder: Arc<TempDir>,
     pub(crate) journal: String,
     pub(crate) read: String,
     pub(crate) key: String,
-    /// The stand-in that has the journal, if it has.
+    /// The stand-in for KurrentDB, if it has the journal.
     server: Option<Arc<Server>>,
 }
 
@@ -56,7 +56,7 @@ impl Log {
         self.configured(Setup::in_folder(self.folder.clone()))
     }
 
-    /// One of several nodes, with a folder of its own.
+    /// One of several nodes, each with its own folder.
     pub(crate) fn node(&self) -> Setup {
         self.configured(Setup::new())
     }
@@ -69,7 +69,7 @@ impl Log {
             .set("KEYLEDGER_AUDIT_INTERVAL", "1s")
     }
 
-    /// The same, for someone who trusts this public key.
+    /// The same log, checked with this public key.
     pub(crate) fn trusting(&self, key: &str) -> Self {
         Self { key: key.to_owned(), ..self.clone() }
     }
@@ -92,7 +92,7 @@ impl Log {
             .env("KEYLEDGER_READ_URL", &self.read))
     }
 
-    /// The read tables will be made anew, as if nothing had been signed.
+    /// Removes the read tables, with the tree and all that was signed.
     pub(crate) fn forget_the_tree(&mut self) {
         if self.read.starts_with("postgres") {
             self.read = new_database(Postgres::shared());
@@ -102,7 +102,7 @@ impl Log {
         }
     }
 
-    /// Whether one of these continues the other.
+    /// Compares two files of checkpoints with `audit diff`; tells its exit code and its lines.
     pub(crate) fn diff(&self, one: &str, other: &str) -> (i32, String) {
         told(
             keyledger(self.folder.path())
@@ -111,7 +111,7 @@ impl Log {
         )
     }
 
-    /// What the check of a file says: its exit code, and its lines.
+    /// Checks an export with `audit verify`; tells its exit code and its lines.
     pub(crate) fn verify(&self, file: &str, more: &[&str]) -> (i32, String) {
         told(
             keyledger(self.folder.path())
@@ -137,12 +137,12 @@ pub(crate) fn checkpoints_in(folder: &Path) -> Vec<String> {
     parts.chunks(2).map(note).collect()
 }
 
-/// How many events the tree held that a note tells of.
+/// How many events the tree of a note has.
 pub(crate) fn size_of(note: &str) -> u64 {
     note.lines().nth(1).unwrap().parse().unwrap()
 }
 
-/// Waits until a checkpoint of this size, or a larger one, was signed; tells the answer that has it.
+/// Waits until a checkpoint of at least this size was signed; tells the answer that has it.
 pub(crate) async fn signed(service: &Service, size: u64) -> Answer {
     let stranger = service.stranger();
     until(format!("a checkpoint of {size} events"), async || {
@@ -175,7 +175,7 @@ fn told(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), told)
 }
 
-/// Some keys, of which the first is revoked.
+/// Creates this many keys and revokes the first: one event more than keys.
 pub(crate) async fn work(service: &Service, count: usize) {
     let ann = service.user("ann");
     let first = ann.create("first").await;

@@ -1,4 +1,4 @@
-//! Streams on NATS, as those see them who read what was published.
+//! Streams on NATS, for tests that read what the service has published.
 
 use std::collections::HashSet;
 
@@ -38,7 +38,7 @@ pub(crate) fn with(nats: &Nats) -> Setup {
     Setup::new().set("KEYLEDGER_NATS_URL", &nats.url())
 }
 
-/// A connection of its own, with limits for a busy machine.
+/// A new connection, whose time limits suit a busy machine.
 pub(crate) async fn connect(nats: &Nats) -> Context {
     let options = async_nats::ConnectOptions::new();
     let options = options.connection_timeout(LIMIT).request_timeout(Some(LIMIT));
@@ -55,18 +55,19 @@ pub(crate) async fn stream_named(nats: &Nats, name: &str) -> Stream {
 }
 
 /// How many messages the stream of this name has now.
-pub(crate) async fn count(nats: &Nats, name: &str) -> u64 {
+pub(crate) async fn count(nats: &Nats, name: &str) -> usize {
     let stream = stream_named(nats, name).await;
-    within("a stream's state", stream.get_info()).await.unwrap().state.messages
+    let info = within("a stream's state", stream.get_info()).await.unwrap();
+    usize::try_from(info.state.messages).unwrap()
 }
 
-/// Takes all messages out of a stream.
+/// Removes all messages from a stream.
 pub(crate) async fn purge(nats: &Nats, name: &str) {
     let stream = stream_named(nats, name).await;
     within("a stream to be emptied", async { stream.purge().await }).await.unwrap();
 }
 
-/// Publishes a message that is not of this program.
+/// Publishes a message that keyledger did not make.
 pub(crate) async fn forge(nats: &Nats, subject: &'static str, payload: String) {
     let context = connect(nats).await;
     let publishing = async { context.publish(subject, payload.into()).await.unwrap().await };
@@ -80,7 +81,7 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    /// Those of the stream of this name, once there is one.
+    /// The messages of the stream of this name, once there is one.
     pub(crate) async fn of(nats: &Nats, name: &str) -> Self {
         let stream = stream_named(nats, name).await;
         let config =
@@ -90,14 +91,14 @@ impl Messages {
         Self { stream: name.to_owned(), messages: Box::new(messages.map(Result::unwrap)) }
     }
 
-    /// The next one, once it is there.
+    /// Waits for the next message.
     pub(crate) async fn next(&mut self) -> Delivered {
         let what = format!("the next message of the stream {}", self.stream);
         within(what, self.messages.next()).await.unwrap()
     }
 }
 
-/// The first messages of the stream of events, once there are as many.
+/// Waits until the stream of events has this many messages; tells the first ones.
 pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
     let mut stream = Messages::of(nats, "KEYS").await;
     let mut messages = Vec::new();
@@ -112,7 +113,7 @@ pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
     messages
 }
 
-/// Checks that no event was published twice, and each after those before it in the journal.
+/// Checks that no event was published twice, and that they are in the order of the journal.
 #[track_caller]
 pub(crate) fn assert_once_in_order(messages: &[Message]) {
     let ids: HashSet<_> = messages.iter().map(|message| message.header("Nats-Msg-Id")).collect();

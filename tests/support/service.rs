@@ -22,7 +22,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts a service of its own, and waits until it serves.
+    /// Starts a service in a new folder, and waits until it serves.
     #[track_caller]
     pub(crate) fn start() -> Self {
         Setup::new().start()
@@ -62,17 +62,17 @@ impl Service {
         events_of(&self.stores().journal).await
     }
 
-    /// Someone who is signed in with a bearer token.
+    /// A client that is signed in as this user.
     pub(crate) fn user(&self, name: &str) -> Client {
         Client::new(&self.address, Some(token(name, &[])))
     }
 
-    /// Someone who is signed in as an auditor.
+    /// A client that is signed in as an auditor of this name.
     pub(crate) fn auditor(&self, name: &str) -> Client {
         Client::new(&self.address, Some(token(name, &["keyledger:audit"])))
     }
 
-    /// Someone who is not signed in.
+    /// A client that is not signed in.
     pub(crate) fn stranger(&self) -> Client {
         Client::new(&self.address, None)
     }
@@ -82,12 +82,12 @@ impl Service {
         Client::new(&self.internal, None)
     }
 
-    /// The value of a metric; `None` where the service does not have it.
+    /// The value of a metric; `None` if there is no such metric.
     pub(crate) async fn metric(&self, name: &str) -> Option<i64> {
         self.metric_text(name).await.map(|value| value.parse().unwrap())
     }
 
-    /// The same, as the service writes it.
+    /// The value of a metric as text.
     pub(crate) async fn metric_text(&self, name: &str) -> Option<String> {
         let text = self.gateway().get("/metrics").await.text;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -190,7 +190,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // What it said last, but for the requests.
+            // The last lines of its log, without the requests.
             let output = self.output();
             let lines: Vec<_> =
                 output.lines().filter(|line| !line.contains("request done")).collect();

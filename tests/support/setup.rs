@@ -88,14 +88,14 @@ impl Setup {
         Service::new(Process::start(&mut self.command()), self.folder)
     }
 
-    /// Starts it where it ends by itself, since it cannot start; tells how, and what it said.
+    /// Runs a service that cannot start, and so ends; tells its exit status and its output.
     #[track_caller]
     pub(crate) fn run(self) -> Output {
         run(&mut self.command())
     }
 }
 
-/// The executable, in a folder and with no settings from outside.
+/// The executable, in a folder and without the environment of the tests.
 pub(crate) fn keyledger(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyledger"));
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(folder);

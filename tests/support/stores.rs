@@ -12,14 +12,15 @@ use keyledger_test_servers::postgres::{Postgres, program};
 use keyledger_test_servers::process::run;
 use keyledger_test_servers::wait::within;
 
-/// The stores of a service that runs in this folder; the same ones each time.
+/// The URLs of the stores of a service.
 pub(crate) struct Stores {
     pub(crate) journal: String,
     pub(crate) read: String,
 }
 
 impl Stores {
-    /// Those that `TEST_STORES` names, new ones for a new folder; `None` if it names none.
+    /// Stores of the kinds that `TEST_STORES` names, always the same for a folder; `None` if it is not
+    /// set.
     #[expect(clippy::disallowed_methods, reason = "the tests have a setting of their own")]
     pub(crate) fn of(folder: &Path) -> Option<Self> {
         let kinds = std::env::var("TEST_STORES").ok()?;
@@ -42,13 +43,13 @@ impl Stores {
         Self::of(folder).unwrap_or_else(|| Self::files(folder))
     }
 
-    /// Files in this folder, where a service has them unless it is told otherwise.
+    /// Files in this folder, where a service has its stores by default.
     pub(crate) fn files(folder: &Path) -> Self {
         let file = |name| format!("sqlite://{}/data/{name}.db", folder.display());
         Self { journal: file("journal"), read: file("read") }
     }
 
-    /// All that they hold, as text: the journal and the read tables.
+    /// All data in the journal and in the read tables, as text.
     pub(crate) fn at_rest(&self) -> [String; 2] {
         [at_rest(&self.journal), at_rest(&self.read)]
     }
@@ -91,7 +92,7 @@ fn new(folder: &Path, kind: &str, name: &str) -> String {
     }
 }
 
-/// A new database, also where this is called on a runtime, which it blocks.
+/// A new database. This blocks, and may be called on a runtime and elsewhere.
 pub(crate) fn new_database(server: &'static Postgres) -> String {
     let made =
         std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(server.database()));

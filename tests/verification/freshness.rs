@@ -158,7 +158,7 @@ async fn an_event_that_cannot_be_read_ends_verification_at_once() {
     until_told(&gateway, &key, "cannot_verify", "VALID").await;
     service.part_is("verification", "stopped").await;
     gateway.get("/readyz").await.expect_status(503);
-    assert!(service.output().contains("verification stopped"));
+    service.printed("verification stopped").await;
 }
 
 #[keyledger_bounded::test]

@@ -95,9 +95,9 @@ impl fmt::Debug for Entry {
 /// key is compared with, and still commits to it.
 fn without_key_hash(data: &str, created: &KeyCreated) -> Result<String, EntryError> {
     // A quote inside a JSON string is escaped, so this text can only be the member itself.
-    let member = format!("\"key_hash\":\"{}\"", created.key_hash.to_hex());
+    let member = format!("\"key_hash\":\"{}\"", created.details.hash.to_hex());
     let (before, after) = data.split_once(&member).ok_or(EntryError::HashNotFound)?;
-    let hashed = hex(&Sha256::digest(created.key_hash.as_bytes()));
+    let hashed = hex(&Sha256::digest(created.details.hash.as_bytes()));
     Ok(format!("{before}\"key_hash_sha256\":\"{hashed}\"{after}"))
 }
 
@@ -178,10 +178,10 @@ mod tests {
         let entry = Entry::of(&event).unwrap();
         let KeyEvent::Created(created) = &mut event.event else { panic!("a creation") };
         let json = serde_json::to_string(&entry).unwrap();
-        assert!(!json.contains(&created.key_hash.to_hex()));
+        assert!(!json.contains(&created.details.hash.to_hex()));
         assert!(!format!("{entry:?}").contains("ann@example.com"));
         assert!(entry.data.contains(r#""key_prefix":"orag_AbCdEfGh","key_hash_sha256":""#));
-        created.key_hash = keyledger_domain::KeyHash::from_hex(&"0".repeat(64)).unwrap();
+        created.details.hash = keyledger_domain::KeyHash::from_hex(&"0".repeat(64)).unwrap();
         assert_ne!(Entry::of(&event).unwrap().hash(), entry.hash());
     }
 

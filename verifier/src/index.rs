@@ -6,7 +6,7 @@ use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{KeyHash, Position};
 
 use crate::atomic::{ArcSwap, AtomicI64, AtomicU32, Ordering, TABLES};
-use crate::record::LoadedKey;
+use crate::record::{KeyRecord, LoadedKey};
 use crate::records::{FreePieces, RecordBuffer, Records};
 use crate::slots::{SlotKey, Slots};
 
@@ -72,14 +72,16 @@ impl Index {
         let table = self.0.tables.get(slot_key.table(TABLES))?.load();
         let slot_key = slot_key.within(TABLES);
         let mut read = |number| {
-            let status = self.0.records.read(number, buffer)?;
-            buffer.has_hash(hash).then_some((number, status))
+            let is_it = self.0.records.has_hash(number, hash);
+            let status = if is_it { self.0.records.read(number, buffer) } else { None };
+            status.map(|status| (number, status))
         };
         let active = table.find(slot_key, |number| {
             read(number).filter(|(_, status)| status.status() == KeyStatus::Active)
         });
         let (number, status) = active.or_else(|| table.find(slot_key, read))?;
-        Some((number, buffer.key(status)?))
+        let key = buffer.key(status)?;
+        Some((number, LoadedKey { record: KeyRecord { hash: *hash, ..key.record }, ..key }))
     }
 
     pub(super) fn records(&self) -> &Records {

@@ -1,8 +1,9 @@
 //! A record as bytes: few of them, since there may be millions of records.
 //!
-//! In this order: the hash (32 bytes), the key's id (16), the creation (8), flags (1); the expiry (8)
-//! and the owner's UUID (16), if the flags say so; the email address, the name, and the owner if that
-//! is no UUID, each after its length. Numbers are little-endian. Bytes after that mean nothing.
+//! In this order: the hash (32 bytes), the key's id (16), the creation (8), then flags and the lengths
+//! of three texts (2 each); the expiry (8) and the owner's UUID (16), if the flags say so; the email
+//! address, the name, and the owner if that is no UUID. Numbers are little-endian. Bytes after that
+//! mean nothing. All that has a fixed length is in whole words, as it is copied.
 
 use keyledger_domain::{KeyHash, KeyId, Timestamp};
 use uuid::Uuid;
@@ -17,33 +18,9 @@ const HAS_UUID: u8 = 2;
 const HAS_MORE: u8 = 4;
 
 /// The longest text, in bytes, that [`pack`] takes.
-const LONGEST_TEXT: usize = (1 << 15) - 1;
+const LONGEST_TEXT: usize = 0xFFFF;
 /// The most bytes that a packed record has: three texts after all else.
-pub(super) const LONGEST: usize = FLAGS + 1 + 8 + 16 + 3 * (2 + LONGEST_TEXT);
-
-/// Appends a text after its length, seven bits of it in a byte: one byte is enough for most texts, and
-/// two for all that the domain allows. `None` for a text over [`LONGEST_TEXT`].
-fn put_text(bytes: &mut Vec<u8>, text: &str) -> Option<()> {
-    let low = u8::try_from(text.len() & 0x7F).ok()?;
-    match u8::try_from(text.len() >> 7).ok()? {
-        0 => bytes.push(low),
-        high => bytes.extend([low | 0x80, high]),
-    }
-    bytes.extend_from_slice(text.as_bytes());
-    Some(())
-}
-
-/// The text at the beginning, and the bytes after it.
-fn take_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (low, mut rest) = bytes.split_first()?;
-    let mut length = usize::from(low & 0x7F);
-    if low & 0x80 != 0 {
-        let (high, after) = rest.split_first()?;
-        (length, rest) = (length | usize::from(*high) << 7, after);
-    }
-    let (text, rest) = rest.split_at_checked(length)?;
-    Some((str::from_utf8(text).ok()?, rest))
-}
+pub(super) const LONGEST: usize = FLAGS + 8 + 8 + 16 + 3 * LONGEST_TEXT;
 
 /// The record as bytes; `None` if a text is longer than [`LONGEST_TEXT`].
 pub(super) fn pack(of: &KeyRecord<'_>) -> Option<Vec<u8>> {
@@ -51,22 +28,25 @@ pub(super) fn pack(of: &KeyRecord<'_>) -> Option<Vec<u8>> {
     packed.extend_from_slice(of.hash.as_bytes());
     packed.extend_from_slice(of.key_id.as_uuid().as_bytes());
     packed.extend_from_slice(&of.created_at.unix_micros().to_le_bytes());
-    let (uuid, text) = match of.owner {
+    let (uuid, owner) = match of.owner {
         Owner::Uuid(uuid) => (Some(uuid), ""),
         Owner::Text(text) => (None, text),
     };
     let flag = |there: bool, flag| if there { flag } else { 0 };
-    packed.push(flag(of.expires_at.is_some(), HAS_EXPIRY) | flag(uuid.is_some(), HAS_UUID));
+    let flags = flag(of.expires_at.is_some(), HAS_EXPIRY) | flag(uuid.is_some(), HAS_UUID);
+    packed.extend([flags, 0]);
+    let texts = [of.owner_email.unwrap_or_default(), of.name, owner];
+    for text in texts {
+        packed.extend(u16::try_from(text.len()).ok()?.to_le_bytes());
+    }
     if let Some(at) = of.expires_at {
         packed.extend_from_slice(&at.unix_micros().to_le_bytes());
     }
     if let Some(uuid) = uuid {
         packed.extend_from_slice(uuid.as_bytes());
     }
-    put_text(&mut packed, of.owner_email.unwrap_or_default())?;
-    put_text(&mut packed, of.name)?;
-    if uuid.is_none() {
-        put_text(&mut packed, text)?;
+    for text in texts {
+        packed.extend_from_slice(text.as_bytes());
     }
     Some(packed)
 }
@@ -76,7 +56,8 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<KeyRecord<'_>> {
     let (hash, rest) = bytes.split_first_chunk::<32>()?;
     let (id, rest) = rest.split_first_chunk::<16>()?;
     let (created, rest) = rest.split_first_chunk::<8>()?;
-    let (flags, mut rest) = rest.split_first()?;
+    let (head, mut rest) = rest.split_first_chunk::<8>()?;
+    let [flags, _, lengths @ ..] = *head;
     let time = |micros| Timestamp::saturating_from_unix_micros(i64::from_le_bytes(micros));
     let mut expires_at = None;
     if flags & HAS_EXPIRY != 0 {
@@ -88,16 +69,16 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<KeyRecord<'_>> {
         let (bytes, after) = rest.split_first_chunk::<16>()?;
         (uuid, rest) = (Some(Uuid::from_bytes(*bytes)), after);
     }
-    let (email, rest) = take_text(rest)?;
-    let (name, rest) = take_text(rest)?;
-    let owner = match uuid {
-        Some(uuid) => Owner::Uuid(uuid),
-        None => Owner::Text(take_text(rest)?.0),
-    };
+    let [a, b, c, d, e, f] = lengths;
+    let [email, name, owner] =
+        [[a, b], [c, d], [e, f]].map(|length| usize::from(u16::from_le_bytes(length)));
+    let texts = str::from_utf8(rest.get(..email + name + owner)?).ok()?;
+    let (email, texts) = texts.split_at_checked(email)?;
+    let (name, owner) = texts.split_at_checked(name)?;
     Some(KeyRecord {
         key_id: KeyId::from_uuid(Uuid::from_bytes(*id)),
         hash: KeyHash::try_from(hash.as_slice()).ok()?,
-        owner,
+        owner: uuid.map_or(Owner::Text(owner), Owner::Uuid),
         owner_email: Some(email).filter(|email| !email.is_empty()),
         name,
         created_at: time(*created),
@@ -115,11 +96,6 @@ pub(super) fn set_has_more(packed: &mut [u8]) {
 /// Whether the rest of the record is elsewhere.
 pub(super) fn has_more(packed: &[u8]) -> bool {
     packed.get(FLAGS).is_some_and(|flags| flags & HAS_MORE != 0)
-}
-
-/// Whether the record is that of the key with this hash.
-pub(super) fn has_hash(packed: &[u8], hash: &KeyHash) -> bool {
-    packed.first_chunk() == Some(hash.as_bytes())
 }
 
 /// The key's id, at the end of the first 48 bytes.
@@ -161,7 +137,6 @@ mod tests {
                     let of = KeyRecord { owner, owner_email, expires_at, ..key_record() };
                     let packed = pack(&of).unwrap();
                     assert_eq!(unpack(&packed), Some(of));
-                    assert!(has_hash(&packed, &of.hash));
                     let (words, _) = packed.as_chunks::<8>();
                     assert_eq!(key_id(words.first_chunk().unwrap()), Some(of.key_id));
                 }

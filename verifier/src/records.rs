@@ -5,7 +5,7 @@ use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 
 use crate::atomic::items_of_page;
 use crate::cell::Cell;
-use crate::packed::{self, has_hash, has_more, pack, unpack};
+use crate::packed::{self, has_more, pack, unpack};
 use crate::pages::Pages;
 use crate::record::{KeyRecord, LoadedKey};
 use crate::status::StatusWord;
@@ -73,10 +73,6 @@ impl RecordBuffer {
 
     fn bytes(&self) -> &[u8] {
         if self.long.is_empty() { self.inline.as_flattened() } else { &self.long }
-    }
-
-    pub(super) fn has_hash(&self, hash: &KeyHash) -> bool {
-        has_hash(self.inline.as_flattened(), hash)
     }
 
     /// The copied record, with the status that was read beside it.
@@ -229,6 +225,15 @@ impl Records {
     pub(super) fn hash(&self, number: u32) -> Option<[u8; 32]> {
         let record = self.get(number)?;
         record.status().and_then(|_| record.first::<4>().as_flattened().first_chunk().copied())
+    }
+
+    /// Whether the key with this number has this hash.
+    pub(super) fn has_hash(&self, number: u32, hash: &KeyHash) -> bool {
+        let (expected, _) = hash.as_bytes().as_chunks::<8>();
+        self.get(number).is_some_and(|record| {
+            let words = record.first::<4>();
+            words.iter().zip(expected).all(|(word, expected)| word == expected)
+        })
     }
 
     /// The id of the key with this number. No replacement changes it.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hashbrown::HashTable;
-use keyledger_domain::key::{KeyCreated, KeyEvent, KeyStatus};
+use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent, KeyStatus};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision};
 
 use crate::index::Index;
@@ -128,7 +128,7 @@ impl IndexWriter {
     /// # Errors
     /// [`OutOfStep`] when the index does not know the key, when the event does not follow the key's
     /// last one, or when the record has another hash (a key's hash never changes) or a text of more
-    /// than 32,767 bytes. The index has not changed then.
+    /// than 65,535 bytes. The index has not changed then.
     pub fn replace(&mut self, revision: Revision, record: &KeyRecord<'_>) -> Result<(), OutOfStep> {
         let out_of_step = OutOfStep { key_id: record.key_id };
         let number = self.find(record.key_id).ok_or(out_of_step)?;
@@ -136,7 +136,7 @@ impl IndexWriter {
             return Ok(());
         }
         let records = self.index.records();
-        if records.hash(number).as_ref() != Some(record.hash.as_bytes()) {
+        if !records.has_hash(number, &record.hash) {
             return Err(out_of_step);
         }
         records.replace(number, revision, record, &mut self.free).ok_or(out_of_step)
@@ -159,22 +159,25 @@ impl IndexWriter {
     }
 
     fn create(&mut self, revision: Revision, created: &KeyCreated) -> Result<(), OutOfStep> {
-        let out_of_step = OutOfStep { key_id: created.key_id };
-        if let Some(number) = self.find(created.key_id) {
+        let KeyCreated { key_id, details, occurred_at } = created;
+        let out_of_step = OutOfStep { key_id: *key_id };
+        if let Some(number) = self.find(*key_id) {
             let is_included = self.is_next(number, revision) == Some(false);
             return if is_included { Ok(()) } else { Err(out_of_step) };
         }
         if revision != Revision::FIRST {
             return Err(out_of_step);
         }
+        // Verification does not answer with the prefix.
+        let KeyDetails { owner, owner_email, name, prefix: _, hash, expires_at } = details;
         let record = KeyRecord {
-            key_id: created.key_id,
-            hash: created.key_hash,
-            owner: Owner::of(created.user_id.as_str()),
-            owner_email: created.user_email.as_ref().map(|email| email.as_str()),
-            name: created.name.as_str(),
-            created_at: created.occurred_at,
-            expires_at: created.expires_at,
+            key_id: *key_id,
+            hash: *hash,
+            owner: Owner::of(owner.as_str()),
+            owner_email: owner_email.as_ref().map(|email| email.as_str()),
+            name: name.as_str(),
+            created_at: *occurred_at,
+            expires_at: *expires_at,
         };
         self.add(&LoadedKey { record, revision, status: KeyStatus::Active }).ok_or(out_of_step)
     }

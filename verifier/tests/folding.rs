@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use keyledger_domain::key::KeyStatus;
+use keyledger_domain::testing::recorded;
 use keyledger_domain::{Position, RecordedEvent, Revision};
 use keyledger_verifier::{Index, IndexWriter, OutOfStep, RecordBuffer};
 use proptest::prelude::*;
 
-use crate::given::{Keys, Known, at, hash, key_id, recorded};
+use crate::given::{Keys, Known, at, hash, key_id};
 
 const NUMBERS: usize = 8;
 

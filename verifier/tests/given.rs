@@ -5,10 +5,10 @@ use std::convert::Infallible;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked, KeyStatus};
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked, KeyStatus};
 use keyledger_domain::{
-    DisplayPrefix, Email, EventId, KeyHash, KeyId, KeyName, Metadata, Position, RecordedEvent,
-    Revision, Timestamp, UserId, hash_presented,
+    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Revision, Timestamp, UserId,
+    hash_presented,
 };
 use keyledger_verifier::{IndexWriter, KeyRecord, KeySource, LoadedKey, Owner, Use, UseSink};
 use uuid::Uuid;
@@ -76,13 +76,15 @@ impl Known {
     pub(crate) fn created(&self) -> KeyEvent {
         KeyEvent::Created(KeyCreated {
             key_id: key_id(self.number),
-            user_id: UserId::from_stored(self.owner.clone()),
-            user_email: self.email.clone().map(Email::from_stored),
-            name: KeyName::from_stored(self.name.clone()),
-            key_prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
-            key_hash: hash(self.number),
+            details: KeyDetails {
+                owner: UserId::from_stored(self.owner.clone()),
+                owner_email: self.email.clone().map(Email::from_stored),
+                name: KeyName::from_stored(self.name.clone()),
+                prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
+                hash: hash(self.number),
+                expires_at: self.expires_at,
+            },
             occurred_at: at(1),
-            expires_at: self.expires_at,
         })
     }
 
@@ -95,23 +97,6 @@ impl Known {
         } else {
             KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at, reason })
         }
-    }
-}
-
-/// An event as the journal holds it.
-pub(crate) fn recorded(position: u64, revision: Revision, event: KeyEvent) -> RecordedEvent {
-    RecordedEvent {
-        position: Position::try_from(position).unwrap(),
-        revision,
-        id: EventId::from_uuid(Uuid::from_u128(position.into())),
-        event,
-        metadata: Metadata {
-            actor: UserId::from_stored("ann".to_owned()),
-            correlation_id: String::new(),
-            causation_id: Uuid::nil(),
-            traceparent: None,
-            client: None,
-        },
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use keyledger_domain::Revision;
 use keyledger_domain::key::{KeyStatus, Verdict};
+use keyledger_domain::testing::recorded;
 use keyledger_verifier::{
     Freshness, IndexWriter, KeyRecord, OutOfStep, Outcome, RecordBuffer, Verification,
 };
 
-use crate::given::{Keys, Known, Uses, at, hash, key_id, recorded, text};
+use crate::given::{Keys, Known, Uses, at, hash, key_id, text};
 
 async fn verification(count: usize) -> (IndexWriter, Verification) {
     let writer = Keys::many(count).load().await;
@@ -68,7 +69,7 @@ async fn a_record_that_does_not_follow_is_refused_and_changes_nothing() {
     let (next, gap) = (Revision::new(1), Revision::new(2));
     let renamed = Known::new(0, "other");
     let unknown = Known::new(7, "other");
-    let too_long = Known::new(0, &"x".repeat(1 << 15));
+    let too_long = Known::new(0, &"x".repeat(1 << 16));
     let other_hash = KeyRecord { hash: hash(1), ..renamed.record() };
     for (revision, record) in [
         (gap, renamed.record()),

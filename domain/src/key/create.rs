@@ -1,25 +1,15 @@
-//! Making a key.
+//! Creating a key.
 
-use super::{Key, KeyCreated, KeyEvent, Refusal};
-use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Timestamp, UserId};
+use super::{Key, KeyCreated, KeyDetails, KeyEvent, Lifecycle, Refusal};
+use crate::{KeyId, Timestamp};
 
-/// Make a key for its owner. The secret itself is not part of it: only what may be kept.
+/// Create a key. The command has the secret's hash, and not the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateKey {
-    /// The id that the key is to have.
+    /// The id of the new key.
     pub key_id: KeyId,
-    /// Its owner.
-    pub owner: UserId,
-    /// The owner's address, where known.
-    pub owner_email: Option<Email>,
-    /// What the owner calls it.
-    pub name: KeyName,
-    /// What people will recognise it by.
-    pub prefix: DisplayPrefix,
-    /// What stands in the secret's place.
-    pub hash: KeyHash,
-    /// From when on it shall no longer verify.
-    pub expires_at: Option<Timestamp>,
+    /// What is chosen for the key.
+    pub details: KeyDetails,
 }
 
 pub(super) fn decide(
@@ -30,25 +20,40 @@ pub(super) fn decide(
     if state.is_some() {
         return Err(Refusal::AlreadyExists);
     }
-    if command.expires_at.is_some_and(|expires_at| expires_at <= now) {
+    if command.details.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Refusal::ExpiryNotInFuture);
     }
     Ok(vec![KeyEvent::Created(KeyCreated {
         key_id: command.key_id,
-        user_id: command.owner.clone(),
-        user_email: command.owner_email.clone(),
-        name: command.name.clone(),
-        key_prefix: command.prefix.clone(),
-        key_hash: command.hash,
+        details: command.details.clone(),
         occurred_at: now,
-        expires_at: command.expires_at,
     })])
+}
+
+pub(super) fn evolve(state: Option<Key>, event: &KeyCreated) -> Option<Key> {
+    let KeyCreated { key_id, details, occurred_at } = event;
+    let key = Key {
+        id: *key_id,
+        details: details.clone(),
+        created_at: *occurred_at,
+        changed_at: *occurred_at,
+        lifecycle: Lifecycle::Active,
+    };
+    state.is_none().then_some(key)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::key::tests::{at, create, created, deleted, given, revoked};
-    use crate::key::{Command, CreateKey, KeyCreated, KeyEvent, Refusal};
+    use crate::Timestamp;
+    use crate::key::tests::{create, created, created_until, deleted, revoked};
+    use crate::key::{Command, CreateKey, KeyDetails, Refusal};
+    use crate::testing::{at, given};
+
+    fn create_until(expires_at: Timestamp) -> Command {
+        let Command::Create(CreateKey { key_id, details }) = create() else { panic!() };
+        let details = KeyDetails { expires_at: Some(expires_at), ..details };
+        Command::Create(CreateKey { key_id, details })
+    }
 
     #[test]
     fn a_new_key_is_created() {
@@ -69,19 +74,12 @@ mod tests {
 
     #[test]
     fn a_key_may_expire_later() {
-        let Command::Create(command) = create() else { panic!() };
-        let KeyEvent::Created(event) = created() else { panic!() };
-        let expires_at = Some(at(1));
-        given([])
-            .when(Command::Create(CreateKey { expires_at, ..command }), at(0))
-            .then([KeyEvent::Created(KeyCreated { expires_at, ..event })]);
+        given([]).when(create_until(at(1)), at(0)).then([created_until(at(1))]);
     }
 
     #[test]
     fn a_key_cannot_expire_before_it_exists() {
-        let Command::Create(command) = create() else { panic!() };
-        let command = Command::Create(CreateKey { expires_at: Some(at(5)), ..command });
-        given([]).when(command.clone(), at(5)).refused(Refusal::ExpiryNotInFuture);
-        given([]).when(command, at(6)).refused(Refusal::ExpiryNotInFuture);
+        given([]).when(create_until(at(5)), at(5)).refused(Refusal::ExpiryNotInFuture);
+        given([]).when(create_until(at(5)), at(6)).refused(Refusal::ExpiryNotInFuture);
     }
 }

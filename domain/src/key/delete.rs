@@ -1,16 +1,16 @@
-//! Making a key useless and taking it out of its owner's list.
+//! Making a key unusable and removing it from its owner's list.
 
-use super::{Key, KeyDeleted, KeyEvent, Lifecycle, Refusal};
+use super::{Ended, Key, KeyDeleted, KeyEvent, Lifecycle, Refusal};
 use crate::{KeyId, Reason, Timestamp, UserId};
 
-/// Refuse the key from now on, and show it to auditors only.
+/// Make a key unusable, and show it only to auditors. A deleted key cannot be deleted again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteKey {
-    /// The key.
+    /// The id of the key to delete.
     pub key_id: KeyId,
-    /// Who asks.
+    /// The user who asks, who must be the owner.
     pub by: UserId,
-    /// Why.
+    /// The reason to record, if any.
     pub reason: Option<Reason>,
 }
 
@@ -22,22 +22,35 @@ pub(super) fn decide(
     let key = state.ok_or(Refusal::NotFound)?;
     match &key.lifecycle {
         Lifecycle::Deleted { .. } => Err(Refusal::NotFound),
-        Lifecycle::Active | Lifecycle::Revoked(_) if key.owner != command.by => {
+        Lifecycle::Active | Lifecycle::Revoked(_) if key.details.owner != command.by => {
             Err(Refusal::NotYoursToDelete)
         }
         Lifecycle::Active | Lifecycle::Revoked(_) => Ok(vec![KeyEvent::Deleted(KeyDeleted {
             key_id: key.id,
-            user_id: key.owner.clone(),
+            user_id: key.details.owner.clone(),
             occurred_at: key.not_before_last_change(now),
             reason: command.reason.clone(),
         })]),
     }
 }
 
+pub(super) fn evolve(state: Option<Key>, event: &KeyDeleted) -> Option<Key> {
+    let KeyDeleted { key_id: _, user_id: _, occurred_at, reason } = event;
+    let key = state?;
+    let revoked = match key.lifecycle {
+        Lifecycle::Active => None,
+        Lifecycle::Revoked(ended) => Some(ended),
+        Lifecycle::Deleted { .. } => return None,
+    };
+    let deleted = Ended { at: *occurred_at, reason: reason.clone() };
+    Some(Key { lifecycle: Lifecycle::Deleted { deleted, revoked }, ..key })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::key::Refusal;
-    use crate::key::tests::{at, created, delete_by, deleted, given, revoked};
+    use crate::key::tests::{created, delete_by, deleted, revoked};
+    use crate::testing::{at, given};
 
     #[test]
     fn an_active_or_revoked_key_is_deleted() {

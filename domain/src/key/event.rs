@@ -1,52 +1,31 @@
-//! What can happen to a key. The names and fields are the stored form: they never change.
+//! What can happen to a key. Names and fields are the stored form: they never change.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Reason, Timestamp, UserId};
-
-/// Something that happened to a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyEvent {
-    /// The key was created.
-    Created(KeyCreated),
-    /// The key was revoked.
-    Revoked(KeyRevoked),
-    /// The key was deleted.
-    Deleted(KeyDeleted),
-}
+use super::KeyDetails;
+use crate::{KeyId, Reason, Timestamp, UserId};
 
 /// The key was created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCreated {
-    /// The key.
+    /// The id of the new key.
     pub key_id: KeyId,
-    /// Its owner.
-    pub user_id: UserId,
-    /// The owner's address then; `null` where the identity provider gave none.
-    pub user_email: Option<Email>,
-    /// What the owner calls it.
-    pub name: KeyName,
-    /// What people recognise it by.
-    pub key_prefix: DisplayPrefix,
-    /// What stands in the secret's place.
-    pub key_hash: KeyHash,
-    /// When.
+    /// What was chosen for the key.
+    pub details: KeyDetails,
+    /// When the key was created.
     pub occurred_at: Timestamp,
-    /// From when on it no longer verifies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
 }
 
 /// The key was revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRevoked {
-    /// The key.
+    /// The id of the revoked key.
     pub key_id: KeyId,
-    /// Its owner.
+    /// The user who owns the key.
     pub user_id: UserId,
-    /// When.
+    /// When the key was revoked.
     pub occurred_at: Timestamp,
-    /// Why, where a reason was given.
+    /// The reason that was given, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
@@ -54,47 +33,95 @@ pub struct KeyRevoked {
 /// The key was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyDeleted {
-    /// The key.
+    /// The id of the deleted key.
     pub key_id: KeyId,
-    /// Its owner.
+    /// The user who owned the key.
     pub user_id: UserId,
-    /// When.
+    /// When the key was deleted.
     pub occurred_at: Timestamp,
-    /// Why, where a reason was given.
+    /// The reason that was given, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
-impl KeyCreated {
-    /// The type's name in the stored form.
-    pub const TYPE: &'static str = "KeyCreated";
+/// Declares [`KeyEvent`] from the one list of events: variant, type of the data, name of the type
+/// in the stored form, verb. Names, verbs, encoding and decoding follow from the list, so that none
+/// of them can miss an event.
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident($data:ident), $name:literal, $verb:literal;)+) => {
+        /// Something that happened to a key.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum KeyEvent {
+            $($(#[$doc])* $variant($data),)+
+        }
+
+        $(impl $data {
+            /// The type's name in the stored form.
+            pub const TYPE: &'static str = $name;
+        })+
+
+        impl KeyEvent {
+            /// The names of all types in the stored form.
+            pub const TYPES: &'static [&'static str] = &[$($data::TYPE),+];
+
+            /// The type's name in the stored form.
+            #[must_use]
+            pub fn event_type(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $data::TYPE,)+
+                }
+            }
+
+            /// What was done to the key, as messages name it: `created` for example.
+            #[must_use]
+            pub fn verb(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $verb,)+
+                }
+            }
+
+            /// The event's data as JSON.
+            pub(crate) fn data(&self) -> Result<String, serde_json::Error> {
+                match self {
+                    $(Self::$variant(data) => serde_json::to_string(data),)+
+                }
+            }
+
+            /// Reads the data of an event of this type; `None` if there is no such type.
+            pub(crate) fn from_data(
+                event_type: &str,
+                data: &[u8],
+            ) -> Option<Result<Self, serde_json::Error>> {
+                match event_type {
+                    $($data::TYPE => Some(serde_json::from_slice(data).map(Self::$variant)),)+
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl KeyRevoked {
-    /// The type's name in the stored form.
-    pub const TYPE: &'static str = "KeyRevoked";
-}
-
-impl KeyDeleted {
-    /// The type's name in the stored form.
-    pub const TYPE: &'static str = "KeyDeleted";
+events! {
+    /// The key was created.
+    Created(KeyCreated), "KeyCreated", "created";
+    /// The key was revoked.
+    Revoked(KeyRevoked), "KeyRevoked", "revoked";
+    /// The key was deleted.
+    Deleted(KeyDeleted), "KeyDeleted", "deleted";
 }
 
 impl KeyEvent {
-    /// The names of all types in the stored form.
-    pub const TYPES: [&'static str; 3] = [KeyCreated::TYPE, KeyRevoked::TYPE, KeyDeleted::TYPE];
-
-    /// The key's owner.
+    /// The user who owns the key.
     #[must_use]
     pub fn owner(&self) -> &UserId {
         match self {
-            Self::Created(event) => &event.user_id,
+            Self::Created(event) => &event.details.owner,
             Self::Revoked(event) => &event.user_id,
             Self::Deleted(event) => &event.user_id,
         }
     }
 
-    /// The key that it happened to.
+    /// The id of the key that the event is about.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
         match self {
@@ -104,17 +131,7 @@ impl KeyEvent {
         }
     }
 
-    /// The type's name in the stored form.
-    #[must_use]
-    pub fn event_type(&self) -> &'static str {
-        match self {
-            Self::Created(_) => KeyCreated::TYPE,
-            Self::Revoked(_) => KeyRevoked::TYPE,
-            Self::Deleted(_) => KeyDeleted::TYPE,
-        }
-    }
-
-    /// When it happened.
+    /// When the event occurred.
     #[must_use]
     pub fn occurred_at(&self) -> Timestamp {
         match self {

@@ -1,35 +1,26 @@
-//! Taking over a key of a former service, which knew it by the same hash.
+//! Taking over a key from a former service, which stored the same hash of it.
 
-use super::{Key, KeyCreated, KeyEvent, KeyRevoked, Lifecycle, Refusal};
-use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Reason, Timestamp, UserId};
+use super::{Key, KeyCreated, KeyDetails, KeyEvent, KeyRevoked, Lifecycle, Refusal};
+use crate::{KeyId, Reason, Timestamp};
 
-/// Take over a key as its former service knew it. The same key may be imported again: nothing is done
-/// then, unless it has been revoked there meanwhile.
+/// Take over a key as a former service knew it. The same key may be imported again: that changes
+/// nothing, unless the former service has revoked the key since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportKey {
-    /// Its owner.
-    pub owner: UserId,
-    /// The owner's address, where known.
-    pub owner_email: Option<Email>,
-    /// What the owner calls it.
-    pub name: KeyName,
-    /// What people recognise it by.
-    pub prefix: DisplayPrefix,
-    /// What stands in the secret's place; the key's id follows from it.
-    pub hash: KeyHash,
-    /// When the former service created it.
+    /// What the former service knew of the key. The key's id follows from its hash.
+    pub details: KeyDetails,
+    /// When the former service created the key.
     pub created_at: Timestamp,
-    /// From when on it no longer verifies.
-    pub expires_at: Option<Timestamp>,
-    /// Whether the former service has revoked it.
+    /// Whether the former service has revoked the key.
     pub revoked: bool,
 }
 
 impl ImportKey {
-    /// The id that this key always gets, so that the journal itself refuses a second creation.
+    /// The id of this key. It is the same in each import, so that the journal refuses a second
+    /// creation.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
-        KeyId::for_imported_hash(&self.hash)
+        KeyId::for_imported_hash(&self.details.hash)
     }
 }
 
@@ -42,7 +33,7 @@ pub(super) fn decide(
     let revoked = |at| {
         KeyEvent::Revoked(KeyRevoked {
             key_id,
-            user_id: command.owner.clone(),
+            user_id: command.details.owner.clone(),
             occurred_at: at,
             reason: Reason::parse("revoked by the service that it was imported from")
                 .ok()
@@ -55,18 +46,13 @@ pub(super) fn decide(
         }
         let created = KeyEvent::Created(KeyCreated {
             key_id,
-            user_id: command.owner.clone(),
-            user_email: command.owner_email.clone(),
-            name: command.name.clone(),
-            key_prefix: command.prefix.clone(),
-            key_hash: command.hash,
+            details: command.details.clone(),
             occurred_at: command.created_at,
-            expires_at: command.expires_at,
         });
         return Ok(if command.revoked { vec![created, revoked(now)] } else { vec![created] });
     };
-    if key.hash != command.hash
-        || key.owner != command.owner
+    if key.details.hash != command.details.hash
+        || key.details.owner != command.details.owner
         || key.created_at != command.created_at
     {
         return Err(Refusal::AlreadyExists);
@@ -80,18 +66,13 @@ pub(super) fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::tests::{at, given};
     use crate::key::{Command, KeyDeleted};
+    use crate::testing::{at, details, given, user};
 
     fn import() -> ImportKey {
         ImportKey {
-            owner: UserId::parse("ann").unwrap(),
-            owner_email: Email::parse("ann@example.com"),
-            name: KeyName::parse("ci").unwrap(),
-            prefix: DisplayPrefix::parse("orag_AbCdEfGh").unwrap(),
-            hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
+            details: KeyDetails { owner: user("ann"), ..details(7) },
             created_at: at(0),
-            expires_at: None,
             revoked: false,
         }
     }
@@ -100,7 +81,7 @@ mod tests {
         ImportKey { revoked: true, ..import() }
     }
 
-    /// What an import of nothing that is there leads to.
+    /// The events of a first import.
     fn first(import: &ImportKey) -> Vec<KeyEvent> {
         decide(None, import, at(9)).unwrap()
     }
@@ -125,7 +106,7 @@ mod tests {
     fn a_key_that_is_imported_again_stays_as_it_is() {
         let deleted = KeyEvent::Deleted(KeyDeleted {
             key_id: import().key_id(),
-            user_id: import().owner,
+            user_id: import().details.owner,
             occurred_at: at(10),
             reason: None,
         });
@@ -149,7 +130,8 @@ mod tests {
 
     #[test]
     fn another_key_with_the_same_hash_is_refused() {
-        let other = ImportKey { owner: UserId::parse("bob").unwrap(), ..import() };
+        let details = KeyDetails { owner: user("bob"), ..import().details };
+        let other = ImportKey { details, ..import() };
         given(first(&import()))
             .when(Command::Import(other), at(20))
             .refused(Refusal::AlreadyExists);

@@ -5,75 +5,70 @@
 //!                     │                  │
 //!                     └──delete──▶ deleted ◀──delete──┘
 //! ```
+//!
+//! Each command has a file with its rule (`decide`), with what its event changes (`evolve`) and
+//! with tests.
 
-mod at;
 mod create;
 mod delete;
+mod details;
 mod event;
 mod import;
 mod refusal;
 mod revoke;
 mod verdict;
 
-pub use at::{KeyThen, Moment, MomentError, Reasoning};
 pub use create::CreateKey;
 pub use delete::DeleteKey;
+pub use details::KeyDetails;
 pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
 pub use import::ImportKey;
 pub use refusal::{Corrupt, Refusal};
 pub use revoke::RevokeKey;
 pub use verdict::{KeyStatus, Verdict};
 
-use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Reason, Timestamp, UserId};
+use crate::{KeyId, Reason, Timestamp};
 
-/// What someone wants done with a key.
+/// A command on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Make a key.
+    /// Create a key.
     Create(CreateKey),
-    /// Make a key useless, and keep showing it.
+    /// Make a key unusable, and keep it in its owner's list.
     Revoke(RevokeKey),
-    /// Make a key useless, and show it no more.
+    /// Make a key unusable, and remove it from its owner's list.
     Delete(DeleteKey),
-    /// Take over a key of a former service.
+    /// Take over a key from a former service.
     Import(ImportKey),
 }
 
-/// A key, as its events tell.
+/// The state of a key after its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its id.
+    /// The key's id.
     pub id: KeyId,
-    /// Who it belongs to.
-    pub owner: UserId,
-    /// The owner's address, as known when the key was created.
-    pub owner_email: Option<Email>,
-    /// What the owner calls it.
-    pub name: KeyName,
-    /// What people recognise it by.
-    pub prefix: DisplayPrefix,
-    /// What stands in the secret's place.
-    pub hash: KeyHash,
-    /// When it was created.
+    /// What was chosen for the key when it was created.
+    pub details: KeyDetails,
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// From when on it no longer verifies, if ever.
-    pub expires_at: Option<Timestamp>,
-    /// Where it is in its life.
+    /// When the key's last event occurred.
+    pub changed_at: Timestamp,
+    /// Whether the key was revoked or deleted.
     pub lifecycle: Lifecycle,
 }
 
-/// Where a key is in its life.
+/// Whether a key was revoked or deleted, when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// In use, unless it has expired.
+    /// The key was neither revoked nor deleted. It may have expired.
     Active,
-    /// Refused for good, and still shown to its owner.
+    /// The key never verifies again. Its owner still sees it.
     Revoked(Ended),
-    /// Refused for good, and known to auditors only.
+    /// The key never verifies again. Only auditors see it.
     Deleted {
-        /// When and why it was deleted.
+        /// When and why the key was deleted.
         deleted: Ended,
-        /// When and why it was revoked, if it was.
+        /// When and why the key was revoked before, if it was.
         revoked: Option<Ended>,
     },
 }
@@ -81,29 +76,22 @@ pub enum Lifecycle {
 /// When and why a key was revoked or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// The moment.
+    /// The time of the event.
     pub at: Timestamp,
-    /// The reason, where one was given.
+    /// The reason that was given, if any.
     pub reason: Option<Reason>,
 }
 
 impl Key {
-    /// When the last thing happened to the key.
-    fn last_change(&self) -> Timestamp {
-        match &self.lifecycle {
-            Lifecycle::Active => self.created_at,
-            Lifecycle::Revoked(ended) | Lifecycle::Deleted { deleted: ended, .. } => ended.at,
-        }
-    }
-
-    /// The moment to date the next event with: now, but never before what came before it, so
-    /// that a clock that was set back cannot reorder a key's history.
+    /// The time to give to the key's next event: now, but never earlier than the last event, so
+    /// that a clock that is set back cannot reorder a key's history.
     fn not_before_last_change(&self, now: Timestamp) -> Timestamp {
-        now.max(self.last_change())
+        now.max(self.changed_at)
     }
 }
 
-/// What follows from a command, given what is known of the key. No events: nothing to do.
+/// The events that follow from a command, given the key's state. An empty list means that nothing
+/// has to change.
 ///
 /// # Errors
 /// The [`Refusal`] of a command that the rules forbid.
@@ -120,50 +108,29 @@ pub fn decide(
     }
 }
 
-/// The key after an event.
+/// The key's state after an event.
 ///
 /// # Errors
-/// [`Corrupt`] when no sequence of decisions could have led to this event here.
+/// [`Corrupt`] if no sequence of decisions could have led to this event in this state.
 pub fn evolve(state: Option<Key>, event: &KeyEvent) -> Result<Key, Corrupt> {
-    let out_of_order = |state: &Option<Key>| Corrupt {
+    let corrupt = Corrupt {
         key_id: event.key_id(),
         event_type: event.event_type(),
         state: state.as_ref().map_or("none", |key| key.lifecycle.name()),
     };
-    match (event, state) {
-        (KeyEvent::Created(created), None) => Ok(Key {
-            id: created.key_id,
-            owner: created.user_id.clone(),
-            owner_email: created.user_email.clone(),
-            name: created.name.clone(),
-            prefix: created.key_prefix.clone(),
-            hash: created.key_hash,
-            created_at: created.occurred_at,
-            expires_at: created.expires_at,
-            lifecycle: Lifecycle::Active,
-        }),
-        (KeyEvent::Revoked(revoked), Some(key))
-            if key.id == revoked.key_id && key.lifecycle == Lifecycle::Active =>
-        {
-            let ended = Ended { at: revoked.occurred_at, reason: revoked.reason.clone() };
-            Ok(Key { lifecycle: Lifecycle::Revoked(ended), ..key })
-        }
-        (KeyEvent::Deleted(deleted), Some(key)) if key.id == deleted.key_id => {
-            let revoked = match key.lifecycle {
-                Lifecycle::Active => None,
-                Lifecycle::Revoked(ended) => Some(ended),
-                Lifecycle::Deleted { .. } => return Err(out_of_order(&Some(key))),
-            };
-            let deleted = Ended { at: deleted.occurred_at, reason: deleted.reason.clone() };
-            Ok(Key { lifecycle: Lifecycle::Deleted { deleted, revoked }, ..key })
-        }
-        (KeyEvent::Created(_) | KeyEvent::Revoked(_) | KeyEvent::Deleted(_), state) => {
-            Err(out_of_order(&state))
-        }
+    if state.as_ref().is_some_and(|key| key.id != event.key_id()) {
+        return Err(corrupt);
     }
+    let next = match event {
+        KeyEvent::Created(created) => create::evolve(state, created),
+        KeyEvent::Revoked(revoked) => revoke::evolve(state, revoked),
+        KeyEvent::Deleted(deleted) => delete::evolve(state, deleted),
+    };
+    let next = next.ok_or(corrupt)?;
+    Ok(Key { changed_at: event.occurred_at(), ..next })
 }
 
-/// The key after all of these events.
+/// The key's state after all of these events; `None` if there are none.
 ///
 /// # Errors
 /// [`Corrupt`], as [`evolve`].
@@ -172,7 +139,7 @@ pub fn fold<'a>(events: impl IntoIterator<Item = &'a KeyEvent>) -> Result<Option
 }
 
 impl Lifecycle {
-    /// Its name, such as `active`.
+    /// The name that programs see: `active`, `revoked` or `deleted`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,26 +1,26 @@
-//! Why the rules forbid a command, and what history cannot be.
+//! Why the rules forbid a command, and which streams cannot be.
 
 use crate::KeyId;
 
 /// Why the rules forbid a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is a key with this id.
+    /// A key with this id exists.
     #[error("the key exists already")]
     AlreadyExists,
-    /// There is no key with this id, or it was deleted.
+    /// There is no key with this id, or the key was deleted.
     #[error("there is no such key")]
     NotFound,
-    /// The key is another user's.
+    /// The user who asks to revoke the key is not its owner.
     #[error("the key is another user's, and cannot be revoked by this one")]
     NotYoursToRevoke,
-    /// The key is another user's.
+    /// The user who asks to delete the key is not its owner.
     #[error("the key is another user's, and cannot be deleted by this one")]
     NotYoursToDelete,
-    /// The key would have expired before it was created.
+    /// The expiry is not later than the creation.
     #[error("the key would expire before it exists")]
     ExpiryNotInFuture,
-    /// The key would have been created later than now.
+    /// The creation of an imported key is dated later than now.
     #[error("the key was created in the future")]
     CreatedInFuture,
 }
@@ -29,10 +29,10 @@ pub enum Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stream of key {key_id} holds {event_type} where the key is {state}")]
 pub struct Corrupt {
-    /// The key whose stream it is.
+    /// The id of the stream's key.
     pub key_id: KeyId,
-    /// The type of the event that cannot stand where it stands.
+    /// The type of the event that cannot follow.
     pub event_type: &'static str,
-    /// What the key was before it.
+    /// The name of the key's state before that event.
     pub state: &'static str,
 }

@@ -1,16 +1,16 @@
-//! Making a key useless while it stays in its owner's list.
+//! Making a key unusable while it stays in its owner's list.
 
-use super::{Key, KeyEvent, KeyRevoked, Lifecycle, Refusal};
+use super::{Ended, Key, KeyEvent, KeyRevoked, Lifecycle, Refusal};
 use crate::{KeyId, Reason, Timestamp, UserId};
 
-/// Refuse the key from now on. Revoking a revoked key is well and changes nothing.
+/// Make a key unusable. Revoking a revoked key succeeds and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeKey {
-    /// The key.
+    /// The id of the key to revoke.
     pub key_id: KeyId,
-    /// Who asks.
+    /// The user who asks, who must be the owner.
     pub by: UserId,
-    /// Why.
+    /// The reason to record, if any.
     pub reason: Option<Reason>,
 }
 
@@ -22,23 +22,31 @@ pub(super) fn decide(
     let key = state.ok_or(Refusal::NotFound)?;
     match &key.lifecycle {
         Lifecycle::Deleted { .. } => Err(Refusal::NotFound),
-        Lifecycle::Active | Lifecycle::Revoked(_) if key.owner != command.by => {
+        Lifecycle::Active | Lifecycle::Revoked(_) if key.details.owner != command.by => {
             Err(Refusal::NotYoursToRevoke)
         }
         Lifecycle::Revoked(_) => Ok(Vec::new()),
         Lifecycle::Active => Ok(vec![KeyEvent::Revoked(KeyRevoked {
             key_id: key.id,
-            user_id: key.owner.clone(),
+            user_id: key.details.owner.clone(),
             occurred_at: key.not_before_last_change(now),
             reason: command.reason.clone(),
         })]),
     }
 }
 
+pub(super) fn evolve(state: Option<Key>, event: &KeyRevoked) -> Option<Key> {
+    let KeyRevoked { key_id: _, user_id: _, occurred_at, reason } = event;
+    let key = state.filter(|key| key.lifecycle == Lifecycle::Active)?;
+    let ended = Ended { at: *occurred_at, reason: reason.clone() };
+    Some(Key { lifecycle: Lifecycle::Revoked(ended), ..key })
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::key::tests::{at, created, deleted, given, revoke_by, revoked, revoked_at};
+    use crate::key::tests::{created, deleted, revoke_by, revoked, revoked_at};
     use crate::key::{KeyEvent, Refusal};
+    use crate::testing::{at, given};
 
     #[test]
     fn an_active_key_is_revoked() {

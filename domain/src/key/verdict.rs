@@ -1,34 +1,34 @@
-//! Whether a key verifies.
+//! Whether a key verifies, by its status and its expiry.
 
 use super::{Key, Lifecycle};
 use crate::Timestamp;
 
-/// Where a key is in its life, without when and why.
+/// Whether a key was revoked or deleted, without when and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyStatus {
-    /// In use, unless it has expired.
+    /// Neither revoked nor deleted. The key may have expired.
     Active,
-    /// Refused for good.
+    /// The key never verifies again.
     Revoked,
-    /// Refused for good, and known to auditors only.
+    /// The key never verifies again, and only auditors see it.
     Deleted,
 }
 
-/// What becomes of a key that someone presents.
+/// The result of verifying a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// It is good.
+    /// The key may be used.
     Valid,
-    /// It was revoked.
+    /// The key was revoked.
     Revoked,
-    /// It has expired.
+    /// The key has expired.
     Expired,
-    /// There is no such key, or no more.
+    /// There is no such key, or it was deleted.
     NotFound,
 }
 
 impl Verdict {
-    /// All of them.
+    /// All verdicts.
     pub const ALL: [Self; 4] = [Self::Valid, Self::Revoked, Self::Expired, Self::NotFound];
 
     /// The name that programs see.
@@ -44,7 +44,8 @@ impl Verdict {
 }
 
 impl KeyStatus {
-    /// Whether a key with this standing and this expiry verifies now.
+    /// The verdict on a key with this status and this expiry. A key has expired from `expires_at`
+    /// on.
     #[must_use]
     pub fn verdict(self, expires_at: Option<Timestamp>, now: Timestamp) -> Verdict {
         match self {
@@ -57,7 +58,7 @@ impl KeyStatus {
 }
 
 impl Lifecycle {
-    /// The standing of a key that is here in its life.
+    /// The status of a key with this lifecycle.
     #[must_use]
     pub fn status(&self) -> KeyStatus {
         match self {
@@ -69,10 +70,10 @@ impl Lifecycle {
 }
 
 impl Key {
-    /// Whether the key verifies now.
+    /// The verdict on the key at a time.
     #[must_use]
     pub fn verdict(&self, now: Timestamp) -> Verdict {
-        self.lifecycle.status().verdict(self.expires_at, now)
+        self.lifecycle.status().verdict(self.details.expires_at, now)
     }
 }
 
@@ -80,7 +81,8 @@ impl Key {
 mod tests {
     use super::*;
     use crate::key::fold;
-    use crate::key::tests::{at, created, deleted, revoked};
+    use crate::key::tests::{created, deleted, revoked};
+    use crate::testing::at;
 
     #[test]
     fn a_key_verifies_until_it_is_revoked_or_deleted() {

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Reason, RecordedEvent, Revision, Secret,
     Timestamp, UserId,
@@ -59,13 +59,15 @@ pub fn created(key_id: KeyId) -> NewEvent {
     let now = now();
     new_event(KeyEvent::Created(KeyCreated {
         key_id,
-        user_id: ann(),
-        user_email: Email::parse("ann@example.com"),
-        name: KeyName::parse("ci \"bot\" \\ 'x' -- ü 🦀 \u{202e}").unwrap(),
-        key_prefix: secret.display_prefix(),
-        key_hash: secret.hash(),
+        details: KeyDetails {
+            owner: ann(),
+            owner_email: Email::parse("ann@example.com"),
+            name: KeyName::parse("ci \"bot\" \\ 'x' -- ü 🦀 \u{202e}").unwrap(),
+            prefix: secret.display_prefix(),
+            hash: secret.hash(),
+            expires_at: Some(now.plus_seconds(60).unwrap()),
+        },
         occurred_at: now,
-        expires_at: Some(now.plus_seconds(60).unwrap()),
     }))
 }
 

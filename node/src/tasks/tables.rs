@@ -121,17 +121,22 @@ async fn report_lag(
     progress: Progress,
     health: Health,
 ) -> Interruption {
+    // Whether the tables have included all that queries were told, since the last load: after a loss
+    // they are first filled again.
+    let mut is_complete = false;
     let mut was_level = false;
     loop {
         let asked = *head.borrow_and_update();
         if let Some(Head { position, .. }) = asked {
             let shown = progress.current();
-            if let Ok(tables) = tables.position().await
-                && tables < shown
-            {
-                return Interruption::restart(TablesError::WentBack { tables, shown });
+            match tables.position().await {
+                Ok(tables) if tables >= shown => is_complete = true,
+                Ok(tables) if is_complete => {
+                    return Interruption::restart(TablesError::WentBack { tables, shown });
+                }
+                Ok(_) | Err(_) => {}
             }
-            let is_level = progress.wait_for(position, LATE).await.is_ok();
+            let is_level = is_complete && progress.wait_for(position, LATE).await.is_ok();
             was_level |= is_level;
             // Before it has caught up for the first time, it is starting, and not late.
             if was_level {

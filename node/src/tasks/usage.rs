@@ -46,7 +46,7 @@ pub async fn record_uses(
 /// Records every use that is not recorded yet.
 ///
 /// # Errors
-/// Every variant of [`UsageError`]; the uses keep waiting then.
+/// When they cannot be collected or written; the uses keep waiting then.
 pub async fn record_now(
     verification: &OnceLock<Verification>,
     tables: &ReadTables,

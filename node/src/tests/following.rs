@@ -2,17 +2,12 @@
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use keyledger_domain::{
-    Delivery, EventId, KeyId, Place, Position, RecordedEvent, Revision, decode,
-};
+use keyledger_domain::testing::{created, position, recorded};
+use keyledger_domain::{Delivery, EventId, KeyId, Place, Position, RecordedEvent, Revision};
 use keyledger_journal::{JournalReader, ReadError, Subscription, Unreadable};
 
 use super::*;
 use crate::{Follower, Following, Pace, Progress, ReadyWhen, supervise};
-
-fn position(number: u64) -> Position {
-    Position::try_from(number).unwrap()
-}
 
 fn id(number: u64) -> EventId {
     EventId::from_uuid(uuid::Uuid::from_u128(number.into()))
@@ -20,12 +15,7 @@ fn id(number: u64) -> EventId {
 
 /// A creation at this position.
 fn event(number: u64) -> RecordedEvent {
-    let golden = include_str!("../../../domain/golden/key_created.v1.json");
-    let stored: serde_json::Value = serde_json::from_str(golden).unwrap();
-    let part = |name: &str| stored[name].to_string().into_bytes();
-    let (event, metadata) = decode("KeyCreated", &part("data"), &part("metadata")).unwrap();
-    let (position, revision) = (position(number), Revision::FIRST);
-    RecordedEvent { position, revision, id: id(number), event, metadata }
+    RecordedEvent { id: id(number), ..recorded(number, Revision::FIRST, created(number)) }
 }
 
 /// A journal in memory. Each subscription delivers what there is after its position, then a

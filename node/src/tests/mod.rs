@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::readiness::{Part, Readiness, State};
-use super::{Claims, Health, Interruption};
+use super::{Health, Interruption, LeaseClaims};
 use keyledger_projections::Epoch;
 
 const PERIOD: Duration = Duration::from_secs(6);
@@ -66,7 +66,7 @@ impl SharedLease {
     }
 
     /// The contest as one of the nodes.
-    fn as_node(&self, node: u32) -> Arc<dyn Claims> {
+    fn as_node(&self, node: u32) -> Arc<dyn LeaseClaims> {
         Arc::new(Contender { lease: self.clone(), node })
     }
 
@@ -93,7 +93,7 @@ struct Contender {
 }
 
 #[async_trait]
-impl Claims for Contender {
+impl LeaseClaims for Contender {
     async fn claim(&self) -> Result<Option<Epoch>, Box<dyn std::error::Error + Send + Sync>> {
         let mut holder = self.lease.holder();
         holder.claims += 1;

@@ -39,7 +39,7 @@ impl Scripted {
     /// Supervises a clone of it, in the background.
     fn start(
         &self,
-        lease: Option<Arc<dyn Claims>>,
+        lease: Option<Arc<dyn LeaseClaims>>,
         health: &Health,
     ) -> tokio::task::JoinHandle<()> {
         tokio::spawn(supervise(self.clone(), lease, health.clone()))

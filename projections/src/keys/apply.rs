@@ -1,9 +1,9 @@
-//! What events do to the key table: the events of a batch are folded per key first, so that each row
-//! is written once.
+//! What events do to the key table: the events of a batch are folded per key first, so that each
+//! row is written once.
 
 use std::collections::BTreeMap;
 
-use keyledger_domain::key::{KeyCreated, KeyEvent};
+use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent};
 use keyledger_domain::{KeyId, Position, RecordedEvent, Revision, Timestamp};
 
 use crate::WriteError;
@@ -19,6 +19,39 @@ pub(crate) struct Change<'a> {
     pub(crate) created: Option<&'a KeyCreated>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) deleted_at: Option<Timestamp>,
+}
+
+/// The columns that a key's creation fills. All are `None` if the batch does not create the key:
+/// the row keeps its values then.
+#[derive(Default)]
+pub(crate) struct CreatedColumns<'a> {
+    pub(crate) user_id: Option<&'a str>,
+    pub(crate) user_email: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) key_prefix: Option<&'a str>,
+    pub(crate) key_hash: Option<&'a [u8]>,
+    /// In microseconds since 1970.
+    pub(crate) created_at: Option<i64>,
+    /// In microseconds since 1970.
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl<'a> CreatedColumns<'a> {
+    pub(crate) fn of(created: Option<&'a KeyCreated>) -> Self {
+        let Some(KeyCreated { key_id: _, details, occurred_at }) = created else {
+            return Self::default();
+        };
+        let KeyDetails { owner, owner_email, name, prefix, hash, expires_at } = details;
+        Self {
+            user_id: Some(owner.as_str()),
+            user_email: owner_email.as_ref().map(|email| email.as_str()),
+            name: Some(name.as_str()),
+            key_prefix: Some(prefix.as_str()),
+            key_hash: Some(hash.as_bytes()),
+            created_at: Some(occurred_at.unix_micros()),
+            expires_at: expires_at.map(Timestamp::unix_micros),
+        }
+    }
 }
 
 /// What events do, key by key.

@@ -5,7 +5,7 @@ mod query;
 mod row;
 mod source;
 
-pub(crate) use apply::{Change, changes};
+pub(crate) use apply::{Change, CreatedColumns, changes};
 pub(crate) use query::{COUNT, GET, LIST, ListQuery, SCAN};
 pub use query::{Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};
 pub use row::BadRow;

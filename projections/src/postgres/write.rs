@@ -15,7 +15,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::WriteError;
-use crate::keys::{Change, changes};
+use crate::keys::{Change, CreatedColumns, changes};
 use crate::lease::{Epoch, LeaseName};
 use crate::store::{Build, Target, position_of, upsert};
 
@@ -145,21 +145,28 @@ impl<'a> Columns<'a> {
     }
 
     fn add(&mut self, change: &'a Change<'_>) {
-        let created = change.created;
-        let email = created.and_then(|event| event.user_email.as_ref());
-        let expires_at = created.and_then(|event| event.expires_at);
-        self.key_id.push(change.key_id.as_uuid());
-        self.before.push(i64::from(change.first.as_u32()) - 1);
-        self.revision.push(i64::from(change.last.as_u32()));
-        self.position.push(change.position.as_i64());
-        self.user_id.push(created.map(|event| event.user_id.as_str()));
-        self.user_email.push(email.map(|email| email.as_str()));
-        self.name.push(created.map(|event| event.name.as_str()));
-        self.key_prefix.push(created.map(|event| event.key_prefix.as_str()));
-        self.key_hash.push(created.map(|event| event.key_hash.as_bytes().as_slice()));
-        self.created_at.push(created.map(|event| event.occurred_at.unix_micros()));
-        self.expires_at.push(expires_at.map(Timestamp::unix_micros));
-        self.revoked_at.push(change.revoked_at.map(Timestamp::unix_micros));
-        self.deleted_at.push(change.deleted_at.map(Timestamp::unix_micros));
+        let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
+        let CreatedColumns {
+            user_id,
+            user_email,
+            name,
+            key_prefix,
+            key_hash,
+            created_at,
+            expires_at,
+        } = CreatedColumns::of(*created);
+        self.key_id.push(key_id.as_uuid());
+        self.before.push(i64::from(first.as_u32()) - 1);
+        self.revision.push(i64::from(last.as_u32()));
+        self.position.push(position.as_i64());
+        self.user_id.push(user_id);
+        self.user_email.push(user_email);
+        self.name.push(name);
+        self.key_prefix.push(key_prefix);
+        self.key_hash.push(key_hash);
+        self.created_at.push(created_at);
+        self.expires_at.push(expires_at);
+        self.revoked_at.push(revoked_at.map(Timestamp::unix_micros));
+        self.deleted_at.push(deleted_at.map(Timestamp::unix_micros));
     }
 }

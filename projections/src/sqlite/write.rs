@@ -14,7 +14,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::statement::{ManyRows, Query};
 use crate::WriteError;
-use crate::keys::{Change, changes};
+use crate::keys::{Change, CreatedColumns, changes};
 use crate::store::{Build, position_of, upsert};
 
 /// How far a build has come: to its last event, or to a later place that is no event of a key.
@@ -128,19 +128,21 @@ pub(super) fn statement(rows: &str) -> String {
 
 /// Binds the values of a row.
 fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
-    let created = change.created;
+    let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
+    let CreatedColumns { user_id, user_email, name, key_prefix, key_hash, created_at, expires_at } =
+        CreatedColumns::of(*created);
     query
-        .bind(change.key_id.as_uuid())
-        .bind(i64::from(change.first.as_u32()) - 1)
-        .bind(i64::from(change.last.as_u32()))
-        .bind(change.position.as_i64())
-        .bind(created.map(|event| event.user_id.as_str()))
-        .bind(created.and_then(|event| event.user_email.as_ref()).map(|email| email.as_str()))
-        .bind(created.map(|event| event.name.as_str()))
-        .bind(created.map(|event| event.key_prefix.as_str()))
-        .bind(created.map(|event| event.key_hash.as_bytes().as_slice()))
-        .bind(created.map(|event| event.occurred_at.unix_micros()))
-        .bind(created.and_then(|event| event.expires_at).map(Timestamp::unix_micros))
-        .bind(change.revoked_at.map(Timestamp::unix_micros))
-        .bind(change.deleted_at.map(Timestamp::unix_micros))
+        .bind(key_id.as_uuid())
+        .bind(i64::from(first.as_u32()) - 1)
+        .bind(i64::from(last.as_u32()))
+        .bind(position.as_i64())
+        .bind(user_id)
+        .bind(user_email)
+        .bind(name)
+        .bind(key_prefix)
+        .bind(key_hash)
+        .bind(created_at)
+        .bind(expires_at)
+        .bind(revoked_at.map(Timestamp::unix_micros))
+        .bind(deleted_at.map(Timestamp::unix_micros))
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use keyledger_domain::KeyId;
-use keyledger_domain::key::Moment;
+use keyledger_domain::Moment;
 
 use crate::audit::key_at;
 use crate::cli::say;

@@ -1,6 +1,6 @@
 //! A line of a file of keys: a JSON object, or a record of CSV (RFC 4180) under a header.
 
-use keyledger_domain::key::ImportKey;
+use keyledger_domain::key::{ImportKey, KeyDetails};
 use keyledger_domain::{
     DisplayPrefix, Email, KeyHash, KeyId, KeyName, KeyNameError, Timestamp, UserId,
 };
@@ -90,14 +90,17 @@ impl TryFrom<Line> for Wanted {
         let email = line.user_email.filter(|email| !email.is_empty());
         let email = email.map(|email| Email::parse(&email).ok_or(BadLine::Email)).transpose()?;
         let hash = KeyHash::from_hex(&line.key_hash.to_ascii_lowercase());
-        let import = ImportKey {
+        let details = KeyDetails {
             owner: UserId::parse(&line.user_id)?,
             owner_email: email,
             name: KeyName::parse(&line.name)?,
             prefix: DisplayPrefix::parse(&line.key_prefix).map_err(|_| BadLine::Prefix)?,
             hash: hash.map_err(|_| BadLine::Hash)?,
-            created_at: time("created_at", &line.created_at)?,
             expires_at: maybe("expires_at", line.expires_at)?,
+        };
+        let import = ImportKey {
+            details,
+            created_at: time("created_at", &line.created_at)?,
             revoked: line.revoked.unwrap_or(false),
         };
         Ok(Self { import, last_used_at: maybe("last_used_at", line.last_used_at)? })

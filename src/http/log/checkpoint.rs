@@ -1,10 +1,14 @@
-//! The last checkpoint, for everyone.
+//! `GET /audit/checkpoint`
+
+use std::collections::BTreeMap;
 
 use axum::extract::State;
+use utoipa::IntoResponses;
+use utoipa::openapi::{RefOr, Response};
 
-use super::TreeState;
-use crate::http::openapi::NoCheckpoint;
+use super::state::LogRoutesState;
 use crate::http::problem::ApiError;
+use crate::http::problem::documented::problems;
 
 /// Show the last signed checkpoint
 ///
@@ -16,7 +20,19 @@ use crate::http::problem::ApiError;
         NoCheckpoint,
     ),
 )]
-pub(super) async fn checkpoint(State(state): State<TreeState>) -> Result<String, ApiError> {
+pub(super) async fn checkpoint(State(state): State<LogRoutesState>) -> Result<String, ApiError> {
     let signed = state.tree.last_signed().await?;
     signed.map(|signed| signed.note).ok_or(ApiError::NoCheckpoint)
+}
+
+/// The problems of those who ask for the checkpoint; anyone may.
+struct NoCheckpoint;
+
+impl IntoResponses for NoCheckpoint {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            ("404", "No checkpoint was signed yet"),
+            ("503", "Not possible now; `Retry-After` tells when to try again"),
+        ])
+    }
 }

@@ -1,35 +1,19 @@
-//! What the tree over all events is, and proofs of what is in it.
+//! The transparency log: its last checkpoint, and proofs.
 
 mod checkpoint;
-mod proofs;
+mod consistency;
+mod inclusion;
+mod size;
+mod state;
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
-use keyledger_projections::log::LogReader;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Authenticator;
+pub use state::LogRoutesState;
 
-/// What is needed to tell of the tree.
-#[derive(Clone, Debug)]
-pub struct TreeState {
-    /// Who may come in.
-    pub gate: Arc<Authenticator>,
-    /// The tree.
-    pub tree: LogReader,
-}
-
-impl FromRef<TreeState> for Arc<Authenticator> {
-    fn from_ref(state: &TreeState) -> Self {
-        state.gate.clone()
-    }
-}
-
-pub(super) fn routes() -> OpenApiRouter<TreeState> {
+pub(super) fn routes() -> OpenApiRouter<LogRoutesState> {
     OpenApiRouter::new()
         .routes(routes!(checkpoint::checkpoint))
-        .routes(routes!(proofs::inclusion))
-        .routes(routes!(proofs::consistency))
+        .routes(routes!(inclusion::inclusion))
+        .routes(routes!(consistency::consistency))
 }

@@ -1,22 +1,22 @@
-//! `#[keyledger_bounded::test]`, in the place of `#[test]` and `#[tokio::test]`.
+//! `#[keyledger_bounded::test]`, to use instead of `#[test]` and `#[tokio::test]`.
 
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
-/// What an attribute on something else is answered with.
+/// The error for an attribute on something else.
 const FORM: &str = "a test is a function `fn name()` or `async fn name()`";
 
-/// Makes a function a test that fails once it has run for too long.
+/// Makes a function a test with a time limit.
 ///
-/// The function may be `async`: it then runs on a Tokio runtime with two worker threads. The limit is
-/// that of `keyledger_test_servers::limit`, which runs the test, or as many minutes as the attribute
-/// says: `#[keyledger_bounded::test(minutes = 60)]`.
+/// An `async` function runs on a Tokio runtime with two worker threads. The test is run by
+/// `keyledger_test_servers::limit`, with the limit of that module or with as many minutes as the
+/// attribute says: `#[keyledger_bounded::test(minutes = 60)]`.
 #[proc_macro_attribute]
 pub fn test(limit: TokenStream, function: TokenStream) -> TokenStream {
     let mistake = |mistake| tokens(&format!("::core::compile_error!({mistake:?});"));
     expand(limit, function).unwrap_or_else(mistake)
 }
 
-/// The test, or what is wrong with the function that is to become one.
+/// The test, or what is wrong with the function or the attribute.
 fn expand(limit: TokenStream, function: TokenStream) -> Result<TokenStream, &'static str> {
     let mut rest: Vec<TokenTree> = function.into_iter().collect();
     let (body, parameters) = (rest.pop().ok_or(FORM)?, rest.pop().ok_or(FORM)?);
@@ -36,7 +36,7 @@ fn expand(limit: TokenStream, function: TokenStream) -> Result<TokenStream, &'st
     arguments.extend([body]);
     let mut call = tokens(&format!("::keyledger_test_servers::limit::{run}"));
     call.extend([TokenTree::from(Group::new(Delimiter::Parenthesis, arguments))]);
-    // What is left of the function are its other attributes.
+    // Only the other attributes of the function are left.
     let mut test: TokenStream = rest.into_iter().collect();
     test.extend(tokens("#[::core::prelude::v1::test]"));
     test.extend([keyword, name, parameters]);
@@ -54,7 +54,7 @@ fn minutes(limit: TokenStream) -> Result<String, &'static str> {
     }
 }
 
-/// Parses Rust, or nothing where it is none, which the compiler then says.
+/// Parses code of this file. Code that does not parse becomes nothing, and the test does not compile.
 fn tokens(text: &str) -> TokenStream {
     text.parse().unwrap_or_default()
 }

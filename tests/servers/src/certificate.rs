@@ -14,7 +14,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Makes one.
+    /// Makes a certificate.
     #[must_use]
     pub fn make() -> Self {
         let certificate = Self { folder: TempDir::new().unwrap() };

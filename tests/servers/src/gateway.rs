@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::free_port;
 use crate::process::Process;
 
-/// Which gateway.
+/// The kinds of gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// nginx.
@@ -27,7 +27,7 @@ pub struct Gateway {
     port: u16,
 }
 
-/// What surrounds the example in a folder of its own. With one process, it ends whole when killed.
+/// The settings around the example for nginx. It runs as one process, so that a kill ends all of it.
 const NGINX: &str = "
     daemon off;
     master_process off;
@@ -51,7 +51,7 @@ impl Gateway {
     pub fn start(kind: Kind, keyledger: u16, application: u16) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();
-        // The last is Traefik's way to itself.
+        // Through the last port, Traefik reaches itself.
         let ports = [(8081, keyledger), (3000, application), (8000, port), (8002, free_port())];
         let settings = |example: &str| settings(folder.path(), example, &ports);
         let (mut command, words) = match kind {
@@ -65,7 +65,7 @@ impl Gateway {
             Kind::Traefik => {
                 settings("traefik/traefik.yaml");
                 settings("traefik/keyledger.yaml");
-                // It logs to its standard output, and nothing unless something fails.
+                // Traefik logs nothing unless something fails, so there is no line to wait for.
                 let mut command = Command::new("sh");
                 command.args(["-c", "exec \"$0\" --configfile=traefik.yaml >&2"]);
                 command.arg(tools().join("traefik/traefik"));
@@ -82,7 +82,7 @@ impl Gateway {
         Self { _process: Process::start_until(words, &mut command), _folder: folder, port }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -106,7 +106,7 @@ fn nginx() -> PathBuf {
     if unpacked.exists() { unpacked } else { "/usr/sbin/nginx".into() }
 }
 
-/// Where `tests/tools.sh` puts programs.
+/// The folder into which `tests/tools.sh` puts programs.
 fn tools() -> PathBuf {
     root().canonicalize().unwrap().join("target/tools")
 }

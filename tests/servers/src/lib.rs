@@ -1,5 +1,4 @@
-//! What tests need: the servers that they run against, each started by the test that needs it, on a
-//! port of its own, and the limits of everything that a test waits for.
+//! What tests need: servers, each on its own port, processes, ways to wait, and time limits.
 
 #![expect(
     clippy::unwrap_used,

@@ -5,11 +5,12 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// Several times what the longest tests take on a machine that is ten times as busy as usual.
-const USUAL: Duration = Duration::from_secs(20 * 60);
+/// The limit of a test that names no other: several times what any of them takes on a machine that is
+/// ten times as busy as usual.
+pub const USUAL: Duration = Duration::from_secs(20 * 60);
 
 /// Runs a test on a thread of its own, and panics with the test's name if it has not ended within
-/// this many minutes, or [`USUAL`]. The thread of such a test is left to itself: it ends with the
+/// this many minutes, or 20 minutes if none are given. The thread of such a test is left to itself: it ends with the
 /// process.
 pub fn run(name: &str, minutes: Option<u64>, test: impl FnOnce() + Send + 'static) {
     let limit = minutes.map_or(USUAL, |minutes| Duration::from_secs(minutes * 60));
@@ -38,7 +39,7 @@ pub fn run_async(name: &str, minutes: Option<u64>, test: impl AsyncFnOnce() + Se
             .build()
             .unwrap();
         runtime.block_on(test());
-        // Whatever the test has left behind on its runtime is not waited for.
+        // Tasks that the test has left on its runtime are not waited for.
         runtime.shutdown_background();
     });
 }

@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use crate::free_port;
 use crate::process::Process;
 
-/// Which version.
+/// The versions that are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The one that Debian 12 has: 2.9.
+    /// 2.9, the version of Debian 12.
     Old,
-    /// A current one.
+    /// The version that `tests/tools.sh` installs.
     Current,
 }
 

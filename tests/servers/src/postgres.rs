@@ -25,19 +25,19 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// One for all tests of a process that do not stop it.
+    /// The server of all tests of a process that do not stop it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// One of its own.
+    /// Starts a server for one test.
     #[must_use]
     pub fn start() -> Self {
         Self::initialise(false)
     }
 
-    /// One that waits for the disk, as in production: for measurements.
+    /// Starts a server that syncs to disk, as in production, for measurements.
     #[must_use]
     pub fn start_durable() -> Self {
         Self::initialise(true)
@@ -84,9 +84,9 @@ impl Postgres {
         *self.process.lock().unwrap() = Some(process);
     }
 
-    /// Ends it at once, in the midst of whatever it does.
+    /// Ends it at once, without a shutdown.
     pub fn kill(&self) {
-        // SIGQUIT: all of its processes end without a word, and the next start recovers.
+        // SIGQUIT ends all of its processes immediately; the next start recovers.
         self.end("QUIT");
     }
 
@@ -134,7 +134,7 @@ impl Drop for Postgres {
     }
 }
 
-/// A program that comes with PostgreSQL: from the newest version that is installed, or the path.
+/// A program of PostgreSQL: of the newest version that is installed, or found by `PATH`.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
@@ -142,8 +142,7 @@ pub fn program(name: &str) -> PathBuf {
     newest.filter(|path| path.exists()).max().unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// Someone else than root, where this runs as root: the user of the system's own PostgreSQL, or
-/// nobody.
+/// User and group for PostgreSQL where the tests run as root: those of `postgres`, or of `nobody`.
 fn unprivileged() -> Option<(u32, u32)> {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root {

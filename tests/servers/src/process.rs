@@ -1,5 +1,5 @@
-//! Processes that tests start: they never outlive the test's process, and their ends are waited for
-//! within a limit.
+//! Processes that tests start. They never outlive the process of the tests, and every wait for them has
+//! a limit.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,8 +13,9 @@ use crate::wait::{self, until_blocking, until_within};
 #[derive(Debug)]
 pub struct Process {
     child: Killed,
-    /// Kills the process when the test's process is gone, however that ended: it reads until then.
-    _guard: Killed,
+    /// Kills the process once the process of the tests has ended in any way: it reads from a pipe that
+    /// is open until then.
+    guard: Option<Killed>,
     stdout: Stream,
     stderr: Stream,
 }
@@ -30,7 +31,7 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, _guard: Killed(guard), stdout, stderr }
+        Self { child, guard: Some(Killed(guard)), stdout, stderr }
     }
 
     /// Starts a server, and waits until it has written these words.
@@ -49,19 +50,18 @@ impl Process {
         self.child.0.id()
     }
 
-    /// All whole lines that it has written so far: those of its standard output, then those of its
-    /// standard error.
+    /// All complete lines so far: those of its standard output, then those of its standard error.
     #[must_use]
     pub fn output(&self) -> String {
         self.stdout.text() + &self.stderr.text()
     }
 
-    /// Waits until this finds in its output what is waited for, and returns that. Panics at once if
-    /// it is not there when the process has ended.
+    /// Waits until `find` finds something in the output, and returns it. Panics at once if the process
+    /// has ended without it.
     #[track_caller]
     pub fn said<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         until_blocking(what, || {
-            // In this order: what it wrote just before its end is found.
+            // In this order, so that the last lines before its end are seen.
             let has_ended = !self.is_running() && self.has_said_all();
             let output = self.output();
             match find(&output) {
@@ -72,12 +72,22 @@ impl Process {
         })
     }
 
-    /// Whether it has not ended yet.
-    pub fn is_running(&mut self) -> bool {
-        self.child.0.try_wait().unwrap().is_none()
+    /// How it has ended, if it has.
+    fn status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.0.try_wait().unwrap();
+        if status.is_some() {
+            // From now on, its id may be that of another process.
+            self.guard = None;
+        }
+        status
     }
 
-    /// Whether nothing more will come of its output, since it has ended and nobody else holds it.
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.status().is_none()
+    }
+
+    /// Whether all of its output was read: no process has the other ends of the pipes any more.
     fn has_said_all(&self) -> bool {
         self.stdout.has_ended() && self.stderr.has_ended()
     }
@@ -92,9 +102,7 @@ impl Process {
     /// Waits until it has ended; tells how.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
-        until_blocking("the end of a process", || {
-            self.child.0.try_wait().unwrap().ok_or_else(|| self.output())
-        })
+        until_blocking("the end of a process", || self.status().ok_or_else(|| self.output()))
     }
 
     /// Waits until it has ended; tells how, and all that it has written.

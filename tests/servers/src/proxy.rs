@@ -1,4 +1,4 @@
-//! A network that misbehaves, between a client and a server.
+//! A network between a client and a server, with faults on demand.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// What the network does.
+/// The states of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// It works.
     Works,
     /// Each piece of data takes this long.
     Slow(Duration),
-    /// Nothing arrives any more, and nobody is told.
+    /// Nothing arrives any more, without an error.
     Silent,
-    /// Connections end after this many bytes in either direction, mostly in the midst of a message.
+    /// Connections end after this many bytes in either direction, mostly within a message.
     Truncates(usize),
-    /// Every connection is cut, and no other comes about.
+    /// Every connection is cut, and new ones are closed at once.
     Cut,
 }
 
-/// Passes connections on, as the network allows.
+/// Forwards connections to a server through the network.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -33,7 +33,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes connections on to a port of this machine.
+    /// Starts to forward connections to a port of this machine.
     #[must_use]
     pub fn start(to: u16) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -87,7 +87,7 @@ async fn accept(listener: std::net::TcpListener, to: u16, network: watch::Sender
     }
 }
 
-/// Passes data on in one direction until an end closes, or the network cuts it.
+/// Forwards data in one direction until an end closes the connection, or the network cuts it.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -110,7 +110,7 @@ async fn pass(
             Network::Slow(late) => tokio::time::sleep(late).await,
             Network::Silent => {
                 network.wait_for(|network| *network != Network::Silent).await.ok()?;
-                // What was under way is lost.
+                // This data is lost.
                 return None;
             }
             Network::Truncates(most) => {

@@ -1,5 +1,5 @@
-//! Waiting. Every wait in a test goes through this module: it has a limit, and when the limit has
-//! passed, it panics with what was waited for and what was seen last.
+//! Waiting. Every wait in a test goes through this module. It has a limit; after that it panics, and
+//! says what it waited for and what it saw last.
 
 use std::fmt::Display;
 use std::panic::Location;
@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The most that anything is waited for: far more than it takes, also on a machine that is ten times
-/// as busy as usual.
+/// The limit of every wait: far more than it needs on a machine that is ten times as busy as usual.
 pub const LIMIT: Duration = Duration::from_secs(300);
-/// Between one look and the next.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks again and again until there is what is waited for: `Ok`, which is returned. `Err` is what is
-/// there instead.
+/// Looks every 10 ms until the look returns `Ok`, and returns its value. `Err` says what there is
+/// instead.
 #[track_caller]
 pub fn until<T, S: Display>(
     what: impl Into<String>,
@@ -39,7 +38,7 @@ pub fn until<T, S: Display>(
     }
 }
 
-/// The same where nothing is asynchronous.
+/// The same for a look that is not asynchronous; it blocks the thread.
 #[track_caller]
 pub fn until_blocking<T, S: Display>(what: &str, look: impl FnMut() -> Result<T, S>) -> T {
     until_within(LIMIT, what, look)
@@ -79,7 +78,7 @@ pub fn within<T>(
     }
 }
 
-/// Checks something again and again for as long as this.
+/// Checks something every 10 ms for as long as this.
 pub async fn throughout(time: Duration, mut check: impl AsyncFnMut()) {
     let begun = Instant::now();
     while begun.elapsed() < time {
@@ -88,9 +87,9 @@ pub async fn throughout(time: Duration, mut check: impl AsyncFnMut()) {
     }
 }
 
-/// Measures time on a clock that is as busy as the machine: it counts how often a thread could pause
-/// for a short time since it was started. On an idle machine that is the time that has passed; where
-/// everything takes ten times as long, each pause does too.
+/// A clock that goes slower on a busy machine: it counts the short pauses that a thread has made since
+/// the start. On an idle machine it shows the time that has passed. Where a thread has to wait for a
+/// processor, each pause takes longer.
 #[derive(Debug)]
 pub struct BusyClock(Arc<AtomicU32>);
 
@@ -112,14 +111,14 @@ impl BusyClock {
         Self(ticks)
     }
 
-    /// How much time has passed on it.
+    /// The time that has passed on this clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Self::TICK * self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Lets time pass in which something must last, such as an outage. Nothing is waited for by this.
+/// Lets time pass, for something that must last a while, such as an outage. It is not for waiting.
 pub async fn lasts(time: Duration) {
     tokio::time::sleep(time).await;
 }

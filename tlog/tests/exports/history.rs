@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
     CommandId, DisplayPrefix, KeyHash, KeyId, KeyName, Metadata, Position, Reason, RecordedEvent,
     Revision, Timestamp, UserId,
@@ -142,35 +142,27 @@ impl History {
 
     pub(crate) fn of_user(&self, user: &str) -> Vec<u8> {
         let subset = Subset { user_id: Some(user.to_owned()), ..Subset::default() };
-        self.subset(subset, |event| owner(&event.event).as_str() == user)
-    }
-}
-
-pub(crate) fn owner(event: &KeyEvent) -> &UserId {
-    match event {
-        KeyEvent::Created(event) => &event.user_id,
-        KeyEvent::Revoked(event) => &event.user_id,
-        KeyEvent::Deleted(event) => &event.user_id,
+        self.subset(subset, |event| event.event.owner().as_str() == user)
     }
 }
 
 fn create(random: &mut StdRng, now: Timestamp) -> KeyCreated {
     let name = NAMES[random.random_range(0..NAMES.len())];
     let expires = random.random_bool(0.5);
-    KeyCreated {
-        key_id: KeyId::generate(now, random),
-        user_id: UserId::parse(&format!("user-{}", random.random_range(0..20))).unwrap(),
-        user_email: None,
+    let key_id = KeyId::generate(now, random);
+    let details = KeyDetails {
+        owner: UserId::parse(&format!("user-{}", random.random_range(0..20))).unwrap(),
+        owner_email: None,
         name: KeyName::parse(name).unwrap(),
-        key_prefix: DisplayPrefix::parse("orag_AbCdEfGh").unwrap(),
-        key_hash: KeyHash::try_from(random.random::<[u8; 32]>().as_slice()).unwrap(),
-        occurred_at: now,
+        prefix: DisplayPrefix::parse("orag_AbCdEfGh").unwrap(),
+        hash: KeyHash::try_from(random.random::<[u8; 32]>().as_slice()).unwrap(),
         expires_at: expires.then(|| now.plus_seconds(86_400).unwrap()),
-    }
+    };
+    KeyCreated { key_id, details, occurred_at: now }
 }
 
 fn end(key: &KeyCreated, now: Timestamp, deleted: bool) -> KeyEvent {
-    let (key_id, user_id) = (key.key_id, key.user_id.clone());
+    let (key_id, user_id) = (key.key_id, key.details.owner.clone());
     let reason = Reason::parse("the \"laptop\" was stolen").unwrap();
     if deleted {
         KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at: now, reason })
@@ -182,7 +174,7 @@ fn end(key: &KeyCreated, now: Timestamp, deleted: bool) -> KeyEvent {
 fn record(random: &mut StdRng, number: usize, event: KeyEvent, revision: u32) -> RecordedEvent {
     let command = CommandId::generate(random);
     let metadata = Metadata {
-        actor: owner(&event).clone(),
+        actor: event.owner().clone(),
         correlation_id: format!("request-{number}"),
         causation_id: command.as_uuid(),
         traceparent: None,

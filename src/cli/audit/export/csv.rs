@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use keyledger_domain::Delivery;
-use keyledger_domain::key::KeyEvent;
-use keyledger_domain::{EventFilter, Position, RecordedEvent};
+use keyledger_domain::{
+    Delivery, EventFilter, Position, PublishedData, PublishedEvent, RecordedEvent,
+};
 use serde::Serialize;
 
 use super::{create, progress};
@@ -111,31 +111,23 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(recorded: &'a RecordedEvent) -> Self {
-        let RecordedEvent { position, revision, id, event, metadata } = recorded;
-        let reason = match event {
-            KeyEvent::Created(_) => None,
-            KeyEvent::Revoked(revoked) => revoked.reason.as_ref(),
-            KeyEvent::Deleted(deleted) => deleted.reason.as_ref(),
-        };
-        let created = match event {
-            KeyEvent::Created(created) => Some(created),
-            KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => None,
-        };
-        let email = created.and_then(|created| created.user_email.as_ref());
+        let published = PublishedEvent::from(recorded);
+        let PublishedEvent { metadata, data, .. } = published;
+        let PublishedData { user_id, user_email, name, key_prefix, expires_at, reason } = data;
         Self {
-            position: position.as_u64(),
-            occurred_at: event.occurred_at().to_string(),
-            key_id: event.key_id().to_string(),
-            revision: revision.as_u32(),
-            event_id: id.to_string(),
-            event_type: event.event_type(),
+            position: published.position.as_u64(),
+            occurred_at: published.occurred_at.to_string(),
+            key_id: published.key_id.to_string(),
+            revision: published.revision.as_u32(),
+            event_id: published.id.to_string(),
+            event_type: published.event_type,
             actor: plain(metadata.actor.as_str()),
-            user_id: plain(event.owner().as_str()),
-            user_email: email.map(|email| plain(email.as_str())),
-            name: created.map(|created| plain(created.name.as_str())),
-            key_prefix: created.map(|created| plain(created.key_prefix.as_str())),
-            expires_at: created.and_then(|created| Some(created.expires_at?.to_string())),
-            reason: reason.map(|reason| plain(reason.as_str())),
+            user_id: plain(user_id),
+            user_email: user_email.map(plain),
+            name: name.map(plain),
+            key_prefix: key_prefix.map(plain),
+            expires_at: expires_at.map(|at| at.to_string()),
+            reason: reason.map(plain),
             client: metadata.client.as_deref().map(plain),
             correlation_id: plain(&metadata.correlation_id),
             causation_id: metadata.causation_id.to_string(),

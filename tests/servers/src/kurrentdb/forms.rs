@@ -1,4 +1,4 @@
-//! The protocol's messages, made from and into the stand-in's own types.
+//! Conversions between the messages of the protocol and the types of the stand-in.
 
 use tonic::Status;
 use uuid::Uuid;

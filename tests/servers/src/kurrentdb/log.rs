@@ -19,7 +19,7 @@ struct Inner {
     cluster: Arc<Cluster>,
 }
 
-/// All events in order, and where each stream's are.
+/// All events in order, and the places of each stream's events.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) all: Vec<Arc<Record>>,
@@ -28,9 +28,9 @@ pub(super) struct Log {
 
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// Where in the log its events are, from the first that was ever written.
+    /// The indexes of its events in the log, beginning with the first that was ever written.
     pub(super) events: Vec<usize>,
-    /// How many of them are gone, by a soft delete.
+    /// How many of its first events a soft delete has hidden.
     truncated: usize,
     is_tombstoned: bool,
 }
@@ -56,7 +56,7 @@ pub(super) struct Proposed {
     pub(super) data: Vec<u8>,
 }
 
-/// What a stream must be like.
+/// The revision that a stream must have for an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Any,
@@ -65,7 +65,7 @@ pub(super) enum Expected {
     Exact(u64),
 }
 
-/// What became of an append.
+/// The outcome of an append.
 #[derive(Debug)]
 pub(super) enum Appended {
     Written { revision: u64, position: u64 },
@@ -73,7 +73,7 @@ pub(super) enum Appended {
     Deleted,
 }
 
-/// A stream, as a reader finds it.
+/// What a read of a stream finds.
 #[derive(Debug)]
 pub(super) enum Found {
     Events { events: Vec<Arc<Record>>, last: u64 },
@@ -95,7 +95,8 @@ impl Database {
         self.0.head.subscribe()
     }
 
-    /// Appends by the server's rules of idempotency.
+    /// Appends events. As on a real server, an append that is sent again is recognised by the ids of
+    /// its events.
     pub(super) fn append(
         &self,
         stream: &str,
@@ -117,7 +118,7 @@ impl Database {
             Expected::Exact(revision) => current == Some(revision),
         };
         let known = match expected {
-            // Only what the whole append is, is recognised.
+            // An append is recognised only if all of its events were written by it.
             Expected::Any | Expected::Exists => log.known_anywhere(stream, &events),
             Expected::NoStream if !matches => log.known_from(stream, 0, &events),
             Expected::Exact(revision)
@@ -143,7 +144,7 @@ impl Database {
         Appended::Written { revision, position }
     }
 
-    /// Events of other programs, this many, in a stream of theirs.
+    /// Appends this many events of another program to a stream of its own.
     pub fn append_foreign(&self, count: usize) {
         let event = |_| Proposed {
             id: Uuid::from_u128(0),
@@ -159,7 +160,7 @@ impl Database {
         self.0.head.send_modify(|head| *head += 1);
     }
 
-    /// What an operator does to hide a stream: its events stay in the log until it is scavenged.
+    /// Hides a stream, as an operator can; its events stay in the log.
     pub fn soft_delete(&self, stream: &str) {
         let mut log = self.0.log.lock().unwrap();
         let found = log.streams.get_mut(stream).unwrap();
@@ -168,7 +169,7 @@ impl Database {
         self.0.head.send_modify(|head| *head += 1);
     }
 
-    /// What an operator does to end a stream for ever.
+    /// Ends a stream for ever, as an operator can.
     pub fn tombstone(&self, stream: &str) {
         let mut log = self.0.log.lock().unwrap();
         let position = log.end();
@@ -221,7 +222,7 @@ impl Database {
         log.all.iter().flat_map(|event| [&*event.data, &*event.custom_metadata].concat()).collect()
     }
 
-    /// How many events of keys there are, and how many different ones.
+    /// The number of events of keys, and of different ids among them.
     #[must_use]
     pub fn key_events(&self) -> (usize, usize) {
         let log = self.0.log.lock().unwrap();
@@ -233,7 +234,7 @@ impl Database {
 }
 
 impl Log {
-    /// Where the next event will be. Positions are places in a file: they grow by its size.
+    /// The position of the next event. As on a real server, positions grow by the sizes of events.
     fn end(&self) -> u64 {
         self.all.last().map_or(71, |last| last.position + 180 + number(last.data.len()))
     }
@@ -256,7 +257,7 @@ impl Log {
         revision
     }
 
-    /// The last of these events, if they are the ones that stand from this revision on.
+    /// The last of these events, if the stream has exactly them from this revision on.
     fn known_from(&self, stream: &str, from: usize, events: &[Proposed]) -> Option<Arc<Record>> {
         let stream = self.streams.get(stream)?;
         let mut last = None;
@@ -268,11 +269,11 @@ impl Log {
         last
     }
 
-    /// The last of these events, if all of them stand one after another anywhere in the stream.
+    /// The last of these events, if the stream has them one after another at any revision.
     fn known_anywhere(&self, name: &str, events: &[Proposed]) -> Option<Arc<Record>> {
         let stream = self.streams.get(name)?;
         let first = events.first()?;
-        // Ids of the recent past only are remembered.
+        // A real server remembers only recent ids.
         let recent = stream.events.len().saturating_sub(100);
         let from = (recent..stream.events.len()).find(|number| {
             let at = stream.events.get(*number).and_then(|at| self.all.get(*at));
@@ -287,7 +288,7 @@ fn number(count: usize) -> u64 {
 }
 
 fn stamped(mut metadata: HashMap<String, String>) -> HashMap<String, String> {
-    // Ticks of 100 ns; nobody looks at it.
+    // Any time will do, in ticks of 100 ns.
     metadata.insert("created".to_owned(), "17720000000000000".to_owned());
     metadata
 }

@@ -1,9 +1,9 @@
-//! A stand-in for KurrentDB: its protocol and its rules over a log in memory, and faults on demand.
+//! A stand-in for KurrentDB: its protocol and its rules on a log in memory, with faults on demand.
 //!
-//! It does what was seen of a real server: when an append that is sent again is recognised, what
-//! reads and subscriptions tell of streams that are missing, deleted or truncated, when a filtered
-//! subscription tells checkpoints, how nodes that do not lead refuse. A database outlives its nodes,
-//! and any number of them serve it.
+//! It behaves as a real server was seen to: when it recognises an append that is sent again, what
+//! reads and subscriptions answer about streams that are missing, deleted or truncated, when a filtered
+//! subscription gets checkpoints, and how a follower refuses. A database outlives its nodes, and may
+//! have any number of them.
 
 mod forms;
 mod log;
@@ -29,6 +29,7 @@ pub use tampering::Stored;
     clippy::allow_attributes_without_reason,
     clippy::as_conversions,
     clippy::large_enum_variant,
+    rustdoc::broken_intra_doc_links,
     unused_qualifications,
     reason = "it is generated"
 )]
@@ -54,26 +55,26 @@ pub mod protocol {
     }
 }
 
-/// What goes wrong with calls.
+/// The faults of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallFault {
-    /// Nothing.
+    /// None.
     #[default]
     None,
-    /// It is refused, as by a server that has just started.
+    /// The call is refused, as by a server that has just started.
     NotReady,
-    /// It is never answered, and does nothing.
+    /// The call does nothing, and is never answered.
     Hang,
-    /// It is done, and answered with an error.
+    /// The call is done, and answered with an error.
     DoneThenError,
-    /// It is done, and answered this much later.
+    /// The call is done, and answered this much later.
     DoneThenLate(Duration),
 }
 
-/// What goes wrong with subscriptions.
+/// The faults of subscriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SubscriptionFault {
-    /// Nothing.
+    /// None.
     #[default]
     None,
     /// They deliver nothing any more.
@@ -84,19 +85,19 @@ pub enum SubscriptionFault {
     Error,
 }
 
-/// What goes wrong with a node.
+/// The faults of a node.
 #[derive(Debug, Default)]
 struct Faults {
     appends: Mutex<CallFault>,
     reads: Mutex<CallFault>,
     subscriptions: watch::Sender<SubscriptionFault>,
-    /// How many subscriptions something has gone wrong with.
+    /// How many subscriptions a fault has struck.
     struck: watch::Sender<usize>,
-    /// What the last append was signed with.
+    /// The `Authorization` header of the last append.
     authorization: Mutex<Option<String>>,
 }
 
-/// The nodes of a database, and who of them leads.
+/// The nodes of a database, and the leader among them.
 #[derive(Debug, Default)]
 struct Cluster {
     members: Mutex<Vec<SocketAddr>>,
@@ -110,7 +111,7 @@ pub struct Server {
     database: Database,
     faults: Arc<Faults>,
     cluster: Arc<Cluster>,
-    /// Its own, so that its end cuts every connection at once.
+    /// A runtime for this node, so that its end cuts every connection at once.
     runtime: Option<Runtime>,
 }
 
@@ -204,23 +205,22 @@ impl Server {
         *self.cluster.leader.lock().unwrap() = Some(self.address);
     }
 
-    /// From now on, this goes wrong with appends.
+    /// Sets the fault of appends from now on.
     pub fn appends(&self, fault: CallFault) {
         *self.faults.appends.lock().unwrap() = fault;
     }
 
-    /// From now on, this goes wrong with reads.
+    /// Sets the fault of reads from now on.
     pub fn reads(&self, fault: CallFault) {
         *self.faults.reads.lock().unwrap() = fault;
     }
 
-    /// This goes wrong with the subscriptions that there are. Those that begin later are in order,
-    /// unless they are to be silent.
+    /// Strikes the present subscriptions with a fault. Later ones work, unless the fault is silence.
     pub fn subscriptions(&self, fault: SubscriptionFault) {
         self.faults.subscriptions.send_replace(fault);
     }
 
-    /// Waits until something has gone wrong with a subscription.
+    /// Waits until a fault has struck a subscription.
     pub async fn struck(&self) {
         let mut struck = self.faults.struck.subscribe();
         struck.wait_for(|count| *count > 0).await.unwrap();
@@ -233,8 +233,8 @@ impl Server {
 
     fn end(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waits for the listener to be closed, so that the port is free; elsewhere, since those
-            // who call this may not wait.
+            // Waits until the listener is closed, so that the port is free. On another thread, since
+            // callers may be asynchronous.
             let ended = std::thread::spawn(|| runtime.shutdown_timeout(Duration::from_secs(5)));
             ended.join().unwrap();
         }

@@ -1,4 +1,4 @@
-//! What a node answers.
+//! The services of a node.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -64,7 +64,7 @@ impl Node {
             .await;
     }
 
-    /// Refuses what only a leader does.
+    /// Refuses the call if another node is the leader.
     fn check_leader(&self) -> Result<(), Status> {
         let leader = *self.cluster.leader.lock().unwrap();
         match leader {
@@ -81,7 +81,7 @@ impl Node {
     }
 }
 
-/// What goes wrong before anything is done.
+/// Lets a fault happen before the call is done.
 async fn before(fault: CallFault) -> Result<(), Status> {
     match fault {
         CallFault::NotReady => Err(Status::unavailable("Server Is Not Ready")),
@@ -90,7 +90,7 @@ async fn before(fault: CallFault) -> Result<(), Status> {
     }
 }
 
-/// What goes wrong once it is done.
+/// Lets a fault happen after the call is done.
 async fn after(fault: CallFault) -> Result<(), Status> {
     match fault {
         CallFault::DoneThenError => Err(Status::unavailable("the connection was cut")),

@@ -1,4 +1,4 @@
-//! What a subscription delivers.
+//! Subscriptions: what they deliver, and when they fail.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::log::{Database, Record};
 use super::protocol::event_store::client::streams as s;
 use super::{Faults, SubscriptionFault};
 
-/// Which events a subscription is told.
+/// Which events a subscription delivers.
 pub(super) struct Filter {
     prefixes: Vec<String>,
-    /// After how many events that were looked through there is a checkpoint.
+    /// After how many events, delivered or not, a checkpoint is sent.
     window: usize,
 }
 
@@ -37,7 +37,7 @@ impl Filter {
     }
 }
 
-/// Tells a subscription what there is, then that it has caught up, then what comes.
+/// Sends a subscription the events that there are, then that it has caught up, then new events.
 pub(super) async fn deliver(
     database: Database,
     faults: Arc<Faults>,
@@ -48,7 +48,7 @@ pub(super) async fn deliver(
     use s::read_resp::{CaughtUp, Checkpoint, Content, SubscriptionConfirmation};
     let mut head = database.head();
     let mut fault = faults.subscriptions.subscribe();
-    // What goes wrong with others does not concern this one.
+    // A fault that was set before concerns earlier subscriptions only.
     fault.mark_unchanged();
     let begun_with = *fault.borrow();
     if begun_with == SubscriptionFault::Silent {
@@ -78,7 +78,7 @@ pub(super) async fn deliver(
                 looked_through += 1;
                 if filter.as_ref().is_some_and(|filter| looked_through >= filter.window) {
                     looked_through = 0;
-                    // In catch-up it is the edge of what was looked through, no event's position.
+                    // During catch-up, a real server sends no prepare position.
                     let prepare = if has_caught_up { event.position } else { 0 };
                     told.send(checkpoint(event.position, prepare)).await.ok()?;
                 }
@@ -115,7 +115,7 @@ pub(super) async fn deliver(
     }
 }
 
-/// Waits for a change, and leaves it to be seen.
+/// Waits for a change of the fault, and leaves it marked as changed.
 async fn changed(fault: &mut tokio::sync::watch::Receiver<SubscriptionFault>) {
     if fault.changed().await.is_ok() {
         fault.mark_changed();

@@ -1,4 +1,4 @@
-//! Whoever has the database's files can write anything into them.
+//! Changes to the log that no client can make, as with access to the files of the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;

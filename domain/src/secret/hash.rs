@@ -1,0 +1,113 @@
+//! The hash of a key, which is stored in place of the key.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of a full key. Its text form is lower-case hex. `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash([u8; 32]);
+
+/// The text or the bytes are not a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key hash is 32 bytes, or 64 characters of lower-case hex")]
+pub struct KeyHashError;
+
+impl KeyHash {
+    pub(super) fn of(full_key: &str) -> Self {
+        Self(Sha256::digest(full_key.as_bytes()).into())
+    }
+
+    /// The 32 bytes of the hash.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The lower-case hex form.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        let mut hex = String::with_capacity(64);
+        for byte in self.0 {
+            for nibble in [byte >> 4, byte & 0x0f] {
+                hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        }
+        hex
+    }
+
+    /// Parses the lower-case hex form.
+    ///
+    /// # Errors
+    /// [`KeyHashError`] for anything but 64 characters of `0-9a-f`.
+    pub fn from_hex(hex: &str) -> Result<Self, KeyHashError> {
+        let nibble = |symbol: u8| match symbol {
+            b'0'..=b'9' => Ok(symbol - b'0'),
+            b'a'..=b'f' => Ok(symbol - b'a' + 10),
+            _ => Err(KeyHashError),
+        };
+        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
+            return Err(KeyHashError);
+        };
+        let bytes = pairs
+            .iter()
+            .map(|[high, low]| Ok(nibble(*high)? << 4 | nibble(*low)?))
+            .collect::<Result<Vec<u8>, KeyHashError>>()?;
+        Self::try_from(bytes.as_slice())
+    }
+}
+
+impl TryFrom<&[u8]> for KeyHash {
+    type Error = KeyHashError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        bytes.try_into().map(Self).map_err(|_| KeyHashError)
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(..)")
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hex = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::from_hex(&hex).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_sha_256_of_the_whole_text() {
+        // FIPS 180-2, appendix B.1.
+        let hash = KeyHash::of("abc");
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash.to_hex(), hex);
+        assert_eq!(KeyHash::from_hex(hex), Ok(hash));
+        for wrong in [&hex[1..], &hex.to_uppercase(), &format!("{hex}00"), ""] {
+            assert_eq!(KeyHash::from_hex(wrong), Err(KeyHashError), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_hash_survives_its_hex_form(bytes in any::<[u8; 32]>()) {
+            let hash = KeyHash(bytes);
+            prop_assert_eq!(KeyHash::from_hex(&hash.to_hex()), Ok(hash));
+        }
+    }
+}

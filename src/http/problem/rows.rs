@@ -1,0 +1,267 @@
+//! The problem codes: for each its status, its title and its sentence.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+use keyledger_domain::{KeyNameError, ReasonError};
+
+use super::{Access, ApiError};
+
+impl Access {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Read => "The service cannot read its data at the moment",
+            Self::Write => "The service cannot write at the moment; nothing was done",
+        }
+    }
+}
+
+/// What the answer says about a problem.
+pub(super) struct Kind {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) title: &'static str,
+    pub(super) sentence: Cow<'static, str>,
+}
+
+fn kind(
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    sentence: impl Into<Cow<'static, str>>,
+) -> Kind {
+    Kind { status, code, title, sentence: sentence.into() }
+}
+
+/// A caller's text as a part of a sentence: at most 40 characters, with control characters escaped.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(40).collect::<String>())
+}
+
+impl ApiError {
+    /// The one row of each code.
+    pub(super) fn kind(&self) -> Kind {
+        use StatusCode as S;
+        match self {
+            Self::AuthenticationRequired { .. } => kind(
+                S::UNAUTHORIZED,
+                "authentication_required",
+                "Authentication required",
+                "Authentication required",
+            ),
+            Self::CrossSite => kind(
+                S::FORBIDDEN,
+                "cross_site_request",
+                "Cross-site request",
+                "Cross-site requests must not use the sign-in cookie",
+            ),
+            Self::IdentityUnavailable(_) => kind(
+                S::SERVICE_UNAVAILABLE,
+                "identity_unavailable",
+                "Sign-in cannot be checked",
+                "The sign-in cannot be checked at the moment",
+            ),
+            Self::AuditorsOnly => {
+                kind(S::FORBIDDEN, "auditors_only", "Auditors only", "Only auditors may see this")
+            }
+            Self::NotAuthorized { to } => kind(
+                S::FORBIDDEN,
+                "not_authorized",
+                "Not authorized",
+                format!("Not authorized to {to} this key"),
+            ),
+            Self::MalformedJson => kind(
+                S::BAD_REQUEST,
+                "malformed_json",
+                "Malformed JSON",
+                "The body must be valid JSON",
+            ),
+            Self::NotAnObject => kind(
+                S::BAD_REQUEST,
+                "invalid_body",
+                "Invalid body",
+                "The body must be a JSON object that names each field once",
+            ),
+            Self::UnknownField(name) => kind(
+                S::BAD_REQUEST,
+                "unknown_field",
+                "Unknown field",
+                format!("Unknown field {}", quoted(name)),
+            ),
+            Self::WrongType { field, expected } => kind(
+                S::BAD_REQUEST,
+                "wrong_type",
+                "Wrong type",
+                format!("{field} must be {expected}"),
+            ),
+            Self::TwoExpiries => kind(
+                S::UNPROCESSABLE_ENTITY,
+                "two_expiries",
+                "Two expiries",
+                "Give expires_at or expires_in_seconds, not both",
+            ),
+            Self::Name(error @ KeyNameError::Required) => {
+                kind(S::BAD_REQUEST, "name_required", "Name required", error.to_string())
+            }
+            Self::Name(error @ KeyNameError::TooLong) => {
+                kind(S::BAD_REQUEST, "name_too_long", "Name too long", error.to_string())
+            }
+            Self::Name(error @ KeyNameError::ControlCharacter) => kind(
+                S::BAD_REQUEST,
+                "name_has_control_characters",
+                "Name not printable",
+                error.to_string(),
+            ),
+            Self::Reason(error @ ReasonError::TooLong) => {
+                kind(S::BAD_REQUEST, "reason_too_long", "Reason too long", error.to_string())
+            }
+            Self::Reason(error @ ReasonError::ControlCharacter) => kind(
+                S::BAD_REQUEST,
+                "reason_has_control_characters",
+                "Reason not printable",
+                error.to_string(),
+            ),
+            Self::BodyTooLarge => kind(
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "Body too large",
+                "The body must be 16 KiB or less",
+            ),
+            Self::BodyIncomplete => kind(
+                S::BAD_REQUEST,
+                "body_incomplete",
+                "Body incomplete",
+                "The body did not arrive in full",
+            ),
+            Self::UnsupportedMediaType => kind(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Unsupported media type",
+                "The body must be of type application/json",
+            ),
+            Self::FormRequired => kind(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "form_required",
+                "Form required",
+                "The body must be of type application/x-www-form-urlencoded",
+            ),
+            Self::KeyRequired => {
+                kind(S::BAD_REQUEST, "key_required", "Key required", "key is required")
+            }
+            Self::TokenRequired => {
+                kind(S::BAD_REQUEST, "token_required", "Token required", "token is required")
+            }
+            Self::InvalidParameter { name, expected } => kind(
+                S::BAD_REQUEST,
+                "invalid_parameter",
+                "Invalid parameter",
+                format!("Parameter {name} must be {expected}"),
+            ),
+            Self::UnknownParameter(name) => kind(
+                S::BAD_REQUEST,
+                "unknown_parameter",
+                "Unknown parameter",
+                format!("Unknown parameter {}", quoted(name)),
+            ),
+            Self::InvalidHeader { name, expected } => kind(
+                S::BAD_REQUEST,
+                "invalid_header",
+                "Invalid header",
+                format!("Header {name} must be {expected}"),
+            ),
+            Self::KeyNotFound => {
+                kind(S::NOT_FOUND, "key_not_found", "Key not found", "Key not found")
+            }
+            Self::NoCheckpoint => kind(
+                S::NOT_FOUND,
+                "no_checkpoint",
+                "No checkpoint yet",
+                "No checkpoint was signed yet",
+            ),
+            Self::NotInTree => kind(
+                S::NOT_FOUND,
+                "not_in_tree",
+                "Not in the tree",
+                "The tree has no such event, or not this size",
+            ),
+            Self::PathNotFound => kind(
+                S::NOT_FOUND,
+                "path_not_found",
+                "Path not found",
+                "There is nothing at this path",
+            ),
+            Self::MethodNotAllowed => kind(
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method not allowed",
+                "This path does not support that method",
+            ),
+            Self::ExpiryNotInFuture => kind(
+                S::UNPROCESSABLE_ENTITY,
+                "expiry_not_in_future",
+                "Expiry not in the future",
+                "The expiry must be in the future",
+            ),
+            Self::Conflict => kind(
+                S::CONFLICT,
+                "conflict",
+                "Conflict",
+                "Others are changing this key at the same time; try again",
+            ),
+            Self::Replayed { .. } => kind(
+                S::CONFLICT,
+                "idempotency_replayed",
+                "Request replayed",
+                "This request was carried out before; the secret cannot be shown again",
+            ),
+            Self::IdempotencyMismatch => kind(
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_mismatch",
+                "Idempotency key reused",
+                "The idempotency key was used for another request before",
+            ),
+            Self::Unavailable { access, .. } => {
+                kind(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", access.sentence())
+            }
+            Self::OutcomeUnknown(_) => kind(
+                S::SERVICE_UNAVAILABLE,
+                "outcome_unknown",
+                "Outcome unknown",
+                "The service cannot tell whether this was done; look before you try again",
+            ),
+            Self::ReadBehind => kind(
+                S::SERVICE_UNAVAILABLE,
+                "read_behind",
+                "Not there yet",
+                "This node has not reached that position yet",
+            ),
+            Self::VerificationBehind => kind(
+                S::SERVICE_UNAVAILABLE,
+                "verification_behind",
+                "Not there yet",
+                "This node has not reached that position yet",
+            ),
+            Self::CannotVerify => kind(
+                S::SERVICE_UNAVAILABLE,
+                "cannot_verify",
+                "Keys cannot be verified",
+                "This node cannot tell at the moment whether keys are good",
+            ),
+            Self::Starting => kind(
+                S::SERVICE_UNAVAILABLE,
+                "starting",
+                "Starting",
+                "The service is starting and cannot reach its data yet",
+            ),
+            Self::TimedOut => {
+                kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out", "The request took too long")
+            }
+            Self::Internal(_) => kind(
+                S::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "Internal error",
+                "Something went wrong on our side",
+            ),
+        }
+    }
+}
