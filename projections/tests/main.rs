@@ -11,6 +11,7 @@ mod given;
 mod growing;
 mod leases;
 mod projecting;
+mod reading;
 mod rebuilding;
 mod usage;
 mod verifying;
