@@ -112,9 +112,11 @@ impl Background {
     /// Keeps the verification index level, and records when keys were used.
     fn follow_keys(&mut self, node: &Node, max_staleness: Duration, flush: Duration) {
         let Shared { head, verification, verified, counters, clock, .. } = node.shared.clone();
+        let loaded = Arc::new(Notify::new());
         let follower = IndexFollower::new(
             node.tables.clone(),
             verification.clone(),
+            loaded.clone(),
             max_staleness,
             counters.revocation_lag,
             clock,
@@ -124,6 +126,7 @@ impl Background {
         let heads = head.subscribe();
         self.tasks.spawn(tasks::prove(
             verification.clone(),
+            loaded,
             verified,
             heads,
             max_staleness,
