@@ -6,22 +6,26 @@
 
 #![deny(missing_docs)]
 
+mod error;
 mod keys;
 mod lease;
 pub mod log;
 mod postgres;
 mod projector;
+mod query;
 pub mod rebuild;
 mod sqlite;
 mod store;
 mod tables;
 mod usage;
 
+pub use error::{OpenTablesError, WriteError};
 pub use keys::{BadRow, Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};
-pub use lease::{Epoch, Lease, LeaseName};
+pub use lease::Lease;
 pub use projector::{PROJECTION_BATCH, Projector};
 pub use rebuild::{Rebuild, RebuildError, Rebuilt};
-pub use tables::{OpenTablesError, ReadTables, WriteError};
+pub use store::{Epoch, LeaseName};
+pub use tables::ReadTables;
 
 /// An error of the database that holds the read tables.
 pub use sqlx::Error as DatabaseError;

@@ -7,9 +7,8 @@
 
 use keyledger_domain::{Position, RecordedEvent};
 
-use crate::lease::Epoch;
 use crate::store::{Build, Target};
-use crate::{ReadTables, WriteError};
+use crate::{Epoch, ReadTables, WriteError};
 
 /// The most events that share a transaction. Fewer do when fewer are waiting.
 pub const PROJECTION_BATCH: usize = 500;

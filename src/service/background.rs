@@ -113,9 +113,11 @@ impl Background {
     /// Applies events to the verification index, proves its freshness, and records last uses of keys.
     fn follow_keys(&mut self, node: &Node, max_staleness: Duration, flush: Duration) {
         let Shared { head, verification, verified, counters, clock, .. } = node.shared.clone();
+        let loaded = Arc::new(Notify::new());
         let follower = IndexFollower::new(
             node.tables.clone(),
             verification.clone(),
+            loaded.clone(),
             max_staleness,
             counters.revocation_lag,
             clock,
@@ -125,6 +127,7 @@ impl Background {
         let heads = head.subscribe();
         self.tasks.spawn(tasks::prove(
             verification.clone(),
+            loaded,
             verified,
             heads,
             max_staleness,

@@ -9,7 +9,7 @@ use keyledger_domain::{Place, Position, RecordedEvent, Timestamp};
 use keyledger_projections::{Epoch, PROJECTION_BATCH, QueryError, ReadTables};
 use keyledger_verifier::{Freshness, IndexWriter, OutOfStep, Verification};
 use prometheus_client::metrics::histogram::Histogram;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Head;
 use crate::clock::Clock;
@@ -33,6 +33,8 @@ pub struct IndexFollower {
     tables: ReadTables,
     /// Set to the index once it is loaded and checked.
     verification: Arc<OnceLock<Verification>>,
+    /// Notified when the index is loaded and checked.
+    loaded: Arc<Notify>,
     /// How long a proof that the index has caught up holds.
     max_staleness: Duration,
     /// The time from a key's revocation or deletion until the index includes it, in seconds.
@@ -49,12 +51,14 @@ impl IndexFollower {
     pub fn new(
         tables: ReadTables,
         verification: Arc<OnceLock<Verification>>,
+        loaded: Arc<Notify>,
         max_staleness: Duration,
         revocation_lag: Histogram,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let began = clock.now();
-        Self { tables, verification, max_staleness, revocation_lag, clock, began, writer: None }
+        let writer = None;
+        Self { tables, verification, loaded, max_staleness, revocation_lag, clock, began, writer }
     }
 
     async fn load_index(&self) -> Result<IndexWriter, Interruption> {
@@ -118,6 +122,7 @@ impl Follower for IndexFollower {
                 index: writer.index(),
                 freshness: Freshness::new(self.max_staleness),
             });
+            self.loaded.notify_one();
         }
         Box::pin(std::future::pending())
     }
@@ -141,31 +146,35 @@ impl Follower for IndexFollower {
     }
 }
 
-/// Proves that the index has caught up, as of each moment at which the journal's head was asked for,
-/// and reports whether keys can be verified. Runs for as long as the process lives.
+/// Waits until the index is loaded. Then proves that it has caught up, as of each moment at which the
+/// journal's head was asked for, and reports whether keys can be verified. Runs for as long as the
+/// process lives.
 pub async fn prove(
     verification: Arc<OnceLock<Verification>>,
+    loaded: Arc<Notify>,
     reached: Progress,
     mut head: watch::Receiver<Option<Head>>,
     max_staleness: Duration,
     health: Health,
 ) {
+    loaded.notified().await;
+    let Some(verification) = verification.get() else { return };
     let patience = max_staleness / 4;
     loop {
         let asked = *head.borrow_and_update();
-        if let (Some(verification), Some(Head { position, asked })) = (verification.get(), asked) {
-            if reached.wait_for(position, patience).await.is_ok() {
-                verification.freshness.prove(asked);
-            }
-            if !health.is(State::Stopped) {
-                let is_known = verification.knows();
-                let is_late = verification.freshness.staleness(Instant::now()).is_some();
-                health.set(match (is_known, is_late) {
-                    (true, _) => State::Ready,
-                    (false, true) => State::Failing,
-                    (false, false) => State::Starting,
-                });
-            }
+        if let Some(Head { position, asked }) = asked
+            && reached.wait_for(position, patience).await.is_ok()
+        {
+            verification.freshness.prove(asked);
+        }
+        if !health.is(State::Stopped) {
+            let is_known = verification.knows();
+            let is_late = verification.freshness.staleness(Instant::now()).is_some();
+            health.set(match (is_known, is_late) {
+                (true, _) => State::Ready,
+                (false, true) => State::Failing,
+                (false, false) => State::Starting,
+            });
         }
         // The sender lives as long as the process.
         let _ = tokio::time::timeout(patience, head.changed()).await;

@@ -1,12 +1,11 @@
-//! The key table: a row for every key, and the queries that show them.
+//! The key table: what events do to its rows, what its rows hold, and how queries show them.
 
 mod apply;
-mod query;
 mod row;
-mod source;
+mod view;
 
 pub(crate) use apply::{Change, CreatedColumns, changes};
-pub(crate) use query::{COUNT, GET, LIST, ListQuery, SCAN};
-pub use query::{Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};
 pub use row::BadRow;
 pub(crate) use row::{KeyRow, ScanRow, loaded_key};
+pub(crate) use view::{COUNT, GET, LIST, ListQuery, SCAN};
+pub use view::{Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};

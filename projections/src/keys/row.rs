@@ -4,7 +4,7 @@ use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{DisplayPrefix, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::query::KeyView;
+use super::view::KeyView;
 use keyledger_verifier::{KeyRecord, LoadedKey, Owner};
 
 #[derive(sqlx::FromRow)]

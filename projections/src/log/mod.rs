@@ -6,7 +6,6 @@
 //! size that was remembered with one root is never signed with another.
 
 mod reader;
-mod store;
 mod walk;
 mod writer;
 
@@ -16,10 +15,6 @@ use crate::WriteError;
 use keyledger_tlog::EntryError;
 use keyledger_tlog::merkle::{PlanError, Tile, TreeFull, TreeHash};
 pub use reader::LogReader;
-pub(crate) use store::{
-    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
-    TILE, TREE, place_of,
-};
 pub use walk::LeafWalk;
 pub use writer::{LOG_BATCH, LogWriter};
 

@@ -2,10 +2,10 @@
 
 use keyledger_domain::{EventId, Position};
 
-use super::store::CheckpointRow;
 use super::walk::{LeafWalk, Tiles};
 use super::{LogReadError, LogState, SignedCheckpoint};
 use crate::ReadTables;
+use crate::store::CheckpointRow;
 use keyledger_tlog::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash};
 
 /// How many bytes a hash has.

@@ -3,10 +3,9 @@
 use keyledger_domain::{EventId, Place, Position, RecordedEvent, Timestamp};
 
 use super::reader::remembered;
-use super::store::Growth;
 use super::{LogReadError, LogReader, LogState, LogWriteError};
-use crate::lease::Epoch;
-use crate::{ReadTables, WriteError};
+use crate::store::Growth;
+use crate::{Epoch, ReadTables, WriteError};
 use keyledger_tlog::merkle::{Frontier, Node, TILE_WIDTH, Tile, TreeHash};
 use keyledger_tlog::{Checkpoint, Entry};
 

@@ -8,12 +8,11 @@ use futures::{FutureExt, TryFutureExt};
 use keyledger_domain::{EventId, Timestamp};
 
 use super::PostgresStore;
-use crate::WriteError;
-use crate::lease::{Epoch, LeaseName};
-use crate::log::{
+use crate::store::{
     CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
     TILE, TREE, place_of,
 };
+use crate::{Epoch, LeaseName, WriteError};
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
 /// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and

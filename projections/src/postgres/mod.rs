@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::OpenTablesError;
-use crate::tables::check_version;
+use crate::error::check_version;
 use write::CHANNEL;
 
 /// How many connections queries have.

@@ -13,9 +13,9 @@ use super::swap::PostgresSwap;
 use super::write::{live, write};
 use crate::WriteError;
 use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
-use crate::lease::{Claim, Epoch};
 use crate::store::{
-    Build, CLEAR, CLEAR_BUILDS, RELAYED, SET_RELAYED, Store, Swap, Target, position_of,
+    Build, CLEAR, CLEAR_BUILDS, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
+    position_of,
 };
 
 /// How long [`Store::changed`] waits for a notification of another node, which may be lost.

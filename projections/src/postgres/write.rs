@@ -16,8 +16,7 @@ use uuid::Uuid;
 
 use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
-use crate::lease::{Epoch, LeaseName};
-use crate::store::{Build, Target, position_of, upsert};
+use crate::store::{Build, Epoch, LeaseName, Target, position_of, upsert};
 
 /// The channel on which a write of the live build says that it has happened.
 pub(super) const CHANNEL: &str = "keyledger_read";

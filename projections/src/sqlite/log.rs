@@ -9,12 +9,11 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
 use super::statement::{MOST_ROWS, ManyRows};
-use crate::WriteError;
-use crate::lease::Epoch;
-use crate::log::{
+use crate::store::{
     CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
     TILE, TREE, place_of,
 };
+use crate::{Epoch, WriteError};
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
 static TILES: LazyLock<ManyRows> = LazyLock::new(|| {

@@ -21,7 +21,7 @@ use sqlx::sqlite::{
 use tokio::sync::Mutex;
 
 use crate::OpenTablesError;
-use crate::tables::check_version;
+use crate::error::check_version;
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);

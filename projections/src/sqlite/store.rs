@@ -15,9 +15,9 @@ use super::swap::SqliteSwap;
 use super::write::{live, write};
 use crate::WriteError;
 use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
-use crate::lease::{Claim, Epoch};
 use crate::store::{
-    Build, CLEAR, CLEAR_BUILDS, RELAYED, SET_RELAYED, Store, Swap, Target, position_of,
+    Build, CLEAR, CLEAR_BUILDS, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
+    position_of,
 };
 
 /// How long [`Store::changed`] waits: SQLite does not tell one process what another has written.

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use keyledger_domain::{EventId, Position, Timestamp};
 
+use super::lease::Epoch;
 use crate::WriteError;
-use crate::lease::Epoch;
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
 /// What the tree is: position, size and frontier.

@@ -1,13 +1,21 @@
 //! What a database does for the read side. There is one adapter for each kind.
 
+mod lease;
+mod log;
+
+pub(crate) use lease::Claim;
+pub use lease::{Epoch, LeaseName};
+pub(crate) use log::{
+    CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
+    TILE, TREE, place_of,
+};
+
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Position, RecordedEvent};
 use keyledger_verifier::Use;
 
 use crate::WriteError;
 use crate::keys::{KeyRow, ListQuery, ScanRow};
-use crate::lease::{Claim, Epoch};
-use crate::log::LogStore;
 
 /// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
 /// a value if a row is not at the revision `before` the change.

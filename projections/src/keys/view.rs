@@ -4,7 +4,6 @@ use keyledger_domain::{DisplayPrefix, KeyId, KeyName, Revision, Timestamp, UserI
 use uuid::Uuid;
 
 use super::row::BadRow;
-use crate::ReadTables;
 
 /// A key that is not deleted, as queries show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +59,8 @@ pub struct Cursor {
 
 impl Cursor {
     /// Before every key.
-    const START: Self = Self { created_at: Timestamp::MAX, key_id: KeyId::from_uuid(Uuid::max()) };
+    pub(crate) const START: Self =
+        Self { created_at: Timestamp::MAX, key_id: KeyId::from_uuid(Uuid::max()) };
 }
 
 /// An owner's keys, newest first.
@@ -135,49 +135,3 @@ pub(crate) const SCAN: &str = "
     FROM keys
     WHERE generation = $1 AND deleted_at IS NULL
     ORDER BY key_id";
-
-impl ReadTables {
-    /// An owner's keys that are not deleted, newest first: all of them, or a page.
-    ///
-    /// # Errors
-    /// Every variant of [`QueryError`].
-    pub async fn list(
-        &self,
-        owner: &UserId,
-        filter: StatusFilter,
-        page: Option<ListPage>,
-    ) -> Result<Listing, QueryError> {
-        let status = match filter {
-            StatusFilter::Active => "active",
-            StatusFilter::Revoked => "revoked",
-            StatusFilter::All => "all",
-        };
-        let after = page.and_then(|page| page.after).unwrap_or(Cursor::START);
-        // One more than asked for tells whether there is a next page.
-        let limit = page.map(|page| i64::from(page.limit));
-        let query = ListQuery {
-            owner: owner.as_str(),
-            status,
-            after,
-            limit: limit.map_or(i64::MAX, |limit| limit + 1),
-        };
-        let rows = self.store.list(&query).await?;
-        let mut keys: Vec<KeyView> =
-            rows.into_iter().map(KeyView::try_from).collect::<Result<_, _>>()?;
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        let has_next = keys.len() > limit;
-        keys.truncate(limit);
-        let next = keys.last().filter(|_| has_next);
-        let next = next.map(|key| Cursor { created_at: key.created_at, key_id: key.key_id });
-        Ok(Listing { keys, next })
-    }
-
-    /// A key that is not deleted; `None` when there is none.
-    ///
-    /// # Errors
-    /// Every variant of [`QueryError`].
-    pub async fn get(&self, key_id: KeyId) -> Result<Option<KeyView>, QueryError> {
-        let row = self.store.get(key_id).await?;
-        Ok(row.map(KeyView::try_from).transpose()?)
-    }
-}

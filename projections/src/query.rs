@@ -1,0 +1,82 @@
+//! The queries of the key table, and the scan that fills the verification index.
+
+use async_trait::async_trait;
+use keyledger_domain::{KeyId, Position, UserId};
+use keyledger_verifier::{KeySource, LoadedKey};
+
+use crate::keys::{ListQuery, loaded_key};
+use crate::{Cursor, KeyView, ListPage, Listing, QueryError, ReadTables, StatusFilter};
+
+impl ReadTables {
+    /// An owner's keys that are not deleted, newest first: all of them, or a page.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn list(
+        &self,
+        owner: &UserId,
+        filter: StatusFilter,
+        page: Option<ListPage>,
+    ) -> Result<Listing, QueryError> {
+        let status = match filter {
+            StatusFilter::Active => "active",
+            StatusFilter::Revoked => "revoked",
+            StatusFilter::All => "all",
+        };
+        let after = page.and_then(|page| page.after).unwrap_or(Cursor::START);
+        // One more than asked for tells whether there is a next page.
+        let limit = page.map(|page| i64::from(page.limit));
+        let query = ListQuery {
+            owner: owner.as_str(),
+            status,
+            after,
+            limit: limit.map_or(i64::MAX, |limit| limit + 1),
+        };
+        let rows = self.store.list(&query).await?;
+        let mut keys: Vec<KeyView> =
+            rows.into_iter().map(KeyView::try_from).collect::<Result<_, _>>()?;
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let has_next = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys.last().filter(|_| has_next);
+        let next = next.map(|key| Cursor { created_at: key.created_at, key_id: key.key_id });
+        Ok(Listing { keys, next })
+    }
+
+    /// A key that is not deleted; `None` when there is none.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn get(&self, key_id: KeyId) -> Result<Option<KeyView>, QueryError> {
+        let row = self.store.get(key_id).await?;
+        Ok(row.map(KeyView::try_from).transpose()?)
+    }
+}
+
+#[async_trait]
+impl KeySource for ReadTables {
+    type Error = QueryError;
+
+    async fn count(&self) -> Result<usize, QueryError> {
+        Ok(usize::try_from(self.store.count().await?).unwrap_or(0))
+    }
+
+    async fn scan(
+        &self,
+        each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
+    ) -> Result<Position, QueryError> {
+        let mut bad = None;
+        let mut take = |row| match loaded_key(&row) {
+            Ok(key) => {
+                each(key);
+                true
+            }
+            Err(error) => {
+                bad = Some(error);
+                false
+            }
+        };
+        let position = self.store.scan(&mut take).await?.position;
+        bad.map_or(Ok(position), |error| Err(error.into()))
+    }
+}
