@@ -46,7 +46,7 @@ pub async fn record_uses(
 /// Records every use that is not recorded yet.
 ///
 /// # Errors
-/// Every variant of [`UsageError`]. The uses that are not recorded stay in memory then.
+/// Why the uses cannot be collected or written. They stay in memory then.
 pub async fn record_now(
     verification: &OnceLock<Verification>,
     tables: &ReadTables,
