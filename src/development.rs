@@ -1,4 +1,4 @@
-//! `keyledger serve --dev`: a signing key that lasts as long as the process, and a token.
+//! `keyledger serve --dev`: a signing key that exists only in this process, and a token signed with it.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,8 @@ use keyledger_node::clock::Clock;
 const USER: &str = "dev";
 const TOKEN_HOURS: i64 = 12;
 
-/// Makes a key: the rules by which its tokens are good, and one of them.
+/// Generates a signing key. Returns the rules that accept its tokens, and a token for the user `dev`
+/// that expires after 12 hours.
 ///
 /// # Errors
 /// [`SigningError`] when no key or token can be made.
@@ -32,7 +33,7 @@ pub fn sign_in(
     Ok((TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }, token))
 }
 
-/// What to paste into a shell.
+/// The text that is printed at the start, with commands to paste into a shell.
 #[must_use]
 pub fn banner(address: SocketAddr, internal: SocketAddr, token: &str) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! The executable.
+//! The executable `keyledger`.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             use std::io::Write;
-            // Nothing is left to do when even this cannot be said.
+            // If standard error is closed, the exit code is all that can be reported.
             let _ = writeln!(std::io::stderr(), "keyledger: {error:#}");
             ExitCode::FAILURE
         }

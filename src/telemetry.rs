@@ -1,4 +1,4 @@
-//! The log: for people on a terminal, one JSON object a line otherwise; always on stderr.
+//! Logging to standard error: text on a terminal, otherwise one JSON object per line.
 
 use std::io::IsTerminal;
 
@@ -6,13 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Logging};
 
-/// What libraries may tell, whatever else is asked for: below this, they tell what they send and
-/// receive, which may be secret or about people. What the client of KurrentDB tells, its errors tell
-/// too.
+/// The most that libraries may log, whatever filter is set. At lower levels they log what they send
+/// and receive, which may hold secrets or personal data. The client of KurrentDB logs nothing that its
+/// errors do not say too.
 const LIBRARIES: &str = "eventstore=off,async_nats=warn,h2=warn,hyper=warn,hyper_util=warn,\
                          reqwest=warn,rustls=warn,sqlx=error,tonic=warn,tower=warn";
 
-/// Starts the log.
+/// Starts logging with this filter and format.
 pub fn start(logging: &Logging) {
     let human = match logging.format {
         LogFormat::Human => true,
@@ -22,7 +22,7 @@ pub fn start(logging: &Logging) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("{},{LIBRARIES}", logging.filter)))
         .with_writer(std::io::stderr);
-    // A second start in one process keeps the first, which tests of the library rely on.
+    // A second call in one process changes nothing and is no error, which tests rely on.
     let _ = if human {
         log.with_ansi(std::io::stderr().is_terminal()).try_init()
     } else {

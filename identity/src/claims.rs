@@ -1,4 +1,4 @@
-//! What a token says of its bearer.
+//! The claims of a token, and the caller that they describe.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::{Caller, LEEWAY, Rejection};
 
-/// The claims that matter here; those that a token must have are checked before.
+/// The claims that are read. The claims that a token must have were checked when it was decoded.
 #[derive(Deserialize)]
 pub(super) struct TokenClaims {
     user_id: Option<User>,
     sub: Option<User>,
-    /// Seconds since 1970, perhaps with a fraction.
+    /// When the token expires, in seconds since 1970, possibly with a fraction.
     #[serde(default)]
     exp: f64,
-    // Of any type: a provider's odd e-mail or role must not keep a user out.
+    // These accept any JSON type, so that an unexpected email or role does not lock a user out.
     #[serde(default)]
     email: Value,
     #[serde(default)]
@@ -25,7 +25,7 @@ pub(super) struct TokenClaims {
     scope: Value,
 }
 
-/// A user's name; some providers have numbers.
+/// A user's id. Some identity providers use numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum User {
@@ -45,14 +45,16 @@ impl TokenClaims {
     }
 }
 
-/// From when on a token is refused: tokens are judged by whole seconds, of which the last counts.
+/// From when on a token with this `exp` is refused. Times are compared in whole seconds, and a token
+/// is still accepted during the second `exp` plus [`LEEWAY`].
 fn until(expires: f64) -> Timestamp {
     let since_epoch = Duration::try_from_secs_f64(expires).unwrap_or(Duration::MAX);
     let end = since_epoch.saturating_add(Duration::from_secs(LEEWAY + 1));
     Timestamp::saturating_from_unix_micros(i64::try_from(end.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Whether a list of texts, or a text of words (RFC 8693 § 4.2), names this one.
+/// Whether a claim contains this value. The claim is a list of texts, or one text of words separated
+/// by spaces (RFC 8693 § 4.2).
 fn names(claim: &Value, wanted: &str) -> bool {
     match claim {
         Value::String(words) => words.split_ascii_whitespace().any(|word| word == wanted),

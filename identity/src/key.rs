@@ -1,4 +1,4 @@
-//! Keys that verify, each with the algorithms that it verifies.
+//! Keys that verify tokens, each with the signature algorithms that it accepts.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
@@ -9,16 +9,16 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
 use super::SharedSecret;
 
-/// A key that verifies tokens.
+/// A key that verifies the signatures of tokens.
 #[derive(Debug)]
 pub struct VerifyingKey {
-    /// Its name in a key set.
+    /// The key's name in a key set; `None` if it has none.
     kid: Option<String>,
     decoding: DecodingKey,
     algorithms: &'static [Algorithm],
 }
 
-/// The text is no public key that tokens can be verified with.
+/// The text is not a public key of a supported kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a public key in PEM form: RSA of 2048 bits or more, EC P-256 or Ed25519")]
 pub struct BadKey;
@@ -27,7 +27,7 @@ impl VerifyingKey {
     /// Reads a public key in PEM form (`PUBLIC KEY`, or `RSA PUBLIC KEY`).
     ///
     /// # Errors
-    /// [`BadKey`] for anything else, a private key among it.
+    /// [`BadKey`] for anything else, including a private key.
     pub fn from_pem(pem: &str) -> Result<Self, BadKey> {
         if !pem.contains("PUBLIC KEY-----") {
             return Err(BadKey);
@@ -48,8 +48,8 @@ impl VerifyingKey {
         Ok(Self { kid: None, decoding, algorithms })
     }
 
-    /// Reads a key of a key set; `None` for one that does not verify signatures, or is of a kind
-    /// that we do not take. A secret in a set that anyone can read is none.
+    /// Reads a key of a key set; `None` if the key does not verify signatures or is of an unsupported
+    /// kind. Shared secrets are unsupported here, since anyone can read a key set.
     pub(super) fn from_jwk(jwk: &Jwk) -> Option<Self> {
         let algorithms = if let AlgorithmParameters::RSA(_) = &jwk.algorithm {
             RSA
@@ -74,7 +74,7 @@ impl VerifyingKey {
         Self { kid: None, decoding, algorithms: &[Algorithm::HS256] }
     }
 
-    /// The public half of a signing key for EdDSA: its 32 bytes.
+    /// A key for EdDSA from the 32 bytes of its public half.
     pub(super) fn ed25519(public_key: &[u8]) -> Self {
         Self { kid: None, decoding: DecodingKey::from_ed_der(public_key), algorithms: ED }
     }
@@ -87,7 +87,8 @@ impl VerifyingKey {
         self.algorithms
     }
 
-    /// Whether a token with this header could have been signed with the key's other half.
+    /// Whether this key may verify a token whose header has this `kid` and algorithm. A token without
+    /// a `kid` may be verified by any key.
     pub(super) fn fits(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let named = kid.is_none() || self.kid.as_deref() == kid;
         named && self.algorithms.contains(&algorithm)

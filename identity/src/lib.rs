@@ -1,8 +1,9 @@
-//! Who asks: sign-in tokens (JWT, RFC 7519) of the identity provider, and what they say.
+//! Sign-in tokens (JWT, RFC 7519) of the identity provider: their verification, and the caller that
+//! they describe.
 //!
-//! The algorithms that are accepted follow from the kind of key that is configured, never from the
-//! token (RFC 8725 § 3.1): an RSA key verifies RS256 and PS256, a P-256 key ES256, an Ed25519 key
-//! EdDSA, a shared secret HS256.
+//! The accepted algorithms follow from the kind of key that is configured, never from the token
+//! (RFC 8725 § 3.1): an RSA key accepts RS256 and PS256, a P-256 key ES256, an Ed25519 key EdDSA, a
+//! shared secret HS256.
 
 mod claims;
 mod jwks;
@@ -19,49 +20,49 @@ pub use key::{BadKey, VerifyingKey};
 pub use secret::{SharedSecret, WeakSecret};
 pub use signing::{Claims, SigningError, SigningKey, mint};
 
-/// The most bytes that a token may have.
+/// The longest token that is accepted, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
-/// How far the provider's clock may be from ours, in seconds.
+/// How far the identity provider's clock may differ from this machine's, in seconds.
 const LEEWAY: u64 = 30;
 
-/// Someone who is signed in.
+/// A user who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
+    /// The user's id.
     pub user_id: UserId,
-    /// Their address, where the provider tells it.
+    /// The user's email address, if the token has a valid one.
     pub email: Option<Email>,
-    /// Whether they may see every key's history.
+    /// Whether the user may see the events of all users' keys.
     pub is_auditor: bool,
-    /// From when on their token is refused.
+    /// From when on the token is refused.
     pub until: Timestamp,
 }
 
-/// Where the keys come from that tokens are verified with.
+/// The source of the keys that tokens are verified with.
 #[derive(Debug)]
 pub enum TokenKeys {
     /// One public key.
     PublicKey(VerifyingKey),
     /// A key set (RFC 7517) at a URL.
     Jwks(JwksUrl),
-    /// A secret that the provider knows too.
+    /// A secret shared with the identity provider.
     Hs256(SharedSecret),
 }
 
-/// What makes a token good.
+/// The conditions under which a token is accepted.
 #[derive(Debug)]
 pub struct TokenRules {
-    /// The keys.
+    /// The keys that verify signatures.
     pub source: TokenKeys,
-    /// Of which the token must name one, where there are any.
+    /// The token's `aud` must contain one of these. If the list is empty, `aud` is not checked.
     pub audiences: Vec<String>,
-    /// Which the token must name, if set.
+    /// The token's `iss` must equal this; `None` if `iss` is not checked.
     pub issuer: Option<String>,
-    /// The role or scope that makes an auditor.
+    /// Users with this role or scope are auditors.
     pub audit_role: String,
 }
 
-/// Verifies tokens.
+/// Verifies tokens by [`TokenRules`].
 #[derive(Debug)]
 pub struct TokenVerifier {
     keys: Keys,
@@ -75,36 +76,36 @@ enum Keys {
     Set(jwks::KeySet<jwks::HttpSource>),
 }
 
-/// Why a token does not tell who asks.
+/// Why a token could not be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The token is not good.
+    /// The token is not acceptable.
     #[error("the token is refused")]
     Rejected(#[source] Rejection),
-    /// The keys to verify it with cannot be had now.
+    /// The keys are not available now, so nothing is known about the token.
     #[error("the keys that verify tokens cannot be fetched")]
     KeysUnavailable(#[source] jwks::FetchError),
 }
 
-/// What is wrong with a token. It names no part of the token, so that it can be logged.
+/// What is wrong with a token. The text quotes no part of the token, so it can be logged.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// It is longer than any token.
-    #[error("it has more than {MAX_TOKEN} bytes")]
+    /// The token is longer than 8 KiB.
+    #[error("the token has more than {MAX_TOKEN} bytes")]
     TooLong,
-    /// It asks for an extension that we do not know (RFC 7515 § 4.1.11).
-    #[error("its header has critical extensions")]
+    /// The header requires an extension (RFC 7515 § 4.1.11). None is supported.
+    #[error("the token's header has critical extensions")]
     Critical,
-    /// The key set has no key that it could have been signed with.
-    #[error("no key of the key set fits it")]
+    /// The key set has no key with the token's `kid` and algorithm.
+    #[error("no key of the key set has the token's key id and algorithm")]
     UnknownKey,
-    /// Its form, its signature, or one of its times, its audience or issuer.
+    /// The form, the signature, a time, the audience or the issuer is wrong.
     #[error("{0}")]
     Invalid(#[from] jsonwebtoken::errors::Error),
-    /// It does not say whose it is.
-    #[error("it names no user")]
+    /// The token has neither `user_id` nor `sub`.
+    #[error("the token names no user")]
     NoUser,
-    /// It names a user as nobody can be named.
+    /// The user id in the token is not valid.
     #[error("{0}")]
     BadUser(#[from] keyledger_domain::UserIdError),
 }
@@ -116,7 +117,7 @@ impl From<Rejection> for TokenError {
 }
 
 impl TokenVerifier {
-    /// A verifier by these rules.
+    /// A verifier that applies these rules.
     #[must_use]
     pub fn new(rules: TokenRules) -> Self {
         let keys = match rules.source {
@@ -124,7 +125,7 @@ impl TokenVerifier {
             TokenKeys::Hs256(secret) => Keys::One(VerifyingKey::hs256(&secret)),
             TokenKeys::Jwks(url) => Keys::Set(jwks::KeySet::new(jwks::HttpSource::new(url))),
         };
-        // Which algorithms are accepted is set for each key.
+        // `decode` sets the accepted algorithms, which depend on the key.
         let mut validation = Validation {
             leeway: LEEWAY,
             validate_nbf: true,
@@ -144,7 +145,7 @@ impl TokenVerifier {
         Self { keys, validation, audit_role: rules.audit_role }
     }
 
-    /// Fetches the keys, where they are to be fetched, so that the first caller need not wait.
+    /// Fetches the key set, if there is one, so that the first caller need not wait for it.
     ///
     /// # Errors
     /// [`TokenError::KeysUnavailable`].
@@ -155,7 +156,7 @@ impl TokenVerifier {
         }
     }
 
-    /// Tells who a token's bearer is.
+    /// Verifies a token and returns the user whom it describes.
     ///
     /// # Errors
     /// Every variant of [`TokenError`].
@@ -172,7 +173,7 @@ impl TokenVerifier {
             Keys::Set(set) => {
                 let keys = set.candidates(header.kid.as_deref(), header.alg).await?;
                 let attempts = keys.iter().map(|key| self.decode(token, key));
-                // The last attempt's rejection, if none succeeds.
+                // The first success, or the last rejection.
                 attempts
                     .reduce(|before, now| before.or(now))
                     .unwrap_or(Err(Rejection::UnknownKey))?

@@ -1,4 +1,4 @@
-//! A secret that the identity provider shares with us.
+//! A secret shared with the identity provider, for HS256.
 
 use std::fmt;
 
@@ -7,16 +7,17 @@ use zeroize::Zeroizing;
 /// The fewest bytes of a secret for HS256 (RFC 7518 § 3.2).
 const MIN_BYTES: usize = 32;
 
-/// A secret for HS256, of 32 bytes or more; wiped on drop, hidden from `Debug`.
+/// A secret for HS256, of at least 32 bytes. Its memory is wiped on drop, and `Debug` does not print
+/// it.
 pub struct SharedSecret(Zeroizing<String>);
 
-/// The secret is too short to be one.
+/// The secret has fewer than 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a shared secret has 32 bytes or more")]
 pub struct WeakSecret;
 
 impl SharedSecret {
-    /// Takes a secret.
+    /// Checks the length of a secret.
     ///
     /// # Errors
     /// [`WeakSecret`] for fewer than 32 bytes.

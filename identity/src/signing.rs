@@ -1,4 +1,4 @@
-//! Minting tokens: for `keyledger token`, for `--dev`, for tests.
+//! Signs tokens, for `keyledger token`, `--dev` and tests.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header, encode};
@@ -6,49 +6,49 @@ use serde::Serialize;
 
 use super::{SharedSecret, VerifyingKey};
 
-/// A key that signs tokens. Its `Debug` hides it.
+/// A key that signs tokens. `Debug` does not print the key.
 #[derive(Debug)]
 pub struct SigningKey {
     encoding: EncodingKey,
     algorithm: Algorithm,
 }
 
-/// What a minted token says.
+/// The claims of a minted token.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claims {
-    /// Who its bearer is.
+    /// The id of the user who presents the token.
     #[serde(rename = "sub")]
     pub user_id: String,
-    /// Their e-mail address.
+    /// The user's email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Their roles.
+    /// The user's roles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// Whom it is for.
+    /// The service that the token is meant for.
     #[serde(rename = "aud", skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// Who made it.
+    /// The identity provider that issued the token.
     #[serde(rename = "iss", skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// When the token was issued, in seconds since 1970.
     #[serde(rename = "iat")]
     pub issued_at: i64,
-    /// Until when it is good, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     #[serde(rename = "exp")]
     pub expires_at: i64,
 }
 
-/// Why no token can be minted.
+/// Why a signing key cannot be read or made, or a token cannot be minted.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// The text is no private key.
+    /// The text is not a private key of a supported kind.
     #[error("not a private key in PEM form (PKCS#8): RSA, EC P-256 or Ed25519")]
     BadKey,
-    /// The system has no randomness for a new key.
+    /// The system's random generator failed while a key was generated.
     #[error("a signing key cannot be made")]
     Generation(#[source] aws_lc_rs::error::Unspecified),
-    /// The key does not sign.
+    /// Signing failed.
     #[error("the token cannot be signed with this key")]
     Signing(#[source] jsonwebtoken::errors::Error),
 }
@@ -76,14 +76,14 @@ impl SigningKey {
         Ok(Self { encoding, algorithm })
     }
 
-    /// A shared secret as a key.
+    /// A key that signs with HS256 and this shared secret.
     #[must_use]
     pub fn hs256(secret: &SharedSecret) -> Self {
         let encoding = EncodingKey::from_secret(secret.as_bytes());
         Self { encoding, algorithm: Algorithm::HS256 }
     }
 
-    /// Makes a new key for EdDSA, and the one that verifies what it signs.
+    /// Generates a key pair for EdDSA: the signing key and the key that verifies its signatures.
     ///
     /// # Errors
     /// [`SigningError::Generation`].
@@ -96,7 +96,7 @@ impl SigningKey {
     }
 }
 
-/// Mints a token; `kid` names the key in a key set.
+/// Signs a token with these claims. `kid` is the key's name in a key set, for the token's header.
 ///
 /// # Errors
 /// [`SigningError::Signing`].

@@ -1,4 +1,4 @@
-//! Which tokens are good.
+//! Which tokens are accepted, and what they say about the caller.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -20,7 +20,7 @@ fn good() -> Value {
     json!({"sub": "ann", "email": "ann@example.com", "exp": now() + 60})
 }
 
-/// The good claims with others in their place.
+/// The good claims, with some of them replaced.
 fn with(other: &Value) -> Value {
     let mut claims = good();
     for (name, value) in other.as_object().unwrap() {
@@ -61,7 +61,7 @@ async fn refuses(claims: &Value) -> String {
     judge(rules(shared_secret()), &hs256(claims)).await.unwrap_err()
 }
 
-/// A pair of keys in PEM form.
+/// A key pair in PEM form.
 struct Pem {
     public: String,
     private: String,
@@ -97,7 +97,7 @@ fn rsa() -> Pem {
     let pair_ = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair_.public_key().as_der().unwrap();
     let private: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair_.as_der().unwrap();
-    // It signs: the key is a whole one.
+    // A signature shows that the key is complete.
     let mut signature = vec![0; pair_.public_modulus_len()];
     let random = aws_lc_rs::rand::SystemRandom::new();
     pair_.sign(&RSA_PKCS1_SHA256, &random, b"x", &mut signature).unwrap();
@@ -117,7 +117,7 @@ async fn the_user_is_the_claim_user_id_or_else_sub() {
     assert_eq!(accepts(&with(&json!({"user_id": "u1"}))).await.user_id.as_str(), "u1");
     assert_eq!(accepts(&with(&json!({"user_id": 17}))).await.user_id.as_str(), "17");
     assert_eq!(accepts(&with(&json!({"user_id": null}))).await.user_id.as_str(), "ann");
-    assert_eq!(refuses(&with(&json!({"sub": null}))).await, "it names no user");
+    assert_eq!(refuses(&with(&json!({"sub": null}))).await, "the token names no user");
     for odd in [json!(""), json!("a\u{0}"), json!("x".repeat(256)), json!(["ann"]), json!(-1)] {
         refuses(&with(&json!({"user_id": odd}))).await;
         refuses(&with(&json!({"sub": odd}))).await;
@@ -272,7 +272,7 @@ async fn an_extension_that_must_be_understood_is_refused() {
     header.crit = Some(vec!["exp".to_owned()]);
     let token = encode(&header, &good(), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
     let outcome = judge(rules(shared_secret()), &token).await;
-    assert_eq!(outcome.unwrap_err(), "its header has critical extensions");
+    assert_eq!(outcome.unwrap_err(), "the token's header has critical extensions");
 }
 
 #[test]

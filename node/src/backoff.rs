@@ -1,4 +1,4 @@
-//! The wait between attempts.
+//! The wait between two attempts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub struct Backoff(Duration);
 
 impl Backoff {
-    /// The first wait is the shortest.
+    /// A backoff whose next wait is the shortest.
     #[must_use]
     pub fn new() -> Self {
         Self(FIRST)

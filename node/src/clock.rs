@@ -1,12 +1,12 @@
-//! The time of day, as a parameter.
+//! The time of day, as a parameter, so that tests can set it.
 
 use std::time::SystemTime;
 
 use keyledger_domain::Timestamp;
 
-/// Tells the time of day.
+/// A source of the time of day.
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
-    /// Now, in UTC.
+    /// The current time, in UTC.
     fn now(&self) -> Timestamp;
 }
 

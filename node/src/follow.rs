@@ -1,4 +1,4 @@
-//! The work of everything that follows the journal: load, check, subscribe, apply.
+//! The loop that every follower of the journal shares: load, check, subscribe, apply.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use super::progress::Progress;
 use super::readiness::State;
 use super::supervise::{Interruption, Work};
 
-/// How long a follower may take for one call before its part counts as failing.
+/// The duration of one call of a follower after which its part counts as failing.
 const STALLED: Duration = Duration::from_secs(10);
-/// How long a follower may take to apply a batch or for a tick before it is interrupted. Loading
-/// has no such limit: it takes as long as there are keys.
+/// The duration of one [`Follower::apply`] or [`Follower::tick`] after which it is interrupted.
+/// [`Follower::load`] has no limit, since its duration depends on the number of keys.
 const HUNG: Duration = Duration::from_secs(120);
 
-/// Something that follows the journal: it stores what events say, or passes them on.
+/// Applies the journal's events in order, for instance to tables, or publishes them.
 ///
-/// Every future may be dropped at any await, since a lease can be lost at any moment. After that,
-/// and after any error, [`Follower::load`] is called again before anything else.
+/// Every future may be dropped at any await, since a lease can be lost at any time. After that, and
+/// after any error, [`Follower::load`] is called again before any other method.
 #[async_trait]
 pub trait Follower: Send {
-    /// At which pace events are handed over.
+    /// The size and the frequency of batches.
     fn pace(&self) -> Pace;
 
-    /// Opens what events go to, and says where it stands: the last event that it includes.
+    /// Loads the follower's state, and returns the place of the last event that it includes.
     ///
     /// # Errors
-    /// Why it cannot be opened, and whether to try again.
+    /// Why the state cannot be loaded, and whether to try again.
     async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption>;
 
-    /// Applies the next events, of which there may be none, and says where it stands then. The
-    /// journal has no other event up to `to`.
+    /// Applies the next events, possibly none, and returns the place of the last event that is included
+    /// then. The journal has no other events up to `to`.
     ///
     /// # Errors
     /// Why they cannot be applied, and whether to try again.
@@ -57,8 +57,8 @@ pub trait Follower: Send {
         Ok(())
     }
 
-    /// What runs beside the following, once what [`Follower::load`] said has been checked against the
-    /// journal and until the next interruption. It may interrupt the following.
+    /// A task to run at the same time, from the check of the loaded place against the journal until the
+    /// next interruption. It ends only to interrupt the follower.
     fn beside(&self, _health: &Health) -> BoxFuture<'static, Interruption> {
         Box::pin(std::future::pending())
     }
@@ -71,7 +71,7 @@ pub trait Follower: Send {
 
     /// As [`Work::remedy`].
     fn remedy(&self) -> &'static str {
-        "look into the cause, then start this node again"
+        "find the cause, then restart this node"
     }
 
     /// As [`Work::interrupted`].
@@ -83,31 +83,31 @@ pub trait Follower: Send {
     fn stopped(&mut self) {}
 }
 
-/// At which pace a follower is given events.
+/// How a follower is given events.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The most events of a batch.
+    /// The most events in a batch.
     pub batch: usize,
-    /// How long to gather events after a batch that was not full. Zero: hand over what there is.
+    /// How long to wait for more events after a batch that was not full. Zero: apply events at once.
     pub gather: Duration,
-    /// How often [`Follower::tick`] is called, if ever.
+    /// The time between two calls of [`Follower::tick`]; `None` if it is never called.
     pub tick: Option<Duration>,
-    /// When the part is ready.
+    /// When the follower's part counts as ready.
     pub ready: ReadyWhen,
 }
 
 /// When the part of a follower counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadyWhen {
-    /// As soon as it is loaded, however many events it lacks.
+    /// As soon as it is loaded, even if it has not caught up with the journal.
     Loaded,
     /// When it has caught up with the journal.
     CaughtUp,
-    /// When the follower says so itself.
+    /// The follower sets its state in [`Health`] itself.
     ItSays,
 }
 
-/// Why following was interrupted, where the reason is not the follower's own.
+/// Interruptions that do not come from the follower itself.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
     #[error("the journal's head cannot be read")]
@@ -118,21 +118,21 @@ enum FollowError {
     Events(#[source] ReadError),
     #[error("the subscription to the journal has ended")]
     Ended,
-    #[error("it did not finish within {} s", HUNG.as_secs())]
+    #[error("a call of the follower did not finish within {} s", HUNG.as_secs())]
     Hung,
 }
 
-/// A follower, and the journal that it follows.
+/// A follower with the journal that it follows: the [`Work`] that is supervised.
 #[derive(Debug)]
 pub struct Following<F> {
     follower: F,
     journal: Arc<dyn JournalReader>,
-    /// How far the follower has come, for those who wait for it.
+    /// The position that the follower includes, for tasks that wait for it.
     progress: Progress,
 }
 
 impl<F: Follower> Following<F> {
-    /// This follower of this journal. It reports to `progress` each position that it has reached.
+    /// Lets a follower follow a journal. `progress` is advanced to each position that it reaches.
     pub fn new(follower: F, journal: Arc<dyn JournalReader>, progress: Progress) -> Self {
         Self { follower, journal, progress }
     }
@@ -162,7 +162,7 @@ impl<F: Follower> Following<F> {
     ) -> Result<Infallible, Interruption> {
         let Pace { batch: most, gather, tick, ready } = self.follower.pace();
         let mut batches = std::pin::pin!(self.journal.subscribe(place.position).ready_chunks(most));
-        // Without a tick, the timer exists and is not polled.
+        // Without a tick the timer is never polled; `HUNG` is only a valid period.
         let mut ticks = interval(tick.unwrap_or(HUNG));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut caught_up = false;
@@ -228,7 +228,7 @@ impl<F: Follower> Work for Following<F> {
     }
 }
 
-/// Whether the journal has what a follower says that it includes.
+/// Fails if a follower includes a position beyond the journal's head.
 async fn check(
     journal: &dyn JournalReader,
     Place { position: place, .. }: Place,
@@ -242,7 +242,8 @@ async fn check(
     Ok(())
 }
 
-/// Waits for a call of a follower. While it takes longer than [`STALLED`], the part is failing.
+/// Waits for a call of a follower. If it takes longer than [`STALLED`], the part counts as failing
+/// until the call ends.
 async fn attended<T>(health: &Health, call: impl Future<Output = T>) -> T {
     let mut call = std::pin::pin!(call);
     if let Ok(done) = timeout(STALLED, &mut call).await {

@@ -1,4 +1,4 @@
-//! How one part of the service is doing, as its supervisor and its work report it.
+//! The state of one part of the service, as its supervisor and its work report it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ pub struct Health {
 }
 
 impl Health {
-    /// Reports for this part.
+    /// Reports the state of this part to `readiness`.
     #[must_use]
     pub fn new(part: Part, readiness: &Readiness) -> Self {
         Self { part, readiness: readiness.clone(), progressed: Arc::default() }
     }
 
-    /// The part's name, as users see it.
+    /// The part's name in `/readyz`, metrics and log lines.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.part.name()
@@ -37,12 +37,12 @@ impl Health {
         self.readiness.is(self.part, state)
     }
 
-    /// Reports that the work has got somewhere, so that the next failure is waited out briefly.
+    /// Reports that the work has made progress, so that the backoff starts again at its shortest wait.
     pub fn progressed(&self) {
         self.progressed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the work has got somewhere since the last call.
+    /// Whether the work has made progress since the last call.
     pub(super) fn take_progress(&self) -> bool {
         self.progressed.swap(false, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Holding a lease while the work that it is for goes on.
+//! Renews a lease while the work that needs it runs.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use keyledger_domain::chain;
 use keyledger_projections::{Epoch, Lease};
 use tokio::time::Instant;
 
-/// A lease that a node can claim: what only one of many nodes may do at a time.
+/// A lease that a node can claim. Only the node that holds it may do the work.
 #[async_trait]
 pub trait LeaseClaims: Send + Sync {
-    /// Takes the lease if it is free, or renews it if this node holds it; `None` when another node
-    /// does.
+    /// Takes the lease if it is free, or renews it if this node holds it. Returns its epoch; `None` if
+    /// another node holds it.
     ///
     /// # Errors
     /// The error of the database that keeps the lease.
     async fn claim(&self) -> Result<Option<Epoch>, Box<dyn std::error::Error + Send + Sync>>;
 
-    /// How long a lease lasts that is not renewed.
+    /// How long the lease lasts after a claim or renewal.
     fn period(&self) -> Duration;
 }
 
@@ -32,8 +32,8 @@ impl LeaseClaims for Lease {
     }
 }
 
-/// Renews the lease three times a period. Returns when another node has it, or when it could not be
-/// renewed for a whole period, after which another node may have it.
+/// Renews the lease three times a period. Returns when another node holds it, or when it could not be
+/// renewed for a whole period, since another node may hold it from then on.
 pub(super) async fn hold(lease: &dyn LeaseClaims, epoch: Epoch) {
     let mut renewed = Instant::now();
     while renewed.elapsed() < lease.period() {

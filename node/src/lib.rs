@@ -1,9 +1,9 @@
-//! What keeps a node level with the journal beside its requests.
+//! The background work of a node: one supervised loop, and the followers of the journal.
 //!
 //! [`supervise()`] runs one piece of work for as long as the process lives: it claims the lease that
-//! the work needs, tries again after failures, and says in `/readyz` how the work is doing.
-//! [`Following`] is the work of everything that follows the journal. What each follower does with
-//! the events is in [`tasks`] and in `relay`.
+//! the work needs, tries again after failures, and reports the work's state for `/readyz`.
+//! [`Following`] is the work that all followers share. The followers themselves are in [`tasks`] and
+//! in the crate `keyledger-relay`.
 
 pub mod backoff;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! How far the read side has come, and the wait for it to come further.
+//! The journal position that a follower includes, and waiting for it to advance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use keyledger_domain::Position;
 use tokio::sync::watch;
 
-/// How far the read side has come, for all who wait for it; cheap to clone.
+/// The position that a follower includes. It only grows. Clones are cheap and share it.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<watch::Sender<Position>>);
 
-/// The read side has not come as far as was asked for within the time given.
+/// A follower did not reach the wanted position in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the read side has come to position {reached}, not yet to {wanted}")]
 pub struct Lagging {
-    /// The position that was asked for.
+    /// The position that was waited for.
     pub wanted: Position,
-    /// The position that was reached.
+    /// The position that the follower had reached.
     pub reached: Position,
 }
 
 impl Progress {
-    /// The position of the last event that queries include.
+    /// The position that the follower includes.
     #[must_use]
     pub fn current(&self) -> Position {
         *self.0.borrow()
     }
 
-    /// Waits until queries include this position; tells which they include then.
+    /// Waits until the follower includes this position, and returns the position that it includes then.
     ///
     /// # Errors
-    /// [`Lagging`] when that takes longer than `limit`.
+    /// [`Lagging`] when this takes longer than `limit`.
     pub async fn wait_for(&self, wanted: Position, limit: Duration) -> Result<Position, Lagging> {
         let mut position = self.0.subscribe();
         let reached = position.wait_for(|position| *position >= wanted);
@@ -40,7 +40,7 @@ impl Progress {
         }
     }
 
-    /// Tells that queries now include this position.
+    /// Reports that the follower includes this position. A lower one than before changes nothing.
     pub fn advance(&self, position: Position) {
         self.0.send_if_modified(|reached| {
             let is_further = position > *reached;

@@ -1,4 +1,4 @@
-//! Whether the service can do its work, as the parts of it tell.
+//! Whether the service can do its work: the states of its parts.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,23 +14,23 @@ pub enum Part {
     Verification,
     /// Events are published.
     Relay,
-    /// Events enter the tree, and checkpoints of it are signed.
+    /// Events are appended to the transparency log, and checkpoints of it are signed.
     Tree,
-    /// Checkpoints of the tree are published.
+    /// Checkpoints of the log are published.
     Checkpoints,
-    /// There are keys to verify sign-in tokens with.
+    /// The keys that verify sign-in tokens are available.
     SignIn,
 }
 
 impl Part {
-    /// Whether requests can do without it: events that are not published, or not yet in the tree,
-    /// wait in the journal, and checkpoints in the read database.
+    /// Whether requests can be served without this part. Events that are not published, or not yet in
+    /// the log, stay in the journal; checkpoints stay in the read database.
     #[must_use]
     pub fn is_beside_requests(self) -> bool {
         matches!(self, Self::Relay | Self::Tree | Self::Checkpoints)
     }
 
-    /// The name that users see.
+    /// The name in `/readyz`, metrics and log lines.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -45,21 +45,21 @@ impl Part {
     }
 }
 
-/// What one part of the service can do.
+/// The state of one part of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It has not come so far yet.
+    /// It has not become ready for the first time yet.
     Starting,
     /// It works.
     Ready,
-    /// It does not work now, and keeps trying.
+    /// It does not work now, and tries again by itself.
     Failing,
-    /// It does not work, and will not before someone has looked at it.
+    /// It does not work, and does not try again without an operator's help.
     Stopped,
 }
 
 impl State {
-    /// The name that users see.
+    /// The name in `/readyz` and log lines.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl State {
 pub struct Readiness(Arc<Mutex<BTreeMap<Part, State>>>);
 
 impl Readiness {
-    /// Sets a part's state; logs it when it changes.
+    /// Sets a part's state, and logs it if it has changed.
     pub fn set(&self, part: Part, state: State) {
         let before = self.lock().insert(part, state);
         if before != Some(state) {
@@ -90,7 +90,7 @@ impl Readiness {
         self.lock().get(&part) == Some(&state)
     }
 
-    /// Whether requests can be served.
+    /// Whether every part that requests need is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let parts = self.lock();
@@ -105,7 +105,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Part, State>> {
-        // A map is never left half-way by a panic elsewhere.
+        // No code can panic in the middle of a change of the map.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

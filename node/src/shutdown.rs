@@ -1,8 +1,8 @@
-//! Stopping in good order.
+//! The signals that stop the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that ask a process to stop.
+/// `SIGTERM` and `SIGINT`, which ask the process to stop.
 #[derive(Debug)]
 pub struct StopSignals {
     terminate: Signal,
@@ -10,10 +10,10 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// Listens from now on.
+    /// Starts to receive both signals, which then no longer end the process.
     ///
     /// # Errors
-    /// The system's error when it does not deliver signals.
+    /// The system's error, when the signals cannot be received.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -21,7 +21,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

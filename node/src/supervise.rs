@@ -28,35 +28,35 @@ pub trait Work: Send {
     /// The future is dropped when the lease is lost, so it must be safe to drop at any await.
     async fn run(&mut self, epoch: Option<Epoch>, health: &Health) -> Interruption;
 
-    /// What this node does while another one holds the lease. Returns when it is time to claim it
-    /// again: three times a period.
+    /// Called while another node holds the lease. Must return after a third of `period`, when the lease
+    /// is claimed again.
     async fn stand_by(&mut self, health: &Health, period: Duration) {
         health.set(State::Ready);
         tokio::time::sleep(period / 3).await;
     }
 
-    /// What an operator does about work that has stopped for good, for the log.
+    /// What an operator has to do when the work has stopped, for the log.
     fn remedy(&self) -> &'static str {
-        "look into the cause, then start this node again"
+        "find the cause, then restart this node"
     }
 
-    /// Called after an interruption that is to be waited out.
+    /// Called after an interruption with [`Advice::Retry`], before the wait.
     fn interrupted(&mut self, health: &Health) {
         health.set(State::Failing);
     }
 
-    /// Called once, when the work stops for good.
+    /// Called after an interruption with [`Advice::Stop`].
     fn stopped(&mut self) {}
 }
 
 /// What a supervisor does about an interruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// Run again at once: the work only has to load its state anew.
+    /// Run again at once: the work only has to load its state again.
     Restart,
-    /// Run again after a wait: the cause may pass by itself.
+    /// Run again after the backoff: the cause may go away by itself.
     Retry,
-    /// Do not run again: no attempt can succeed before someone has looked into the cause.
+    /// Do not run again: no attempt can succeed without an operator's help.
     Stop,
 }
 
@@ -70,35 +70,35 @@ pub struct Interruption {
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Interruption {
-    /// The work has to load its state anew.
+    /// An interruption with [`Advice::Restart`].
     pub fn restart(cause: impl Into<Cause>) -> Self {
         Self { advice: Advice::Restart, cause: cause.into() }
     }
 
-    /// The cause may pass by itself.
+    /// An interruption with [`Advice::Retry`].
     pub fn retry(cause: impl Into<Cause>) -> Self {
         Self { advice: Advice::Retry, cause: cause.into() }
     }
 
-    /// Someone has to look into the cause.
+    /// An interruption with [`Advice::Stop`].
     pub fn stop(cause: impl Into<Cause>) -> Self {
         Self { advice: Advice::Stop, cause: cause.into() }
     }
 
-    /// The cause may pass by itself, if `is_passing`; otherwise someone has to look into it.
+    /// An interruption with [`Advice::Retry`] if `is_passing`, else with [`Advice::Stop`].
     pub fn retry_if(is_passing: bool, cause: impl Into<Cause>) -> Self {
         if is_passing { Self::retry(cause) } else { Self::stop(cause) }
     }
 
-    /// What to do about it.
+    /// What the supervisor does about the interruption.
     #[must_use]
     pub fn advice(&self) -> Advice {
         self.advice
     }
 }
 
-/// Runs the work until the process ends, or until it is interrupted by something that no further
-/// attempt can mend. With a lease, the work runs only while this node holds it.
+/// Runs the work until the process ends, or until an interruption with [`Advice::Stop`]. With a lease,
+/// the work runs only while this node holds it.
 pub async fn supervise(mut work: impl Work, lease: Option<Arc<dyn LeaseClaims>>, health: Health) {
     health.set(State::Starting);
     let mut backoff = Backoff::new();
@@ -145,7 +145,7 @@ pub async fn supervise(mut work: impl Work, lease: Option<Arc<dyn LeaseClaims>>,
         }
         match interruption.advice {
             Advice::Restart => {
-                tracing::info!(part, cause, "{part} restarts where it stands");
+                tracing::info!(part, cause, "{part} loads its state again and goes on");
             }
             Advice::Retry => {
                 tracing::warn!(part, cause, "{part} interrupted, trying again");

@@ -3,7 +3,7 @@
 use keyledger_domain::{PublishedData, PublishedEvent, RecordedEvent};
 use serde::Serialize;
 
-/// A message that is published for an event.
+/// The NATS message for an event.
 pub(super) struct Message {
     pub(super) subject: String,
     pub(super) payload: Vec<u8>,
@@ -19,12 +19,12 @@ struct CloudEvent<'a> {
     subject: String,
     time: String,
     datacontenttype: &'static str,
-    /// The `sequence` extension: sorts as text in the order of the journal.
+    /// The `sequence` extension: the position in 20 digits, so that texts sort in journal order.
     sequence: String,
     data: Data<'a>,
 }
 
-/// What a message says of an event, beside the attributes of CloudEvents.
+/// The `data` of a CloudEvent.
 #[derive(Serialize)]
 struct Data<'a> {
     key_id: String,
@@ -34,7 +34,7 @@ struct Data<'a> {
     data: PublishedData<'a>,
 }
 
-/// The message of an event.
+/// The message for an event. `source` is the `source` attribute of its CloudEvent.
 pub(super) fn message(source: &str, recorded: &RecordedEvent) -> serde_json::Result<Message> {
     let published = PublishedEvent::from(recorded);
     let (key_id, verb) = (published.key_id.to_string(), published.verb);

@@ -1,8 +1,7 @@
-//! The relay: passes the journal's events on to consumers outside, each once and in order.
+//! The relay: publishes the journal's events to consumers outside, each once and in order.
 //!
-//! It is a second reader of the journal and no part of any request: while the outlet is down, events
-//! wait in the journal. This module has the public form of an event's message; [`nats`] is the one
-//! outlet that there is.
+//! It follows the journal and takes part in no request. While the outlet cannot be reached, events
+//! stay in the journal. `cloud_event` has the form of messages; [`nats`] is the only outlet.
 
 mod cloud_event;
 pub mod nats;

@@ -1,4 +1,4 @@
-//! The state of a key at a moment.
+//! The state of a key at an earlier moment.
 
 use futures::StreamExt;
 use keyledger_domain::key::Corrupt;

@@ -38,7 +38,7 @@ pub fn deliveries(
     read.into_stream().flat_map(stream::iter).boxed()
 }
 
-/// The error of a subscription that ended before it had delivered all that its reader needs.
+/// The error for a subscription that ended before it had delivered all events that were needed.
 #[must_use]
 pub fn broken_off() -> ReadError {
     ReadError::Unavailable("the subscription to the journal has ended".into())

@@ -1,4 +1,4 @@
-//! Events in pages.
+//! Reads the journal's events in pages.
 
 use futures::StreamExt;
 use keyledger_domain::{Delivery, EventFilter, Position, RecordedEvent};
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// Creations of keys at these positions.
+    /// Creations of keys, at these positions.
     fn events(positions: impl IntoIterator<Item = u64>) -> Vec<RecordedEvent> {
         let new = created(new_key());
         let at = |position: u64| RecordedEvent {

@@ -1,4 +1,4 @@
-//! The configuration: environment variables, or the same as flags; one table for all of it.
+//! The configuration, from environment variables or flags. One table describes every setting.
 //!
 //! All mistakes are reported together. Durations are written with their unit (`10s`).
 
@@ -18,83 +18,83 @@ use keyledger_node::tasks::LogSettings;
 use keyledger_relay::nats::NatsSettings;
 pub use table::{Group, SETTINGS, Setting, args, dev_flag};
 
-/// What `keyledger serve` runs with.
+/// The configuration of `keyledger serve`.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the public API listens.
+    /// The address of the public API.
     pub listen: SocketAddr,
-    /// Where those who run the service may ask.
+    /// The address of the internal listener, for verifications and metrics.
     pub internal_listen: SocketAddr,
-    /// Where the events are.
+    /// The URL of the journal.
     pub journal_url: String,
-    /// Where the read tables are.
+    /// The URL of the read tables.
     pub read_url: String,
-    /// What this process does.
+    /// The roles of this process.
     pub roles: Roles,
-    /// How it does what runs beside requests.
+    /// Settings of the background tasks.
     pub background: BackgroundSettings,
-    /// What new keys begin with.
+    /// The prefix of new keys.
     pub key_prefix: KeyPrefix,
-    /// Who is let in.
+    /// How users sign in.
     pub identity: Identity,
-    /// The origins whose pages may use the API, in their ASCII form.
+    /// The origins whose pages may call the API from a browser, in their ASCII form.
     pub allowed_origins: Vec<String>,
-    /// How long running requests may take when the service stops.
+    /// How long running requests may take to finish when the service stops.
     pub shutdown_grace: Duration,
 }
 
-/// How a process does what runs beside requests.
+/// Settings of the background tasks.
 #[derive(Debug)]
 pub struct BackgroundSettings {
-    /// How long a node that has died may still hold what only one may do.
+    /// How long a lease lasts without renewal, and so how long one may stay with a dead node.
     pub lease_period: Duration,
-    /// How long keys are verified without a proof that the index is level with the journal.
+    /// How long a proof that the index has caught up with the journal allows keys to be verified.
     pub max_staleness: Duration,
-    /// How often it is recorded when keys were last used.
+    /// The time between two writes of last uses of keys.
     pub last_used_flush: Duration,
-    /// Where events are published, if anywhere.
+    /// How events are published; `None` if they are not.
     pub nats: Option<NatsSettings>,
-    /// How the transparency log is signed, if there is one.
+    /// How the transparency log is signed; `None` if there is no log.
     pub log: Option<LogSettings>,
 }
 
-/// Where tokens come from.
+/// The issuer of sign-in tokens.
 #[derive(Debug)]
 pub enum Identity {
-    /// From an identity provider.
+    /// An identity provider.
     Provider(TokenRules),
-    /// From this process itself, which makes a key to sign with and throws it away at its end.
+    /// This process itself (`--dev`), with a signing key that exists only in its memory.
     Development {
-        /// The role that makes an auditor.
+        /// Users with this role are auditors.
         audit_role: String,
     },
 }
 
-/// What a process does.
+/// The roles of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
     /// Serves the public API.
     pub api: bool,
-    /// Verifies keys.
+    /// Verifies keys on the internal listener.
     pub verify: bool,
-    /// Keeps the read tables.
+    /// Writes the read tables and the transparency log while it holds their leases.
     pub projector: bool,
-    /// Publishes events.
+    /// Publishes events while it holds the relay's lease.
     pub relay: bool,
 }
 
-/// How the log is written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people on a terminal, for programs otherwise.
+    /// `Human` if standard error is a terminal, else `Json`.
     Auto,
-    /// For people.
+    /// Text for people.
     Human,
-    /// For programs: one JSON object a line.
+    /// One JSON object per line, for programs.
     Json,
 }
 
-/// All that is wrong with a configuration.
+/// All mistakes of a configuration, one line each.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration cannot be used:\n{}", .0.join("\n"))]
 pub struct Mistakes(Vec<String>);
@@ -146,10 +146,10 @@ impl Config {
             (None, true, Some(audit_role)) => Some(Identity::Development { audit_role }),
             _ => None,
         };
-        // A public key that was given and is wrong has been reported already.
+        // An invalid key has been reported already.
         if identity.is_none() && read.is_clean() {
             read.mistake(
-                "tell where sign-in tokens come from: set KEYLEDGER_JWT_PUBLIC_KEY, \
+                "no key verifies sign-in tokens: set KEYLEDGER_JWT_PUBLIC_KEY, \
                  KEYLEDGER_JWT_JWKS_URL or KEYLEDGER_JWT_HS256_SECRET, or start with --dev",
             );
         }
@@ -178,7 +178,7 @@ impl Config {
     }
 }
 
-/// Where events are published; `None` when they are not.
+/// How events are published; `None` if they are not.
 fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
     let url = read.optional("nats-url", parse::nats_url);
     let credentials = read.optional("nats-credentials", parse::text);
@@ -194,7 +194,7 @@ fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
     })
 }
 
-/// How the log is signed; `None` when there is none.
+/// How the transparency log is signed; `None` if there is no log.
 fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
     let keys = read.optional("audit-key", parse::audit_keys);
     let interval = read.required("audit-interval", parse::duration_from(1_000));
@@ -202,8 +202,8 @@ fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
     Some(LogSettings { keys: keys?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
 }
 
-/// The public key of the log whose private keys are set, the first of them, for commands that need
-/// no more; `None` if none is set.
+/// The public half of the first of the log's private keys that are set, for commands that need nothing
+/// else; `None` if none is set.
 ///
 /// # Errors
 /// All [`Mistakes`] together.
@@ -214,7 +214,7 @@ pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<NoteVerifying
     Ok(keys.and_then(|keys| keys.public().into_iter().next()))
 }
 
-/// Reads where events are published, for commands that need no more.
+/// Reads how events are published, for commands that need nothing else.
 ///
 /// # Errors
 /// All [`Mistakes`] together.
@@ -228,17 +228,17 @@ pub fn nats_from_matches(matches: &ArgMatches) -> Result<NatsSettings, Mistakes>
     nats.ok_or_else(|| Mistakes(vec!["a value is missing".to_owned()]))
 }
 
-/// Where the events and the read tables are, for commands that need no more.
+/// The URLs of the journal and of the read tables, for commands that need nothing else.
 #[derive(Debug)]
 pub struct Stores {
-    /// Where the events are.
+    /// The URL of the journal.
     pub journal_url: String,
-    /// Where the read tables are.
+    /// The URL of the read tables.
     pub read_url: String,
 }
 
 impl Stores {
-    /// Reads the two addresses.
+    /// Reads the two URLs.
     ///
     /// # Errors
     /// All [`Mistakes`] together.
@@ -254,17 +254,17 @@ impl Stores {
     }
 }
 
-/// How much is logged, and how.
+/// Which lines are logged, and in which format.
 #[derive(Debug)]
 pub struct Logging {
     /// A filter of `tracing-subscriber`, such as `info` or `keyledger=debug`.
     pub filter: String,
-    /// The form.
+    /// The format of log lines.
     pub format: LogFormat,
 }
 
 impl Logging {
-    /// Reads how to log.
+    /// Reads the two settings.
     ///
     /// # Errors
     /// All [`Mistakes`] together.

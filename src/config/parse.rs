@@ -1,4 +1,4 @@
-//! Values of settings, and the mistakes in them.
+//! Parses the values of settings, and collects the mistakes in them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
 use keyledger_identity::{JwksUrl, SharedSecret, TokenKeys, VerifyingKey};
 
-/// Reads settings and gathers mistakes.
+/// Reads settings and collects mistakes.
 pub(super) struct Reader<'a> {
     matches: &'a ArgMatches,
     mistakes: Vec<String>,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// A setting that may be left out; an empty value is as good as none.
+    /// A setting that may be left out. An empty value counts as left out.
     pub(super) fn optional<T>(
         &mut self,
         flag: &str,
@@ -91,13 +91,13 @@ pub(super) fn duration(value: &str) -> Result<Duration, String> {
         .map_err(|_| format!("{value:?} is no duration with a unit, such as 10s or 500ms"))
 }
 
-/// A duration from this many milliseconds up to ten minutes.
+/// Parses a duration of at least this many milliseconds and at most ten minutes.
 pub(super) fn duration_from(least: u64) -> impl Fn(&str) -> Result<Duration, String> {
     move |value| {
         let duration = duration(value)?;
         let bounds = Duration::from_millis(least)..=Duration::from_secs(600);
         let in_bounds = bounds.contains(&duration);
-        if in_bounds { Ok(duration) } else { Err(format!("it is from {least}ms to 10m")) }
+        if in_bounds { Ok(duration) } else { Err(format!("must be from {least}ms to 10m")) }
     }
 }
 
@@ -126,10 +126,10 @@ pub(super) fn nats_url(value: &str) -> Result<String, String> {
     Err("a NATS URL begins with nats:// or tls://".to_owned())
 }
 
-/// A name as JetStream takes it in subjects of its own (ADR-6 of NATS).
+/// A stream's name. JetStream uses it in subjects, which restricts the characters (ADR-6 of NATS).
 pub(super) fn stream_name(value: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    // A server takes 255, and the stream of checkpoints has a longer name.
+    // Servers allow 255 bytes, and the name of the stream of checkpoints is longer by a suffix.
     let most = 255 - NatsSettings::CHECKPOINTS.len();
     if value.len() <= most && value.chars().all(fits) {
         return Ok(value.to_owned());
@@ -142,7 +142,7 @@ pub(super) fn replicas(value: &str) -> Result<usize, String> {
     replicas.ok_or_else(|| format!("{value:?} is no number from 1 to 5"))
 }
 
-/// A URI or a reference to one (RFC 3986), as CloudEvents want it.
+/// A URI reference (RFC 3986), as CloudEvents require for `source`. Only the characters are checked.
 pub(super) fn event_source(value: &str) -> Result<String, String> {
     if value.chars().all(|c| c.is_ascii_graphic() && !"<>\"{}|\\^`".contains(c)) {
         return Ok(value.to_owned());
@@ -204,8 +204,8 @@ pub(super) fn shared_secret(value: &str) -> Result<TokenKeys, String> {
     Ok(TokenKeys::Hs256(secret))
 }
 
-/// Origins as browsers send them (WHATWG HTML, ASCII serialisation): scheme, host and, unless it
-/// is the scheme's own, port.
+/// Origins as browsers send them (WHATWG HTML, ASCII serialisation): scheme, host, and the port unless
+/// it is the scheme's default.
 pub(super) fn origins(value: &str) -> Result<Vec<String>, String> {
     list(value)?
         .into_iter()
@@ -223,7 +223,7 @@ pub(super) fn origins(value: &str) -> Result<Vec<String>, String> {
 pub(super) fn log_filter(value: &str) -> Result<String, String> {
     tracing_subscriber::EnvFilter::try_new(value)
         .map(|_| value.to_owned())
-        .map_err(|error| format!("no log filter: {error}"))
+        .map_err(|error| format!("not a log filter: {error}"))
 }
 
 pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {

@@ -1,39 +1,39 @@
-//! The table of settings: the table in docs/reference.md is checked against it.
+//! The table of settings. A test compares the table in docs/reference.md with it.
 
 use clap::{Arg, ArgAction};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// The flag, without its dashes; the variable is `KEYLEDGER_` and the same in capitals.
+    /// The flag, without its dashes.
     pub flag: &'static str,
-    /// The variable.
+    /// The environment variable: `KEYLEDGER_` and the flag in capitals.
     pub env: &'static str,
-    /// What holds when neither is given; empty for nothing.
+    /// The default value; empty if there is none.
     pub default: &'static str,
-    /// What it means.
+    /// The help text.
     pub help: &'static str,
-    /// Who needs it.
+    /// The subcommands that take the setting.
     pub group: Group,
 }
 
 /// Which subcommands take a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// `serve`.
+    /// Only `serve`.
     Serve,
-    /// All that touch the stores.
+    /// All that open the journal or the read tables.
     Stores,
     /// All that use NATS.
     Nats,
-    /// All that ask for the log's key.
+    /// All that need the log's key.
     LogKey,
-    /// All.
+    /// All subcommands.
     Logging,
 }
 
 impl Group {
-    /// All groups, which `serve` needs.
+    /// All groups. `serve` takes the settings of every group.
     pub const ALL: [Self; 5] = [Self::Serve, Self::Stores, Self::Nats, Self::LogKey, Self::Logging];
 }
 
@@ -103,7 +103,7 @@ pub const SETTINGS: &[Setting] = &[
         "Form of the log: human, json, or auto (human on a terminal)"),
 ];
 
-/// The arguments of a subcommand that needs these groups.
+/// The arguments of a subcommand that takes these groups of settings.
 pub fn args(groups: &[Group]) -> impl Iterator<Item = Arg> + use<'_> {
     let wanted = |setting: &&Setting| groups.contains(&setting.group);
     SETTINGS.iter().filter(wanted).map(|setting| {
@@ -113,7 +113,7 @@ pub fn args(groups: &[Group]) -> impl Iterator<Item = Arg> + use<'_> {
             .help(setting.help)
             .action(ArgAction::Set)
             .value_name("VALUE")
-            // A secret in the environment must not end in a help text.
+            // Help texts must not show secrets from the environment.
             .hide_env_values(true);
         if setting.default.is_empty() { arg } else { arg.default_value(setting.default) }
     })

@@ -1,4 +1,4 @@
-//! What configurations mean, and which mistakes are told.
+//! How settings are read, and which mistakes are reported.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn all_mistakes_are_told_together() {
 #[test]
 fn tokens_come_from_one_source() {
     let none = read(&[]).unwrap_err();
-    assert!(none.contains("tell where sign-in tokens come from"), "{none}");
+    assert!(none.contains("no key verifies sign-in tokens"), "{none}");
     let two = read(&[SECRET, "--jwt-jwks-url=https://id.example.com/keys"]).unwrap_err();
     assert!(two.contains("give one of"), "{two}");
     let dev = read(&[SECRET, "--dev"]).unwrap_err();

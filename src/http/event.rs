@@ -1,4 +1,4 @@
-//! Events, as histories and audits show them: never a key's hash.
+//! The form of events in histories and audits. It never contains a key's hash.
 
 use keyledger_domain::{PublishedData, PublishedEvent, RecordedEvent, Timestamp};
 use serde::Serialize;

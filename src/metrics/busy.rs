@@ -1,15 +1,15 @@
-//! A counter for what happens all the time on all threads.
+//! A counter that many threads increment often.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 const PARTS: usize = 16;
 
-/// A counter in parts, so that threads do not wait for each other's memory; cheap to read seldom.
+/// A counter in 16 parts, so that threads rarely write to the same cache line. Reading adds them up.
 #[derive(Debug, Default)]
 pub(super) struct BusyCounter([Part; PARTS]);
 
-/// Alone in what processors share.
+/// One part, aligned so that it shares no cache line (nor a prefetched pair of them) with another.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Part(AtomicU64);
@@ -20,7 +20,7 @@ thread_local! {
     static PART: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// The part of this thread.
+/// The index of this thread's part.
 fn part() -> usize {
     PART.get().unwrap_or_else(|| {
         let part = THREADS.fetch_add(1, Ordering::Relaxed) % PARTS;

@@ -1,4 +1,4 @@
-//! What is measured, in the form of OpenMetrics 1.0, which Prometheus reads.
+//! Metrics, in the text format of OpenMetrics 1.0, which Prometheus reads.
 
 mod busy;
 
@@ -22,13 +22,13 @@ use keyledger_node::Progress;
 use keyledger_node::readiness::{Readiness, State};
 use keyledger_node::tasks::Head;
 
-/// What is counted as it happens; cheap to clone.
+/// The metrics that are updated as things happen; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Counters {
     verdicts: Arc<[(Verdict, BusyCounter); Verdict::ALL.len()]>,
-    /// Verifications that could not be answered.
+    /// The number of verifications that could not be answered.
     pub unknown: Counter,
-    /// How long after it was revoked or deleted a key is refused here, in seconds.
+    /// The time from a key's revocation or deletion until this node refuses it, in seconds.
     pub revocation_lag: Histogram,
 }
 
@@ -43,7 +43,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Counts a verification.
+    /// Counts a verification with this verdict.
     pub fn verdict(&self, verdict: Verdict) {
         let mut counters = self.verdicts.iter();
         if let Some((_, counter)) = counters.find(|(known, _)| *known == verdict) {
@@ -67,20 +67,20 @@ impl Counters {
     }
 }
 
-/// Where the values come from; they are asked for at each look. Cheap to clone.
+/// The sources of all metrics, which are read on each scrape; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// What each part can do.
+    /// The states of the parts.
     pub readiness: Readiness,
-    /// How far this node's queries are.
+    /// The position that this node's queries include.
     pub progress: Progress,
     /// The journal's head, as last asked for.
     pub head: watch::Receiver<Option<Head>>,
-    /// How far events are published, by this node.
+    /// The position of the last event that this node published; `None` while it does not publish.
     pub relayed: watch::Receiver<Option<Position>>,
-    /// What answers verifications; not there on a node that does not verify.
+    /// Answers verifications; never set on a node that does not verify.
     pub verification: Arc<OnceLock<Verification>>,
-    /// What is counted as it happens.
+    /// The metrics that are updated as things happen.
     pub counters: Counters,
 }
 
@@ -88,7 +88,7 @@ impl Metrics {
     /// All metrics as text.
     ///
     /// # Errors
-    /// None that a text could have.
+    /// The encoder's error; writing to a `String` never causes one.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("keyledger");
         let parts = Family::<[(&'static str, &'static str); 1], Gauge>::default();
@@ -120,7 +120,7 @@ impl Metrics {
         }
         if let Some(verification) = self.verification.get() {
             self.counters.register(&mut registry);
-            tell_of(verification, &mut registry);
+            register_index(verification, &mut registry);
         }
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
@@ -128,7 +128,7 @@ impl Metrics {
     }
 }
 
-fn tell_of(verification: &Verification, registry: &mut Registry) {
+fn register_index(verification: &Verification, registry: &mut Registry) {
     let index = &verification.index;
     registry.register("index_keys", "The keys that the index holds", gauge(index.len().into()));
     let reached = gauge(index.reached().as_i64());

@@ -1,4 +1,4 @@
-//! The parts that run beside requests, by the roles of this process.
+//! Starts and stops the background tasks that the roles of this process need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,20 +26,20 @@ use keyledger_relay::nats::{
     self, CheckpointPublisher, CheckpointSource, EventRelay, NatsSettings, StreamDiffers, Topic,
 };
 
-/// The parts that run, and what is to be done in the end.
+/// The running background tasks, and what is needed to stop them.
 pub(super) struct Background {
     tasks: JoinSet<()>,
-    /// Who this process is among others.
+    /// The id of this process as a holder of leases.
     holder: Uuid,
     lease_period: Duration,
-    /// What is given back.
+    /// The leases to release at the end.
     leases: Vec<Lease>,
-    /// What is signed once more.
+    /// The follower that signs the last checkpoint, and its lease; `None` if this process does not sign.
     log: Option<(LogFollower, Lease)>,
 }
 
 impl Background {
-    /// Starts them.
+    /// Starts the tasks. Fails if a stream of NATS has a wrong configuration.
     pub(super) async fn start(
         node: &Node,
         roles: Roles,
@@ -72,14 +72,14 @@ impl Background {
         Ok(background)
     }
 
-    /// The contest for what only one process does at a time.
+    /// This process's claim to a lease, which is released at the end.
     fn lease(&mut self, node: &Node, name: LeaseName) -> Lease {
         let lease = Lease::new(&node.tables, name, self.holder, self.lease_period);
         self.leases.push(lease.clone());
         lease
     }
 
-    /// Starts a follower of the journal.
+    /// Starts a supervised follower of the journal.
     fn follow(
         &mut self,
         node: &Node,
@@ -93,7 +93,8 @@ impl Background {
         self.tasks.spawn(supervise(following, lease, node.health(part)));
     }
 
-    /// Keeps the read tables level, or watches the node that does.
+    /// Applies events to the read tables or, without the role, watches the position that they include.
+    /// Watches the journal's head too.
     fn follow_tables(&mut self, node: &Node, roles: Roles, max_staleness: Duration) {
         let Shared { progress, head, .. } = node.shared.clone();
         let heads = head.subscribe();
@@ -109,7 +110,7 @@ impl Background {
         }
     }
 
-    /// Keeps the verification index level, and records when keys were used.
+    /// Applies events to the verification index, proves its freshness, and records last uses of keys.
     fn follow_keys(&mut self, node: &Node, max_staleness: Duration, flush: Duration) {
         let Shared { head, verification, verified, counters, clock, .. } = node.shared.clone();
         let loaded = Arc::new(Notify::new());
@@ -135,7 +136,7 @@ impl Background {
         self.tasks.spawn(tasks::record_uses(verification, node.tables.clone(), flush));
     }
 
-    /// Publishes events.
+    /// Publishes events to NATS.
     fn publish(&mut self, node: &Node, nats: NatsSettings) {
         let relayed = node.shared.relayed.clone();
         let relay = EventRelay::new(nats, node.journal.clone(), node.tables.clone(), relayed);
@@ -143,7 +144,7 @@ impl Background {
         self.follow(node, relay, Progress::default(), Some(lease), Part::Relay);
     }
 
-    /// Keeps the transparency log, signs it, and publishes what is signed.
+    /// Appends events to the transparency log, signs checkpoints and, with NATS, publishes them.
     fn keep_log(&mut self, node: &Node, settings: LogSettings, nats: Option<NatsSettings>) {
         let signed = Arc::new(Notify::new());
         let source = nats.map(|nats| CheckpointSource {
@@ -170,12 +171,12 @@ impl Background {
         self.follow(node, follower, Progress::default(), Some(lease), Part::Tree);
     }
 
-    /// Fetches what tokens are checked with.
+    /// Fetches the keys that verify sign-in tokens.
     pub(super) fn prepare_sign_in(&mut self, verifier: Arc<TokenVerifier>, node: &Node) {
         self.tasks.spawn(prepare_sign_in(verifier, node.health(Part::SignIn)));
     }
 
-    /// Waits for a part to panic; parts may end otherwise.
+    /// Waits until a task panics. Tasks that end without a panic are ignored.
     pub(super) async fn first_defect(&mut self) -> JoinError {
         loop {
             match self.tasks.join_next().await {
@@ -186,7 +187,7 @@ impl Background {
         }
     }
 
-    /// Ends them, and does what is left to do.
+    /// Ends the tasks, then records last uses, signs the last checkpoint and releases the leases.
     pub(super) async fn stop(mut self, node: &Node) {
         self.tasks.shutdown().await;
         let signing = async {

@@ -1,4 +1,4 @@
-//! What is done before the process ends, each within its time.
+//! The last steps before the process ends. Each has a time limit.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,22 +12,23 @@ use keyledger_domain::chain;
 use keyledger_node::readiness::Part;
 use keyledger_node::tasks::{self, LogFollower};
 
-/// How long it may take to give a lease back, and to record last uses.
+/// The time limit for releasing one lease.
 const GIVE_BACK: Duration = Duration::from_secs(1);
+/// The time limit for recording the last uses of keys.
 const LAST_FLUSH: Duration = Duration::from_millis(1_500);
-/// How long it may take to sign the last checkpoint and to publish it.
+/// The time limit for signing the last checkpoint and publishing it, both together.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
 
-/// Records the uses that are not recorded yet.
+/// Records all uses of keys that are not recorded yet.
 pub(super) async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTables) {
     match timeout(LAST_FLUSH, tasks::record_now(verification, tables)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "last uses are not recorded"),
-        Err(_) => tracing::warn!("last uses are not recorded: that took too long"),
+        Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "the last uses are not recorded"),
+        Err(_) => tracing::warn!("the last uses are not recorded: the time limit has passed"),
     }
 }
 
-/// Signs what has happened since the last checkpoint, and publishes it.
+/// Signs and publishes a checkpoint with all events since the last one, if this node holds the lease.
 pub(super) async fn sign_last(node: &Node, log: &LogFollower, lease: &Lease) {
     let end = Instant::now() + LAST_CHECKPOINT;
     let health = node.health(Part::Tree);
@@ -37,20 +38,20 @@ pub(super) async fn sign_last(node: &Node, log: &LogFollower, lease: &Lease) {
         Ok(true) => {
             let Some(publisher) = &log.publisher else { return };
             if timeout_at(end, publisher.publish_rest()).await.is_err() {
-                tracing::warn!("the last checkpoint is not published: that took too long");
+                tracing::warn!("the last checkpoint is not published: the time limit has passed");
             }
         }
-        Err(_) => tracing::warn!("no last checkpoint is signed: that took too long"),
+        Err(_) => tracing::warn!("the last checkpoint is not signed: the time limit has passed"),
     }
 }
 
-/// Gives leases back, so that other nodes need not wait for their end.
+/// Releases the leases, so that other nodes need not wait until they expire.
 pub(super) async fn give_back(leases: impl IntoIterator<Item = Lease>) {
     for lease in leases {
         match timeout(GIVE_BACK, lease.release()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a lease could not be given back"),
-            Err(_) => tracing::debug!("a lease could not be given back in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "a lease could not be released"),
+            Err(_) => tracing::debug!("a lease could not be released in time"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Puts the parts together and runs them: the journal, the read side, the public API.
+//! Runs the service: opens the stores, starts the listeners and the background tasks, and stops them.
 
 mod background;
 mod end;
@@ -32,39 +32,39 @@ use keyledger_relay::nats::StreamDiffers;
 use node::{Node, Shared};
 use open::Journals;
 
-/// Why the service does not run.
+/// Why the service ended, or could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The system does not deliver signals.
+    /// The handlers of the stop signals cannot be installed.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
-    /// The journal.
+    /// The journal cannot be opened, and another attempt cannot succeed.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// The read tables.
+    /// The read tables cannot be opened, and another attempt cannot succeed.
     #[error(transparent)]
     Tables(#[from] OpenTablesError),
-    /// The stream that events are published to.
+    /// A stream of NATS has a configuration that cannot be used.
     #[error(transparent)]
     Stream(#[from] StreamDiffers),
-    /// The signing key of development.
+    /// The signing key or the token of `--dev` cannot be made.
     #[error(transparent)]
     Development(#[from] SigningError),
-    /// The address.
+    /// A listener cannot be opened.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Which.
+        /// The address of the listener.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A part of the service panicked: its state is unknown, and only a new process is sound.
+    /// A task panicked. Its state is unknown, so the process ends.
     #[error("a part of the service failed")]
     Defect(#[source] tokio::task::JoinError),
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until a signal asks the process to stop.
 ///
 /// # Errors
 /// Every variant of [`ServeError`].
@@ -81,13 +81,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (internal, internal_address) = listen(config.internal_listen).await?;
 
     let shared = Shared::new();
-    // Before anyone can ask: a part that has not told its state would not be missed.
+    // Set before the listeners open: readiness ignores parts whose state was never set.
     for part in needed(config.roles) {
         shared.readiness.set(part, State::Starting);
     }
     let (stop, stopping) = watch::channel(());
     let stopped = |mut stopping: watch::Receiver<()>| async move {
-        // Nothing is sent: it is dropped.
+        // No value is ever sent: the wait ends when the sender is dropped.
         let _ = stopping.changed().await;
     };
     let grace = config.shutdown_grace;
@@ -97,7 +97,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let internal =
         http::serve(internal, watched, Exposure::Internal, stopped(stopping.clone()), grace);
     let internal = tokio::spawn(internal);
-    // Until the stores are open, callers are told that they are not there yet.
+    // Until the stores are open, requests are answered by a router that says the service is starting.
     let whole = Arc::new(OnceLock::new());
     let starting = http::starting_router(shared.readiness.clone());
     let so_far = whole.clone();
@@ -129,11 +129,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             api(&node, appends, Arc::new(authenticator), config.key_prefix, stopping)
         }
     };
-    // It is set here and nowhere else.
+    // Cannot fail: the router is set only here.
     let _ = whole.set(router);
     tracing::info!("serving");
     if let Some(token) = dev_token {
-        // Whoever has closed standard output does not want it.
+        // A closed standard output is no reason to stop serving.
         let _ = writeln!(
             std::io::stdout(),
             "{}",
@@ -146,10 +146,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let signalled = async {
         signals.next().await;
-        tracing::info!("stopping: no more connections are taken");
+        tracing::info!("stopping: new connections are refused");
         drop(stop);
         signals.next().await;
-        tracing::warn!("stopped at once: a second signal came");
+        tracing::warn!("stopped at once after a second signal");
     };
     tokio::select! {
         served = serving => {
@@ -163,7 +163,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The public API.
+/// The router of the public API.
 fn api(
     node: &Node,
     appends: Arc<dyn Journal>,
@@ -188,7 +188,7 @@ fn api(
     )
 }
 
-/// The parts without which a process with these roles is not ready.
+/// The parts that must be ready before a process with these roles is ready.
 fn needed(roles: Roles) -> impl Iterator<Item = Part> {
     [
         Some(Part::Journal),

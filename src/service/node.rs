@@ -1,4 +1,4 @@
-//! What the parts of this process share.
+//! The state that requests and background tasks of this process share.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,19 +15,19 @@ use keyledger_node::readiness::{Part, Readiness};
 use keyledger_node::tasks::Head;
 use keyledger_node::{Health, Progress};
 
-/// What each part can do, how far it is, and what it tells the others; cheap to clone.
+/// State that exists before the stores are open; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) readiness: Readiness,
-    /// How far queries are.
+    /// The position that queries include.
     pub(super) progress: Progress,
-    /// How far verifications are.
+    /// The position that verifications include.
     pub(super) verified: Progress,
-    /// The journal's head.
+    /// The journal's head, as last asked for.
     pub(super) head: watch::Sender<Option<Head>>,
-    /// How far events are published.
+    /// The position of the last event that this node published; `None` while it does not publish.
     pub(super) relayed: watch::Sender<Option<Position>>,
-    /// Answers verifications, once it is loaded.
+    /// Answers verifications; set once the index is loaded.
     pub(super) verification: Arc<OnceLock<Verification>>,
     pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
@@ -68,7 +68,7 @@ impl Shared {
     }
 }
 
-/// The same, and the stores, once they are open.
+/// The shared state together with the stores, once they are open.
 pub(super) struct Node {
     pub(super) shared: Shared,
     pub(super) journal: Arc<dyn JournalReader>,
@@ -76,7 +76,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Where a part reports how it is doing.
+    /// The health of a part, through which it reports its state.
     pub(super) fn health(&self, part: Part) -> Health {
         Health::new(part, &self.shared.readiness)
     }

@@ -1,4 +1,4 @@
-//! Opens the journal and the read tables, however long it takes until they can be reached.
+//! Opens the journal and the read tables, and tries again until both can be reached.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use keyledger_journal::{Journal, JournalReader, OpenError};
 use keyledger_node::backoff::Backoff;
 use keyledger_node::readiness::{Part, Readiness, State};
 
-/// The journal as this process uses it.
+/// The journal, opened as the process's roles need it.
 pub(super) struct Journals {
     pub(super) reads: Arc<dyn JournalReader>,
-    /// The same journal, for a process that appends.
+    /// The same journal for appending; `None` if this process does not append.
     pub(super) appends: Option<Arc<dyn Journal>>,
 }
 
-/// Opens both, the journal for appending if this process does that. What another try cannot mend is an
-/// error.
+/// Opens the journal, for appending if `appends` is set, and the read tables. Tries again until both
+/// can be reached. Fails only if another attempt cannot succeed.
 pub(super) async fn stores(
     journal_url: &str,
     read_url: &str,
     appends: bool,
     readiness: &Readiness,
 ) -> Result<(Journals, ReadTables), ServeError> {
-    // Whoever appends holds the journal for itself; all others read beside it.
+    // A journal on SQLite is locked by the process that appends; others open it for reading.
     let (reads, appends): (Arc<dyn JournalReader>, _) = if appends {
         let open = async || keyledger_journal::open(journal_url).await;
         let journal = until_open(Part::Journal, readiness, open, OpenError::is_passing).await?;
@@ -49,7 +49,7 @@ async fn until_open<T, E: std::error::Error + 'static>(
     loop {
         match open().await {
             Err(error) if is_passing(&error) => {
-                tracing::warn!(part = part.name(), cause = %chain(&error), "not there yet");
+                tracing::warn!(part = part.name(), cause = %chain(&error), "cannot be opened yet, trying again");
                 readiness.set(part, State::Failing);
                 pause.wait().await;
             }

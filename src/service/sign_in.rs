@@ -1,4 +1,4 @@
-//! Fetches the keys that sign-in tokens are verified with.
+//! Fetches the keys that verify sign-in tokens, at the start.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use keyledger_node::Health;
 use keyledger_node::backoff::Backoff;
 use keyledger_node::readiness::State;
 
-/// Fetches the keys, and tries again until there are some. Later they are fetched when a token
-/// names a key that is not known.
+/// Fetches the keys, and tries again until that succeeds. From then on the verifier itself fetches
+/// them when they are old or a token names an unknown key.
 pub(super) async fn prepare_sign_in(verifier: Arc<TokenVerifier>, health: Health) {
     let mut backoff = Backoff::new();
     while let Err(error) = verifier.prepare().await {

@@ -32,7 +32,7 @@ async fn requests_are_served_all_through_a_rebuild() {
     service.stranger().get("/readyz").await.expect_status(200);
     let (status, output) = service.stop();
     assert!(status.success());
-    assert!(output.contains("read_tables restarts where it stands"), "{output}");
+    assert!(output.contains("read_tables loads its state again and goes on"), "{output}");
 }
 
 #[keyledger_bounded::test]

@@ -175,7 +175,7 @@ async fn a_second_signal_stops_at_once() {
     service.printed("stopping").await;
     service.signal("INT");
     let (_, output) = service.ended();
-    assert!(output.contains("a second signal came"), "{output}");
+    assert!(output.contains("stopped at once after a second signal"), "{output}");
 }
 
 #[keyledger_bounded::test]

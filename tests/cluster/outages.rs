@@ -170,7 +170,7 @@ async fn a_service_starts_before_its_postgres_does() {
         Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read);
     let started = server.clone();
     let service = until_it_can(setup.spawn(), move || started.start_again()).await;
-    let told = service.printed("not there yet").await;
+    let told = service.printed("cannot be opened yet, trying again").await;
     assert!(told.contains("cannot be reached"), "{told}");
 }
 

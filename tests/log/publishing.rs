@@ -155,6 +155,9 @@ async fn a_stream_of_checkpoints_that_is_not_as_it_must_be_is_refused() {
     let output = with(&log, &nats).run();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("the stream KEYS_CHECKPOINTS is not as it must be"), "{told}");
+    assert!(
+        told.contains("the stream KEYS_CHECKPOINTS has a configuration that keyledger cannot use"),
+        "{told}"
+    );
     assert!(told.contains("max_messages is 100, not -1"), "{told}");
 }

@@ -88,7 +88,7 @@ async fn uses_wait_while_the_read_tables_are_away() {
     server.kill();
     // Verification needs no read tables.
     assert_eq!(verdict(&gateway, &key.secret).await, "VALID");
-    service.printed("last uses wait to be recorded").await;
+    service.printed("last uses cannot be recorded; they stay in memory").await;
     service.metric_is("keyledger_uses_waiting", 1).await;
     let started = server.clone();
     tokio::task::spawn_blocking(move || started.start_again()).await.unwrap();

@@ -1,8 +1,9 @@
-//! A key set (RFC 7517) of the identity provider: fetched, kept, and fetched again when it is old
-//! or a token names a key that it does not have.
+//! A key set (RFC 7517) of the identity provider. It is kept in memory, and fetched again when it is
+//! older than 5 minutes or a token names a key that it does not have.
 //!
-//! Anyone can send tokens that name keys which nobody has, so fetches are limited in rate, and one
-//! runs at a time. A provider that is away does not end the service: keys stay good for a day.
+//! Anyone can send tokens that name unknown keys, so only one fetch runs at a time and the next one
+//! starts at least 10 s after a success and 1 s after a failure. While the provider cannot be
+//! reached, the last set is used for up to a day.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -15,28 +16,28 @@ use tokio::sync::Mutex;
 
 use super::{Rejection, TokenError, VerifyingKey};
 
-/// After which a set is fetched again when it is next needed.
+/// The age after which a set is fetched again when it is next needed.
 const FRESH: Duration = Duration::from_secs(5 * 60);
-/// How long a set is used when no newer one can be had.
+/// The age up to which a set is used when no newer one can be fetched.
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The least time from a fetch that succeeded, and from one that failed, to the next.
+/// The least time between two fetches, after a success and after a failure.
 const PAUSE_AFTER_SUCCESS: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// What a fetch may take, and what it may bring.
+/// The limits of a fetch: its time, and the size of the answer.
 const FETCH_TIME: Duration = Duration::from_secs(5);
 const MAX_SET_BYTES: usize = 256 * 1024;
 
-/// The address of a key set: `https`, or `http` on this machine.
+/// The URL of a key set: `https`, or `http` on the loopback interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksUrl(Url);
 
-/// The text is no address that keys may be fetched from.
+/// The text is not a URL that a key set may be fetched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key set is fetched from an https:// URL, or from http:// on the loopback interface")]
 pub struct JwksUrlError;
 
 impl JwksUrl {
-    /// Parses an address.
+    /// Parses a URL.
     ///
     /// # Errors
     /// [`JwksUrlError`].
@@ -52,22 +53,22 @@ impl JwksUrl {
     }
 }
 
-/// Why a key set cannot be had.
+/// Why a key set cannot be fetched.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
-    /// The provider does not answer as it should.
-    #[error("the identity provider does not answer")]
+    /// The request failed, took longer than 5 s, or was answered with an error status.
+    #[error("the key set cannot be fetched from the identity provider")]
     Http(#[source] Arc<reqwest::Error>),
-    /// The answer is larger than any key set.
+    /// The answer is larger than 256 KiB.
     #[error("the key set has more than {MAX_SET_BYTES} bytes")]
     TooLarge,
     /// The answer is not a key set.
     #[error("the answer is not a key set")]
     NotASet(#[source] Arc<serde_json::Error>),
-    /// No key in it is one that we can use.
+    /// The set has no key of a supported kind.
     #[error("the key set has no key that verifies RS256, PS256, ES256 or EdDSA")]
     NoUsableKey,
-    /// It could not be fetched a moment ago.
+    /// The last fetch failed less than 1 s ago, so no new one was started.
     #[error("the key set could not be fetched a moment ago")]
     Lately(#[source] Box<FetchError>),
 }
@@ -79,15 +80,15 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-/// Where keys are fetched from.
+/// A source that key sets are fetched from.
 pub(super) trait Source {
     async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError>;
 
-    /// The time, to tell how old a set is.
+    /// The current time, from which the age of a set is computed.
     fn now(&self) -> Instant;
 }
 
-/// Fetches a set over HTTP.
+/// Fetches a key set over HTTP.
 #[derive(Debug)]
 pub(super) struct HttpSource {
     url: JwksUrl,
@@ -124,7 +125,7 @@ impl Source for HttpSource {
     }
 }
 
-/// The keys of a set that we can use. One that cannot be understood does not spoil the others.
+/// The supported keys of a set. Keys that cannot be parsed are skipped.
 fn usable_keys(set: &[u8]) -> Result<Vec<VerifyingKey>, FetchError> {
     let set: Set =
         serde_json::from_slice(set).map_err(|error| FetchError::NotASet(Arc::new(error)))?;
@@ -133,12 +134,12 @@ fn usable_keys(set: &[u8]) -> Result<Vec<VerifyingKey>, FetchError> {
     if keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(keys) }
 }
 
-/// The keys, as last fetched.
+/// The key set, as last fetched.
 #[derive(Debug)]
 pub(super) struct KeySet<S> {
     source: S,
     known: RwLock<Option<Known>>,
-    /// How the last fetch ended, and when. Held while a fetch runs.
+    /// When the last fetch ended, and how. The lock is held while a fetch runs.
     last: Mutex<Option<(Instant, Result<(), FetchError>)>>,
 }
 
@@ -153,7 +154,7 @@ impl<S: Source> KeySet<S> {
         Self { source, known: RwLock::default(), last: Mutex::default() }
     }
 
-    /// Sees to it that there are keys.
+    /// Fetches the set, unless a usable one is in memory.
     pub(super) async fn prepare(&self) -> Result<(), FetchError> {
         match self.known() {
             Some(_) => Ok(()),
@@ -161,7 +162,7 @@ impl<S: Source> KeySet<S> {
         }
     }
 
-    /// The keys that a token with this header could have been signed with.
+    /// The keys that may verify a token with this header.
     pub(super) async fn candidates(
         &self,
         kid: Option<&str>,
@@ -171,10 +172,13 @@ impl<S: Source> KeySet<S> {
         let fitting = known.as_ref().map(|known| known.fitting(kid, algorithm));
         match (known, fitting) {
             (Some(known), Some(keys)) if !keys.is_empty() => {
-                // Whoever comes while an old set is being replaced uses the old one.
+                // If another task is fetching already, this one uses the old set.
                 if self.age(known.fetched) >= FRESH && self.last.try_lock().is_ok() {
                     if let Err(error) = self.refresh().await {
-                        tracing::warn!(cause = %error, "key set is old and cannot be fetched");
+                        tracing::warn!(
+                            cause = %error,
+                            "key set cannot be fetched again; the old one is used"
+                        );
                     }
                     return Ok(self.fitting(kid, algorithm));
                 }
@@ -203,7 +207,8 @@ impl<S: Source> KeySet<S> {
         self.known().map(|known| known.fitting(kid, algorithm)).unwrap_or_default()
     }
 
-    /// Fetches the set, unless that was done a moment ago; one fetch at a time.
+    /// Fetches the set, unless the last fetch was less than 10 s (after a success) or 1 s (after a
+    /// failure) ago. One fetch runs at a time.
     async fn refresh(&self) -> Result<(), FetchError> {
         let mut last = self.last.lock().await;
         match &*last {

@@ -7,12 +7,12 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// A provider whose set and clock the test decides.
+/// A provider whose key set and clock are controlled by the test.
 struct Provider {
     set: StdMutex<Option<Value>>,
     fetches: StdMutex<usize>,
     now: StdMutex<Instant>,
-    /// Which a fetch waits for.
+    /// A fetch ends only after it is notified; `None` if it ends at once.
     answers: Option<Notify>,
 }
 

@@ -1,4 +1,4 @@
-//! Asks for the journal's head, again and again, and says whether the journal answers.
+//! Asks for the journal's head periodically, and reports whether the journal answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,19 +10,20 @@ use tokio::sync::watch;
 use crate::Health;
 use crate::readiness::State;
 
-/// The longest time between two questions.
+/// The longest time between two requests for the head.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where the journal's head was.
+/// The journal's head, and when it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// A position at or after every event that was committed when the head was asked for.
     pub position: Position,
-    /// When it was asked for, by this machine's monotonic clock, before the question was sent.
+    /// The time on this machine's monotonic clock, taken before the request was sent.
     pub asked: Instant,
 }
 
-/// Asks for the head at least four times in `bound`, for as long as the process lives.
+/// Asks for the head every second, or more often if `bound` is less than 4 s, so that there are at
+/// least four requests within `bound`. Runs for as long as the process lives.
 pub async fn watch_head(
     journal: Arc<dyn JournalReader>,
     bound: Duration,

@@ -1,4 +1,4 @@
-//! Keeps the verification index level with the journal, and proves that it is.
+//! Applies the journal to the verification index, and proves that the index has caught up.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::readiness::State;
 use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
 
-/// Why the index cannot follow.
+/// Why the index cannot follow the journal.
 #[derive(Debug, thiserror::Error)]
 enum IndexError {
     #[error("the index cannot be loaded")]
@@ -31,16 +31,16 @@ enum IndexError {
 #[derive(Debug)]
 pub struct IndexFollower {
     tables: ReadTables,
-    /// Where the index goes once it is loaded.
+    /// Set to the index once it is loaded and checked.
     verification: Arc<OnceLock<Verification>>,
-    /// Notified when the index is there.
+    /// Notified when the index is loaded and checked.
     loaded: Arc<Notify>,
-    /// How long a proof that the index is level holds.
+    /// How long a proof that the index has caught up holds.
     max_staleness: Duration,
-    /// How long after a key's end the index includes it, in seconds.
+    /// The time from a key's revocation or deletion until the index includes it, in seconds.
     revocation_lag: Histogram,
     clock: Arc<dyn Clock>,
-    /// When this follower began. What was ended before says nothing of how fast it is.
+    /// When this follower was created. Keys that ended before are left out of `revocation_lag`.
     began: Timestamp,
     writer: Option<IndexWriter>,
 }
@@ -84,7 +84,8 @@ impl Follower for IndexFollower {
         }
     }
 
-    /// Loads the index from the key table, once; later it goes on from where the index stands.
+    /// Loads the index from the key table the first time. Later calls keep the index and continue from
+    /// its position.
     async fn load(&mut self, _: Option<Epoch>) -> Result<Place, Interruption> {
         if self.writer.is_none() {
             self.writer = Some(self.load_index().await?);
@@ -108,13 +109,13 @@ impl Follower for IndexFollower {
                 self.revocation_lag.observe(seconds_between(at, self.clock.now()));
             }
         };
-        // An event that does not follow may be a revocation.
+        // Stop: an event is missing, and it may be a revocation.
         let applied = writer.apply(events, to, ended);
         applied.map_err(|error| Interruption::stop(IndexError::Apply(error)))?;
         Ok(from.after(events, to))
     }
 
-    /// Puts the index to use, now that it is known to be no further than the journal.
+    /// Lets verifications use the index, which was just checked not to be beyond the journal's head.
     fn beside(&self, _: &Health) -> BoxFuture<'static, Interruption> {
         if let Some(writer) = &self.writer {
             self.verification.get_or_init(|| Verification {
@@ -126,7 +127,7 @@ impl Follower for IndexFollower {
         Box::pin(std::future::pending())
     }
 
-    /// Once the index is loaded, its proof of freshness decides how it is doing: see [`prove`].
+    /// Once the index is loaded, [`prove`] alone sets the state of the part.
     fn interrupted(&mut self, health: &Health) {
         if self.writer.is_none() {
             health.set(State::Failing);
@@ -134,10 +135,10 @@ impl Follower for IndexFollower {
     }
 
     fn remedy(&self) -> &'static str {
-        "no key is verified on this node: look into the cause, then start it again"
+        "this node verifies no key any more: find the cause, then restart this node"
     }
 
-    /// From now on no proof counts, so that nothing is said of any key.
+    /// Requires answers to include an unreachable position, so that no verification is answered.
     fn stopped(&mut self) {
         if let Some(verification) = self.verification.get() {
             verification.freshness.owe(Position::MAX);
@@ -145,8 +146,9 @@ impl Follower for IndexFollower {
     }
 }
 
-/// Waits until the index is loaded; then proves that it is level, as of each moment at which the head
-/// was asked for, and reports whether keys can be verified. It runs for as long as the process lives.
+/// Waits until the index is loaded. Then proves that it has caught up, as of each moment at which the
+/// journal's head was asked for, and reports whether keys can be verified. Runs for as long as the
+/// process lives.
 pub async fn prove(
     verification: Arc<OnceLock<Verification>>,
     loaded: Arc<Notify>,

@@ -19,11 +19,11 @@ use crate::clock::Clock;
 use crate::readiness::State;
 use crate::{Follower, Health, Interruption, Pace, ReadyWhen};
 
-/// How long events are gathered, so that appending them takes little from those who write the read
-/// tables in the same database.
+/// How long events are gathered before they are appended. Larger batches leave more of the database's
+/// time to the projector, which writes to the same database.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// Why the log cannot grow or be signed.
+/// Why events cannot be appended to the log, or the log cannot be signed.
 #[derive(Debug, thiserror::Error)]
 enum LogError {
     #[error("the log is written without a lease")]
@@ -41,7 +41,7 @@ enum LogError {
 }
 
 impl LogError {
-    /// Whether another attempt may succeed before someone has looked into the cause.
+    /// Whether another attempt may succeed without an operator's help.
     fn is_passing(&self) -> bool {
         match self {
             Self::Tree(LogWriteError::Write(error)) => {
@@ -75,45 +75,46 @@ impl From<WriteError> for LogError {
 /// How the transparency log is signed.
 #[derive(Debug)]
 pub struct LogSettings {
-    /// What checkpoints are signed with: all of them by all of these.
+    /// The signing keys. Every checkpoint is signed with all of them.
     pub keys: LogKeys,
-    /// How often one is signed when there is something new.
+    /// The time between two checkpoints while events arrive.
     pub interval: Duration,
-    /// The file that they are appended to.
+    /// The path of the file that signed checkpoints are appended to.
     pub checkpoints: PathBuf,
 }
 
-/// Publishes signed checkpoints, beside the signing.
+/// Publishes signed checkpoints on the node that signs them.
 pub trait Publisher: std::fmt::Debug + Send + Sync {
-    /// Publishes what is not published yet and what gets signed, until it is dropped.
+    /// Publishes all checkpoints that are not published yet, and new ones as they are signed, until
+    /// the future is dropped.
     fn publish(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
-    /// Publishes what is not published yet, and returns.
+    /// Publishes all checkpoints that are not published yet, then returns.
     fn publish_rest(&self) -> BoxFuture<'_, ()>;
 
     /// Called while another node signs and publishes.
     fn stand_by(&self);
 }
 
-/// Appends events to the log, and signs it; cheap to clone before it is loaded.
+/// Appends events to the transparency log, and signs checkpoints of it.
 #[derive(Debug)]
 pub struct LogFollower {
     /// Where the log is stored.
     pub tables: ReadTables,
-    /// How it is signed.
+    /// The signing keys, the interval and the checkpoint file.
     pub settings: Arc<LogSettings>,
-    /// Who publishes its checkpoints, if anyone.
+    /// Publishes the checkpoints; `None` if they are not published.
     pub publisher: Option<Arc<dyn Publisher>>,
-    /// Notified when a checkpoint was signed.
+    /// Notified after each signing.
     pub signed: Arc<Notify>,
-    /// The clock that checkpoints are dated by.
+    /// The clock that gives the times of checkpoints.
     pub clock: Arc<dyn Clock>,
-    /// What writes the log, once it is loaded.
+    /// The writer of the stored log; `None` until the follower is loaded.
     pub writer: Option<LogWriter>,
 }
 
 impl LogFollower {
-    /// The same follower, not loaded.
+    /// A follower with the same settings that is not loaded.
     #[must_use]
     pub fn afresh(&self) -> Self {
         Self {
@@ -130,8 +131,8 @@ impl LogFollower {
         self.writer.as_mut().ok_or(LogError::NoLease)
     }
 
-    /// Signs a checkpoint, if the log has grown since the last one: remembers it in the database,
-    /// signs it, appends it to the file, and stores the signed note.
+    /// Signs a checkpoint, if the log has grown since the last one: stores its size and root in the
+    /// database, signs it, appends the note to the file, and stores the note in the database.
     async fn sign(&mut self) -> Result<(), LogError> {
         let LogSettings { keys, checkpoints, .. } = &*self.settings.clone();
         let now = self.clock.now();
@@ -150,7 +151,7 @@ impl LogFollower {
         Ok(())
     }
 
-    /// Appends what the journal holds and the log lacks, and signs it.
+    /// Appends all events of the journal that the log lacks, then signs a checkpoint.
     async fn catch_up(
         &mut self,
         journal: &dyn JournalReader,
@@ -231,12 +232,12 @@ impl Follower for LogFollower {
     }
 
     fn remedy(&self) -> &'static str {
-        "nothing is signed: compare the log with the journal, then start this node again"
+        "no checkpoint is signed: compare the log with the journal, then restart this node"
     }
 }
 
-/// Appends what the journal still holds, signs it and publishes it, before the process ends. Returns
-/// whether this node is the one that does so.
+/// Appends the remaining events of the journal to the log and signs a checkpoint, before the process
+/// ends. Returns whether this node holds the lease; only that node does so.
 pub async fn sign_last(
     follower: &LogFollower,
     journal: &dyn JournalReader,
@@ -246,7 +247,7 @@ pub async fn sign_last(
     if health.is(State::Stopped) {
         return false;
     }
-    let unsigned = |cause: String| tracing::warn!(cause, "no last checkpoint is signed");
+    let unsigned = |cause: String| tracing::warn!(cause, "the last checkpoint is not signed");
     match lease.claim().await {
         Ok(Some(epoch)) => {
             if let Err(error) = follower.afresh().catch_up(journal, epoch).await {

@@ -1,4 +1,4 @@
-//! What runs beside the requests, one file each.
+//! The followers and other background tasks of a node, one file each.
 
 mod head;
 mod index;

@@ -1,5 +1,5 @@
-//! Keeps the read tables level with the journal: by applying events to them while this node holds the
-//! lease, and otherwise by watching how far the node that does has come.
+//! Follows the journal with the read tables. The node that holds the lease applies events to them; all
+//! other nodes watch the position that the tables include.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::backoff::Backoff;
 use crate::readiness::State;
 use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
 
-/// How long the read tables may lack an event before they count as failing.
+/// How long the read tables may be behind the journal's head before they count as failing.
 const LATE: Duration = Duration::from_secs(5);
-/// How long a node that never applies events watches the tables at a time.
+/// The duration of one call of [`watch_for`] on a node that never applies events.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// Why the read tables cannot follow, where no store has said so.
+/// Why the read tables cannot follow the journal.
 #[derive(Debug, thiserror::Error)]
 enum TablesError {
     #[error("the read tables are written without a lease")]
@@ -35,7 +35,7 @@ impl From<WriteError> for Interruption {
         match error {
             WriteError::Superseded => Self::restart(TablesError::Write(error)),
             WriteError::Database(_) => Self::retry(TablesError::Write(error)),
-            // To pass over an event could pass over a revocation.
+            // Stop: skipping an event could skip a revocation.
             WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep => {
                 Self::stop(TablesError::Write(error))
             }
@@ -49,7 +49,7 @@ pub struct TablesFollower {
     tables: ReadTables,
     /// The journal's head, as last asked for.
     head: watch::Receiver<Option<Head>>,
-    /// How far queries are: the same that its supervisor advances.
+    /// The position that queries include. [`Following`](crate::Following) advances it.
     progress: Progress,
     projector: Option<Projector>,
 }
@@ -107,22 +107,22 @@ impl Follower for TablesFollower {
     }
 
     fn remedy(&self) -> &'static str {
-        "the journal and the read tables do not fit: look into the cause, run `keyledger rebuild`, \
-         then start this node again"
+        "the read tables contradict the journal: find the cause, run `keyledger rebuild`, then \
+         restart this node"
     }
 }
 
-/// Reports whether the tables keep up with the journal's head, and interrupts when they have lost
-/// what they included: a database that crashed may have lost its last commits, which did not wait
-/// for the disk.
+/// Reports whether the tables keep up with the journal's head. Interrupts the follower when the tables
+/// have lost events: their commits do not wait for the disk, so a database that crashed may have lost
+/// the last ones.
 async fn report_lag(
     tables: ReadTables,
     mut head: watch::Receiver<Option<Head>>,
     progress: Progress,
     health: Health,
 ) -> Interruption {
-    // Whether the tables have included all that queries were told, since the last load: after a loss
-    // they are first filled again.
+    // Whether the tables have reached the reported position since the last load. After a loss of
+    // commits they first have to catch up again.
     let mut is_complete = false;
     let mut was_level = false;
     loop {
@@ -138,7 +138,7 @@ async fn report_lag(
             }
             let is_level = is_complete && progress.wait_for(position, LATE).await.is_ok();
             was_level |= is_level;
-            // Before it has caught up for the first time, it is starting, and not late.
+            // Until the tables have caught up once, the part is starting rather than failing.
             if was_level {
                 health.set(if is_level { State::Ready } else { State::Failing });
             }
@@ -150,8 +150,8 @@ async fn report_lag(
     }
 }
 
-/// Watches how far other nodes have brought the tables, for as long as the process lives: the task
-/// of a node that never applies events.
+/// Watches the position that the tables include, on a node that never applies events. Runs for as long
+/// as the process lives.
 pub async fn watch_tables(
     tables: ReadTables,
     head: watch::Receiver<Option<Head>>,
@@ -164,7 +164,7 @@ pub async fn watch_tables(
     }
 }
 
-/// Watches how far another node has brought the tables, for this long.
+/// Watches for this long which position the tables include, while another node applies events.
 async fn watch_for(
     time: Duration,
     tables: &ReadTables,

@@ -10,16 +10,16 @@ use keyledger_verifier::Verification;
 /// Why last uses are not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// The database does not take them.
+    /// The database failed or cannot be reached.
     #[error("last uses cannot be written")]
     Write(#[from] keyledger_projections::DatabaseError),
-    /// The task that sorts them failed.
+    /// The task that collects and sorts them failed.
     #[error("last uses cannot be collected")]
     Collect(#[from] tokio::task::JoinError),
 }
 
-/// Records last uses every `interval`, for as long as the process lives. What cannot be recorded
-/// waits in memory, one use a key.
+/// Records last uses every `interval`, for as long as the process lives. Uses that cannot be recorded
+/// stay in memory, one for each key.
 pub async fn record_uses(
     verification: Arc<OnceLock<Verification>>,
     tables: ReadTables,
@@ -36,7 +36,7 @@ pub async fn record_uses(
             Ok(()) if was_interrupted => tracing::info!("last uses are recorded again"),
             Ok(()) => {}
             Err(error) if !was_interrupted => {
-                tracing::warn!(cause = %chain(&error), "last uses wait to be recorded");
+                tracing::warn!(cause = %chain(&error), "last uses cannot be recorded; they stay in memory");
             }
             Err(_) => {}
         }
@@ -46,7 +46,7 @@ pub async fn record_uses(
 /// Records every use that is not recorded yet.
 ///
 /// # Errors
-/// When they cannot be collected or written; the uses keep waiting then.
+/// Every variant of [`UsageError`]. The uses that are not recorded stay in memory then.
 pub async fn record_now(
     verification: &OnceLock<Verification>,
     tables: &ReadTables,

@@ -1,4 +1,4 @@
-//! Load, check, subscribe, apply.
+//! The loop of a follower: load, check, subscribe, apply.
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
@@ -13,13 +13,13 @@ fn id(number: u64) -> EventId {
     EventId::from_uuid(uuid::Uuid::from_u128(number.into()))
 }
 
-/// A creation at this position.
+/// The creation of a key, at this position.
 fn event(number: u64) -> RecordedEvent {
     RecordedEvent { id: id(number), ..recorded(number, Revision::FIRST, created(number)) }
 }
 
-/// A journal in memory. Each subscription delivers what there is after its position, then a
-/// caught-up mark, then one of these ends.
+/// A journal in memory. Each subscription delivers the events after its position, then
+/// [`Delivery::CaughtUp`], and then ends in one of the given ways.
 #[derive(Debug)]
 struct Memory {
     events: Mutex<Vec<RecordedEvent>>,
@@ -88,7 +88,7 @@ struct Store {
     loads: Script,
     applies: Script,
     kept: Arc<Mutex<Vec<EventId>>>,
-    /// What was called, in order.
+    /// The calls, in order.
     calls: Arc<Mutex<Vec<String>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Holding a lease.
+//! Renewal and loss of a held lease.
 
 use super::*;
 use crate::lease::hold;

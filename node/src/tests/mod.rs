@@ -1,4 +1,4 @@
-//! Supervised work in paused time: every duration below is exact, and takes no time.
+//! Tests of supervised work in paused time: durations are exact, and no test really waits.
 
 mod following;
 mod lease;
@@ -16,7 +16,7 @@ use super::{Health, Interruption, LeaseClaims};
 use keyledger_projections::Epoch;
 
 const PERIOD: Duration = Duration::from_secs(6);
-/// Longer than anything here takes, in paused time.
+/// The limit of every wait, in paused time; no test comes near it.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
 fn seconds(seconds: u64) -> Duration {
@@ -27,12 +27,12 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// The health of a part, and the readiness that it reports to.
+/// The health of one part, with a readiness of its own.
 fn health() -> Health {
     Health::new(Part::Relay, &Readiness::default())
 }
 
-/// Waits until the part is in a state; says after how long.
+/// Waits until the part is in a state, and returns how long that took.
 async fn until(health: &Health, state: State) -> Duration {
     let begun = Instant::now();
     let waiting = async {
@@ -55,7 +55,7 @@ struct Holder {
     until: Instant,
     /// How many claims there were, by any node.
     claims: usize,
-    /// Whether the database is away.
+    /// Whether claims fail, as if the database could not be reached.
     is_away: bool,
 }
 
@@ -65,7 +65,7 @@ impl SharedLease {
         Self(Arc::new(Mutex::new(Holder { node, epoch, until, claims: 0, is_away: false })))
     }
 
-    /// The contest as one of the nodes.
+    /// The lease as seen by this node.
     fn as_node(&self, node: u32) -> Arc<dyn LeaseClaims> {
         Arc::new(Contender { lease: self.clone(), node })
     }
@@ -74,7 +74,7 @@ impl SharedLease {
         self.0.lock().unwrap()
     }
 
-    /// Gives it to a node, for a period, whoever had it.
+    /// Gives the lease to this node for a period, even if another one holds it.
     fn give(&self, node: u32) {
         let mut holder = self.holder();
         (holder.node, holder.until) = (Some(node), Instant::now() + PERIOD);
@@ -117,11 +117,11 @@ impl LeaseClaims for Contender {
     }
 }
 
-/// What is to happen at each call, in order; after the last one, nothing more happens.
+/// The outcomes of calls, in order. Calls after the last outcome never end.
 #[derive(Clone, Debug, Default)]
 struct Script(Arc<Mutex<VecDeque<Step>>>);
 
-/// What happens at a call.
+/// The outcome of one call.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Succeed,
@@ -136,7 +136,7 @@ impl Script {
         Self(Arc::new(Mutex::new(steps.into_iter().collect())))
     }
 
-    /// The next step, once there is one that ends.
+    /// Plays the next step. Never ends for [`Step::Hang`] and after the last step.
     async fn next(&self) -> Result<(), Interruption> {
         let step = self.0.lock().unwrap().pop_front();
         match step {

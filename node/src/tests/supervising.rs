@@ -1,15 +1,15 @@
-//! Claim, stand-by, backoff, restart, stop.
+//! The supervisor: claim, stand-by, backoff, restart, stop.
 
 use super::*;
 use crate::{Work, supervise};
 
-/// Work that notes when it runs, and does what a script says.
+/// Work that records when it runs, and then plays a script.
 #[derive(Clone, Debug)]
 struct Scripted {
     script: Script,
     begun: Instant,
     runs: Arc<Mutex<Vec<Run>>>,
-    /// Whether each run says that it got somewhere.
+    /// Whether each run reports progress.
     progresses: bool,
     stops: Arc<Mutex<usize>>,
 }
@@ -36,7 +36,7 @@ impl Scripted {
         self.runs.lock().unwrap().iter().map(|(_, epoch)| *epoch).collect()
     }
 
-    /// Supervises a clone of it, in the background.
+    /// Supervises a clone of this work in the background.
     fn start(
         &self,
         lease: Option<Arc<dyn LeaseClaims>>,
@@ -159,7 +159,7 @@ async fn a_lease_that_cannot_be_renewed_ends_the_work_before_another_node_may_be
     work.start(Some(lease.as_node(1)), &health);
     sleep(millis(1)).await;
     lease.holder().is_away = true;
-    // The last renewal was the claim itself.
+    // The lease was last renewed by the claim itself.
     let failing = until(&health, State::Failing).await;
     assert!(failing <= PERIOD, "{failing:?}");
     lease.holder().is_away = false;

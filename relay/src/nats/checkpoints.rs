@@ -1,4 +1,4 @@
-//! Publishes signed checkpoints: each once and in order, to a stream of their own.
+//! Publishes signed checkpoints to a stream of their own, each once and in order.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,39 +21,40 @@ use keyledger_node::readiness::State;
 use keyledger_node::tasks::Publisher;
 use keyledger_node::{Health, Interruption, Work, supervise};
 
-/// The header that holds how many events the log had.
+/// The header that holds the log's size at the checkpoint, in events.
 const SIZE: &str = "Keyledger-Tree-Size";
 
-/// The checkpoints that are to be published, and where to.
+/// Where checkpoints are read from, and where they are published.
 #[derive(Debug)]
 pub struct CheckpointSource {
-    /// Where they go.
+    /// The NATS servers and the stream.
     pub nats: NatsSettings,
-    /// Where they are stored.
+    /// The log, which stores the signed checkpoints.
     pub tree: LogReader,
-    /// The log's name.
+    /// The log's origin: the first line of its checkpoints.
     pub origin: String,
-    /// The public keys of those that sign.
+    /// The public keys of the log, which verify the stream's last message.
     pub keys: Vec<NoteVerifyingKey>,
-    /// Notified when a checkpoint was signed.
+    /// Notified after each signing.
     pub signed: Arc<Notify>,
 }
 
-/// Publishes the checkpoints that are signed. While NATS is away they wait in the read database;
-/// the stream's own last message says how far it has come.
+/// Publishes signed checkpoints. While NATS cannot be reached they stay in the read database. The
+/// stream's last message says which one was published last.
 #[derive(Debug)]
 pub struct CheckpointPublisher {
     source: Arc<CheckpointSource>,
     health: Health,
 }
 
-/// An open stream, and how far it has come.
+/// An open stream, and the checkpoint that was published last.
 struct OpenStream {
     outlet: Outlet,
     last: Last,
 }
 
-/// What was published last: a size, and the root if the stream still has the message.
+/// The checkpoint that was published last: its size, and its root if the stream still has the
+/// message.
 #[derive(Clone, Copy, Default)]
 struct Last {
     size: u64,
@@ -61,7 +62,7 @@ struct Last {
 }
 
 impl CheckpointPublisher {
-    /// A publisher that reports to this part's health.
+    /// A publisher that reports its state to `health`.
     #[must_use]
     pub fn new(source: CheckpointSource, health: Health) -> Self {
         Self { source: Arc::new(source), health }
@@ -91,10 +92,10 @@ impl Publisher for CheckpointPublisher {
     }
 }
 
-/// The work of publishing.
+/// The supervised work of a publisher.
 struct Publishing {
     source: Arc<CheckpointSource>,
-    /// The size up to which checkpoints are known to be published, should the stream be empty.
+    /// The size of the last checkpoint that this work published, used if the stream is emptied.
     stored: u64,
 }
 
@@ -106,7 +107,7 @@ impl Work for Publishing {
     }
 
     fn remedy(&self) -> &'static str {
-        "no checkpoint is published: compare the stream with the log, then start this node again"
+        "no checkpoint is published: compare the stream with the log, then restart this node"
     }
 }
 
@@ -128,15 +129,15 @@ impl Publishing {
         }
     }
 
-    /// Publishes what is not published yet.
+    /// Publishes all signed checkpoints that are not published yet, then returns.
     async fn publish_once(&mut self) -> Result<(), NatsError> {
         let client = connect(&self.source.nats).await?;
         let mut stream = self.open_stream(&client).await?;
         self.catch_up(&mut stream).await
     }
 
-    /// Opens the stream and reads its last message. `stored` is how far it is known to have come,
-    /// should it be empty: those that were ever published are published again otherwise.
+    /// Opens the stream and reads its last message. If the stream is empty, it goes on after
+    /// `stored`, so that checkpoints which this process has published are not published again.
     async fn open_stream(&self, client: &Client) -> Result<OpenStream, NatsError> {
         let (context, stream) = open(client, &self.source.nats, Topic::Checkpoints).await?;
         let state = stream.get_info().await.map_err(NatsError::nats)?.state;
@@ -148,8 +149,8 @@ impl Publishing {
         Ok(OpenStream { outlet: Outlet::new(context, name, state.last_sequence), last })
     }
 
-    /// What the last message tells, if it is believed: by its signature or, when keys have changed,
-    /// because it is the very note that was kept.
+    /// The checkpoint in the stream's last message. The message must be signed by one of the keys or,
+    /// if keys have changed since, equal the stored note of that size.
     async fn last(&self, stream: &Stream, sequence: u64) -> Result<Last, NatsError> {
         let message = stream.get_raw_message(sequence).await.map_err(NatsError::nats)?;
         let note = str::from_utf8(&message.payload).map_err(|_| NatsError::Foreign)?;
@@ -165,7 +166,7 @@ impl Publishing {
         Ok(Last { size: told.size, root: Some(told.root) })
     }
 
-    /// Publishes all that were signed after the last one.
+    /// Publishes all checkpoints that were signed after the last published one.
     async fn catch_up(&mut self, stream: &mut OpenStream) -> Result<(), NatsError> {
         loop {
             let Last { size, root } = stream.last;
@@ -173,7 +174,7 @@ impl Publishing {
             if signed.is_empty() {
                 return Ok(());
             }
-            // Nothing is put behind a checkpoint that it does not continue.
+            // Publish only if the log continues the checkpoint that was published last.
             if let Some(root) = root {
                 if self.source.tree.state().await?.size < size {
                     return Err(NatsError::TreeBehind(size));
@@ -187,7 +188,8 @@ impl Publishing {
                 let is_new = stream.outlet.send(self.message(checkpoint)).await?.await?;
                 self.stored = stream.last.size;
                 if !is_new {
-                    // The fences of those after it are wrong by one.
+                    // The server ignored the message as a duplicate, so the sequence that the next
+                    // message would expect is too high by one.
                     return Err(NatsError::OutOfStep);
                 }
             }

@@ -1,4 +1,5 @@
-//! Publishes events: many messages on their way at once, each fenced by the sequence before it.
+//! Publishes events. Up to 256 messages are in flight, and each names the stream sequence that it
+//! expects before it.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,11 +25,11 @@ use crate::nats::settings::{NatsSettings, Topic};
 use keyledger_node::readiness::State;
 use keyledger_node::{Follower, Health, Interruption, Pace, ReadyWhen};
 
-/// How many messages may be on their way.
+/// The most messages in flight, that is sent and not yet acknowledged.
 const IN_FLIGHT: usize = 256;
-/// How many events are published before the relay looks at its connection again.
+/// The most events that are published between two checks of the connection.
 const BATCH: usize = 4_096;
-/// The header that holds an event's position.
+/// The header that holds an event's journal position.
 const POSITION: &str = "Keyledger-Position";
 
 /// Publishes events to the stream of events.
@@ -36,17 +37,18 @@ const POSITION: &str = "Keyledger-Position";
 pub struct EventRelay {
     nats: NatsSettings,
     journal: Arc<dyn JournalReader>,
-    /// Where it is stored how far the relay has come, for when the stream is empty.
+    /// They store the position up to which events are published, for when the stream is empty.
     tables: ReadTables,
     relayed: Relayed,
-    /// How far messages are known to be stored, which the stream may not show any more.
+    /// The position of the last event that this relay published. The stream may have lost the message
+    /// since.
     stored: Position,
-    /// How far that has been written to the tables.
+    /// The last value of `stored` that was written to the tables.
     remembered: Position,
     connected: Option<Connected>,
 }
 
-/// An open stream.
+/// A connection with an open stream.
 #[derive(Debug)]
 struct Connected {
     client: Client,
@@ -66,7 +68,7 @@ impl EventRelay {
         Self { nats, journal, tables, relayed, stored, remembered, connected: None }
     }
 
-    /// Connects, and says where the stream stands.
+    /// Connects, and returns the place of the last published event.
     async fn resume(&mut self) -> Result<Place, NatsError> {
         self.connected = None;
         let client = connect(&self.nats).await?;
@@ -77,16 +79,16 @@ impl EventRelay {
         Ok(place)
     }
 
-    /// The stream's last sequence, and the last event that it has.
+    /// The stream's last sequence, and the place of the last published event.
     async fn place_of(&self, stream: &Stream) -> Result<(u64, Place), NatsError> {
         let state = stream.get_info().await.map_err(NatsError::nats)?.state;
         if state.last_sequence == 0 {
-            // It has never had a message: it gets all of them.
+            // The stream is new: all events are published to it.
             return Ok((0, Place::START));
         }
         if state.messages == 0 {
-            // Its messages are gone. The tables say how far it was, at most one tick short of it;
-            // the server recognises messages that it gets again within that time.
+            // The stream was emptied. The tables hold the last published position, at most one tick
+            // late. Events of that tick are sent again, and the server recognises their ids.
             let remembered = self.tables.relayed(&self.nats.stream).await;
             let remembered = remembered.map_err(NatsError::Tables)?;
             return Ok((state.last_sequence, Place::at(remembered.max(self.stored))));
@@ -96,14 +98,14 @@ impl EventRelay {
         Ok((state.last_sequence, last.place_in(&*self.journal).await?))
     }
 
-    /// Publishes events, and waits until all of them are stored.
+    /// Publishes events, and waits until the server has stored all of them.
     async fn publish(&mut self, events: &[RecordedEvent]) -> Result<(), NatsError> {
         let Connected { outlet, .. } = self.connected.as_mut().ok_or(NatsError::NotConnected)?;
         let mut acks: FuturesOrdered<BoxFuture<'static, Result<(Position, bool), NatsError>>> =
             FuturesOrdered::new();
         let mut events = events.iter();
         loop {
-            // Acknowledgements that are there are taken before more is sent.
+            // `biased`: acknowledgements that have arrived are taken before more messages are sent.
             tokio::select! {
                 biased;
                 Some(ack) = acks.next() => {
@@ -111,7 +113,8 @@ impl EventRelay {
                     self.stored = position;
                     self.relayed.send_replace(Some(position));
                     if !is_new {
-                        // The fences of the messages after it are wrong by one.
+                        // The server ignored the message as a duplicate, so the sequences that the
+                        // messages after it expect are too high by one.
                         return Err(NatsError::OutOfStep);
                     }
                 }
@@ -127,7 +130,7 @@ impl EventRelay {
         }
     }
 
-    /// Writes to the tables how far the stream has come.
+    /// Writes the last published position to the tables.
     async fn remember(&mut self) -> Result<(), NatsError> {
         if self.stored > self.remembered {
             let set = self.tables.set_relayed(&self.nats.stream, self.stored);
@@ -171,11 +174,11 @@ impl Follower for EventRelay {
     }
 
     fn remedy(&self) -> &'static str {
-        "nothing is published: compare the stream with the journal, then start this node again"
+        "no event is published: compare the stream with the journal, then restart this node"
     }
 }
 
-/// The message of an event.
+/// The message for an event.
 fn outgoing(source: &str, event: &RecordedEvent) -> Result<Outgoing, NatsError> {
     let Message { subject, payload } = message(source, event)?;
     Ok(Outgoing {
@@ -187,7 +190,7 @@ fn outgoing(source: &str, event: &RecordedEvent) -> Result<Outgoing, NatsError> 
     })
 }
 
-/// What the stream's last message tells.
+/// The event in the stream's last message.
 struct Last {
     id: EventId,
     key_id: KeyId,
@@ -207,11 +210,12 @@ impl Last {
         })
     }
 
-    /// Where the event stands in this journal, which may have been copied from another.
+    /// The event's place in this journal. It may differ from the published position, since this
+    /// journal may be a copy of the one that the event was published from.
     async fn place_in(self, journal: &dyn JournalReader) -> Result<Place, NatsError> {
         let events = journal.read(self.key_id).await?;
         if events.is_empty() {
-            // An operator has deleted the key's stream from the database.
+            // An operator has deleted the key's stream from the journal's database.
             return Ok(Place::at(self.position));
         }
         let event = events.into_iter().find(|event| event.id == self.id);

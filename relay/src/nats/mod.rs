@@ -1,9 +1,9 @@
 //! Publishes events, and the checkpoints of the log, to NATS JetStream.
 //!
-//! The stream's own last message says how far it has come. Each message is published with the
-//! sequence that the stream must have before it, so of two relays one fails, and a message that
-//! arrives late or twice is refused. After any failure the last message is read again before
-//! anything is published.
+//! The last message of a stream says what was published last; there is no other checkpoint. Each
+//! message is published with the sequence that the stream must have before it, so the server refuses
+//! messages of a second relay and messages that arrive late or twice. After any failure the last
+//! message is read again before anything is published.
 
 mod checkpoints;
 mod events;
@@ -26,11 +26,11 @@ pub use settings::{NatsSettings, Topic};
 pub use stream::{StreamDiffers, check};
 pub use tail::{TailError, TailFrom, tail};
 
-/// How long NATS may take to answer.
+/// How long NATS may take to answer a request.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How often the connection is checked, and how far the relay has come is written to the read
-/// database.
+/// How often the connection is checked, and the last published position is written to the read
+/// tables.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Why publishing was interrupted.
@@ -42,11 +42,11 @@ enum NatsError {
     Differs(#[from] StreamDiffers),
     #[error("the stream's last message was not published by keyledger")]
     Foreign,
-    #[error("a message was not stored as the next one")]
+    #[error("a message was not stored as the next one of the stream")]
     OutOfStep,
     #[error("the journal cannot be read")]
     Journal(#[from] ReadError),
-    #[error("how far the relay has come cannot be read or written")]
+    #[error("the last published position cannot be read from or written to the read tables")]
     Tables(#[source] DatabaseError),
     #[error("an event has no JSON form")]
     Form(#[from] serde_json::Error),
@@ -65,7 +65,7 @@ impl NatsError {
         Self::Nats(error.into())
     }
 
-    /// Whether another attempt may succeed before someone has looked into the cause.
+    /// Whether another attempt may succeed without an operator's help.
     fn is_passing(&self) -> bool {
         match self {
             Self::Nats(_)
@@ -86,6 +86,5 @@ impl From<NatsError> for Interruption {
     }
 }
 
-/// Where events are published, for those who watch it: the last position that this node has
-/// published, while it does.
+/// The position of the last event that this node has published; `None` while another node publishes.
 pub type Relayed = tokio::sync::watch::Sender<Option<Position>>;

@@ -1,4 +1,4 @@
-//! Sends messages to a stream, each fenced by the one before it.
+//! Sends messages to a stream. Each names the stream sequence that it expects before it.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
@@ -11,18 +11,18 @@ use super::{ANSWER, NatsError};
 pub(super) struct Outlet {
     context: Context,
     stream: String,
-    /// The sequence of the last message.
+    /// The stream sequence of the last message that was sent, if all before it are stored.
     sequence: u64,
 }
 
-/// A message that is to be sent.
+/// A message to be sent.
 pub(super) struct Outgoing {
     pub(super) subject: String,
     pub(super) payload: Vec<u8>,
     pub(super) content_type: &'static str,
-    /// By which the server recognises a message that it gets twice.
+    /// The message id (`Nats-Msg-Id`), by which the server recognises a message that it gets twice.
     pub(super) id: String,
-    /// The header, and its value, that says how far the stream has come with this message.
+    /// The header that says which event or checkpoint this is, and its value.
     pub(super) reached: (&'static str, String),
 }
 
@@ -31,8 +31,8 @@ impl Outlet {
         Self { context, stream, sequence }
     }
 
-    /// Sends a message. The returned future completes when the message is stored, with `false` if it
-    /// was stored by an earlier attempt.
+    /// Sends a message. The returned future completes when the server has stored the message, with
+    /// `false` if an earlier attempt had stored it already.
     pub(super) async fn send(
         &mut self,
         message: Outgoing,
@@ -53,7 +53,7 @@ impl Outlet {
     }
 }
 
-/// Waits until a message is stored under this sequence.
+/// Waits until the server has stored a message under this sequence.
 async fn stored(ack: PublishAckFuture, sequence: u64) -> Result<bool, NatsError> {
     let ack = ack.await.map_err(NatsError::nats)?;
     if ack.sequence == sequence || ack.duplicate {

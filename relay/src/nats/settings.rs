@@ -1,41 +1,41 @@
-//! Where events are published.
+//! Settings of the connection to NATS.
 
 use std::path::PathBuf;
 
-/// Where events go.
+/// How NATS is reached, and the stream that events are published to.
 #[derive(Clone)]
 pub struct NatsSettings {
-    /// The servers, separated by commas; may hold a user and a password, or a token.
+    /// The URLs of the servers, separated by commas. They may hold a user and a password, or a token.
     pub url: String,
-    /// A file of credentials (a JWT and its key), for servers that want one.
+    /// The path of a credentials file (a JWT and its key), if the servers require one.
     pub credentials: Option<PathBuf>,
-    /// The name of the stream of events.
+    /// The name of the stream that events are published to.
     pub stream: String,
-    /// How many servers keep each message.
+    /// How many servers store each message, from 1 to 5.
     pub replicas: usize,
-    /// What events say that they come from: the `source` of CloudEvents.
+    /// The `source` attribute of the CloudEvents.
     pub source: String,
 }
 
-/// The URL may hold a password.
+/// Leaves out the URL, which may hold a password.
 impl std::fmt::Debug for NatsSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NatsSettings").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 
-/// What a stream is for.
+/// The kind of messages that a stream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// What happened to keys.
+    /// Events of keys.
     Events,
-    /// What was signed of the tree over all events. A stream of its own: how far each has come is told
-    /// by its last message.
+    /// Signed checkpoints of the log. They have a stream of their own because the last message of a
+    /// stream says what was published last.
     Checkpoints,
 }
 
 impl Topic {
-    /// The subjects of its messages. No message is in both streams.
+    /// The subjects that the stream captures. No subject belongs to both streams.
     #[must_use]
     pub fn subjects(self) -> &'static str {
         match self {
@@ -46,10 +46,10 @@ impl Topic {
 }
 
 impl NatsSettings {
-    /// What the name of the stream of checkpoints ends with.
+    /// Appended to the name of the stream of events, it gives the name of the stream of checkpoints.
     pub const CHECKPOINTS: &str = "_CHECKPOINTS";
 
-    /// The name of the stream of a topic.
+    /// The name of the stream for a topic.
     #[must_use]
     pub fn stream_of(&self, topic: Topic) -> String {
         match topic {

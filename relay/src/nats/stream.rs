@@ -14,14 +14,14 @@ use keyledger_domain::chain;
 use super::{ANSWER, NatsError};
 use crate::nats::settings::{NatsSettings, Topic};
 
-/// How long a server remembers ids of messages, to pass over those that come again.
+/// How long the server remembers the ids of messages, so that it ignores those sent again.
 const DUPLICATES: Duration = Duration::from_secs(120);
 
-/// The stream is not what it must be.
+/// The stream exists, but its configuration is not the one that keyledger needs.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the stream {stream} is not as it must be: {}; change it, or name another with \
-     KEYLEDGER_NATS_STREAM", .differences.join(", ")
+    "the stream {stream} has a configuration that keyledger cannot use: {}; change it, or set \
+     KEYLEDGER_NATS_STREAM to the name of another stream", .differences.join(", ")
 )]
 pub struct StreamDiffers {
     stream: String,
@@ -42,7 +42,7 @@ pub(super) async fn connect(settings: &NatsSettings) -> Result<Client, NatsError
     options.connect(servers).await.map_err(NatsError::nats)
 }
 
-/// How the stream must be configured.
+/// The configuration that a stream must have.
 fn wanted(settings: &NatsSettings, topic: Topic) -> Config {
     Config {
         name: settings.stream_of(topic),
@@ -62,8 +62,8 @@ fn wanted(settings: &NatsSettings, topic: Topic) -> Config {
     }
 }
 
-/// TLS with the system's certificates, and a provider that is named: which one a process has as its
-/// default depends on what it did before.
+/// TLS with the system's certificates. The crypto provider is given explicitly, because the process's
+/// default one depends on what other code has installed before.
 fn tls() -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -71,7 +71,7 @@ fn tls() -> rustls::ClientConfig {
     let config = rustls::ClientConfig::builder_with_provider(provider.clone());
     match config.with_safe_default_protocol_versions() {
         Ok(config) => config.with_root_certificates(roots).with_no_client_auth(),
-        // The provider has all versions that there are; this cannot be.
+        // Not reachable: the provider supports all default protocol versions.
         Err(_) => {
             rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
         }
@@ -82,8 +82,8 @@ pub(super) fn context(client: &Client) -> Context {
     ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone())
 }
 
-/// Opens the stream, creates it where it is missing, and reads back what it is: old servers pass over
-/// what they do not know without a word.
+/// Opens the stream, creates it if it is missing, and compares its configuration with the wanted one.
+/// A stream that was just created is compared too: old servers ignore settings that they do not know.
 pub(super) async fn open(
     client: &Client,
     settings: &NatsSettings,
@@ -108,11 +108,11 @@ pub(super) async fn open(
     Err(StreamDiffers { stream: wanted.name, differences }.into())
 }
 
-/// Creates streams that are missing, and checks that they are what they must be. That NATS does not
-/// answer is no error: whoever publishes will try again.
+/// Creates streams that are missing, and checks the configuration of all of them. If NATS cannot be
+/// reached within 3 s this only logs a warning, since the publishers try again.
 ///
 /// # Errors
-/// [`StreamDiffers`].
+/// [`StreamDiffers`] for the first stream with a wrong configuration.
 pub async fn check(settings: &NatsSettings, topics: &[Topic]) -> Result<(), StreamDiffers> {
     let opening = async {
         let client = connect(settings).await?;
@@ -130,7 +130,7 @@ pub async fn check(settings: &NatsSettings, topics: &[Topic]) -> Result<(), Stre
     Ok(())
 }
 
-/// Whether the connection stands: a client goes on trying without a word.
+/// Fails if the client has lost its connection. The client reconnects by itself and reports nothing.
 pub(super) fn check_connected(client: &Client) -> Result<(), NatsError> {
     match client.connection_state() {
         ConnectionState::Connected => Ok(()),
@@ -150,7 +150,7 @@ fn is_missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
     }
 }
 
-/// What is not as it must be, each with both values.
+/// The settings in which the two configurations differ, each with both values.
 fn differences(wanted: &Config, found: &Config) -> Vec<String> {
     let mut differences = Vec::new();
     macro_rules! compare {

@@ -1,4 +1,4 @@
-//! Prints the stream.
+//! Prints the messages of the stream of events.
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
@@ -8,12 +8,12 @@ use super::NatsError;
 use super::stream::{connect, context};
 use crate::nats::settings::NatsSettings;
 
-/// Where to begin.
+/// The message to begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailFrom {
-    /// With the first message that the stream has.
+    /// The first message that the stream has.
     First,
-    /// With the next one that comes.
+    /// The first message that is published after the start.
     New,
 }
 
@@ -23,8 +23,8 @@ pub enum TailError {
     /// NATS does not answer, or has no such stream.
     #[error("the stream cannot be read")]
     Nats(#[source] async_nats::Error),
-    /// What reads it has gone.
-    #[error("it cannot be written")]
+    /// The output is closed, for instance because its reader has ended.
+    #[error("a message cannot be written to the output")]
     Write(#[from] std::io::Error),
 }
 
@@ -34,7 +34,8 @@ impl From<NatsError> for TailError {
     }
 }
 
-/// Writes each message's CloudEvent on a line of its own: those that come too, if it is to follow.
+/// Writes the CloudEvent of each message on a line of its own. Ends after the last message that the
+/// stream has at the start, or never if `follow` is set.
 ///
 /// # Errors
 /// Every variant of [`TailError`].
