@@ -40,7 +40,7 @@ pub struct Entry {
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
     /// The event cannot be encoded.
-    #[error("the event has no stored form")]
+    #[error("the event cannot be encoded")]
     Encode(#[source] serde_json::Error),
     /// The encoded data does not contain the key's hash in the expected form, so it cannot be
     /// replaced.

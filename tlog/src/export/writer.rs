@@ -23,7 +23,7 @@ pub struct ExportWriter {
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The first line cannot be encoded.
-    #[error("the line has no JSON form")]
+    #[error("the first line cannot be encoded as JSON")]
     Json(#[from] serde_json::Error),
     /// The number of events differs from the one in the header.
     #[error("the header says {announced} events, and {written} were written")]
@@ -37,7 +37,7 @@ pub enum ExportError {
     #[error("event {0} has a proof in a whole export or none in a subset")]
     Kind(u64),
     /// The entry is not in canonical form: its line would not parse back to it.
-    #[error("event {0} cannot be written so that it can be read again")]
+    #[error("the line of event {0} does not parse back to the same event")]
     Form(u64),
 }
 
