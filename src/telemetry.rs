@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Logging};
 
-/// The most that libraries may log, whatever filter is set. At lower levels they log what they send
+/// The most that libraries may log, with any filter. At lower levels they log what they send
 /// and receive, which may hold secrets or personal data. The client of KurrentDB logs nothing that its
 /// errors do not say too.
 const LIBRARIES: &str = "eventstore=off,async_nats=warn,h2=warn,hyper=warn,hyper_util=warn,\

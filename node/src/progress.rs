@@ -12,7 +12,7 @@ pub struct Progress(Arc<watch::Sender<Position>>);
 
 /// A follower did not reach the wanted position in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the read side has come to position {reached}, not yet to {wanted}")]
+#[error("position {wanted} is not included in time, only events up to {reached}")]
 pub struct Lagging {
     /// The position that was waited for.
     pub wanted: Position,
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_woken() {
+    async fn a_waiting_task_is_woken() {
         let progress = Progress::default();
         let wait = progress.wait_for(position(2), Duration::from_secs(60));
         let (reached, ()) = tokio::join!(wait, async {

@@ -22,7 +22,7 @@ fn the_defaults_are_the_embedded_stores_on_loopback() {
 }
 
 #[test]
-fn all_mistakes_are_told_together() {
+fn all_mistakes_are_reported_together() {
     let mistakes = read(&[
         "--listen=8080",
         "--journal-url=mysql://x",

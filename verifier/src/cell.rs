@@ -1,4 +1,4 @@
-//! A record that is replaced while others read it.
+//! A record that one thread replaces while others read it.
 
 use keyledger_domain::Revision;
 use keyledger_domain::key::KeyStatus;
@@ -8,15 +8,15 @@ use crate::status::{StatusCell, StatusWord};
 use crate::used::LastUse;
 use crate::words::Words;
 
-/// The place of one key: its status, its last use, and the `N` words of its record.
+/// The memory of one key: its status, its last use, and the `N` words of its record.
 ///
-/// A record is replaced in three steps. The writer writes the new one to a place aside, which all
-/// cells share; it moves the status word on, which now says "aside" and makes the new record visible;
-/// it writes the new record in place too and moves the status word on again, to "in place". At every
-/// moment one of the two places holds a whole record that nobody is writing, and the status word says
-/// which one. A reader copies from there, then checks that the status word is still the same; only if
-/// it is not, it copies again. So a reader never waits for the writer: it repeats a copy at most as
-/// often as the status word moved on in the meantime.
+/// A record is replaced in three steps. The writer writes the new record to a buffer, `aside`, which
+/// all cells share. It advances the status word to "aside", which makes the new record visible. Then it
+/// writes the new record in place too, and advances the status word to "in place". At every moment one
+/// of the two buffers holds a whole record that is not being written, and the status word says which
+/// one. A reader copies from there, then checks that the status word is still the same, and copies
+/// again if it is not. So a reader never waits for the writer: it repeats a copy at most as often as
+/// the status word advanced in the meantime.
 #[derive(Debug)]
 pub(super) struct Cell<const N: usize> {
     status: StatusCell,
@@ -31,7 +31,7 @@ impl<const N: usize> Default for Cell<N> {
 }
 
 impl<const N: usize> Cell<N> {
-    /// Puts in the first record. From then on the key is there.
+    /// Stores the first record, which makes the key visible to readers.
     pub(super) fn fill(&self, bytes: &[[u8; 8]; N], revision: Revision, status: KeyStatus) {
         self.in_place.write(bytes);
         self.status.advance(StatusWord::new(revision, status));
@@ -48,18 +48,18 @@ impl<const N: usize> Cell<N> {
         self.status.advance(replaced);
     }
 
-    /// Takes over the status that an event of this revision led to.
+    /// Sets the status that the event of this revision led to. An older revision changes nothing.
     pub(super) fn advance(&self, revision: Revision, status: KeyStatus) {
         self.status.advance(StatusWord::new(revision, status));
     }
 
-    /// The status; `None` while there is no key.
+    /// The status; `None` before the first record.
     pub(super) fn status(&self) -> Option<StatusWord> {
         self.status.get()
     }
 
     /// Calls `copy` with the words of the record, again until the copy is of one whole record, and
-    /// returns the status that belongs to it; `None` while there is no key.
+    /// returns the status that belongs to it; `None` before the first record.
     pub(super) fn read(
         &self,
         aside: &Words<N>,
@@ -68,7 +68,7 @@ impl<const N: usize> Cell<N> {
         loop {
             let status = self.status.get()?;
             copy(if status.is_aside() { aside } else { &self.in_place });
-            // If any word that was copied is newer than the status, so is the status below.
+            // If a copied word is newer than `status`, the check below sees a newer status word.
             fence(Ordering::Acquire);
             if self.status.is_still(status) {
                 return Some(status);

@@ -1,4 +1,4 @@
-//! The index: from a key's hash to what is known of the key.
+//! The index: a map from a key's hash to the key's record and status.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ struct Shared {
 impl Index {
     /// An empty index with room for about this many keys.
     pub(super) fn with_room(count: usize) -> Self {
-        // A few more than the average, since no table gets exactly that many.
+        // 3 % more than the average, since keys are not spread over the tables exactly evenly.
         let of_table = count / TABLES + count / TABLES / 32;
         let table = || ArcSwap::from_pointee(Slots::with_room(of_table));
         Self(Arc::new(Shared {
@@ -44,13 +44,13 @@ impl Index {
         self.0.count.load(Ordering::Relaxed)
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The journal position that reads from now on include.
+    /// The journal position that all later reads include.
     #[must_use]
     pub fn reached(&self) -> Position {
         Position::try_from(self.0.reached.load(Ordering::Acquire)).unwrap_or_default()
@@ -112,7 +112,7 @@ impl Index {
         Some(number)
     }
 
-    /// Moves on the position that reads include.
+    /// Advances the position that reads include.
     pub(super) fn advance(&self, position: Position) {
         self.0.reached.fetch_max(position.as_i64(), Ordering::AcqRel);
     }

@@ -73,7 +73,7 @@
 //!     freshness: Freshness::new(Duration::from_secs(1)),
 //! };
 //!
-//! // Nothing is known of any key before the first proof.
+//! // Before the first proof, no verification is answered.
 //! let mut buffer = RecordBuffer::new();
 //! assert_eq!(verification.verify(TEXT, Timestamp::UNIX_EPOCH, &mut buffer), Err(Stale));
 //!

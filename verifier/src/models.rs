@@ -1,5 +1,5 @@
-//! Every order in which reads and writes of the index can meet. Loom explores them on the very code
-//! that the index is made of: see [`atomic`](crate::atomic).
+//! Models of the index: loom runs its code in every order in which reads and writes can interleave. See
+//! [`atomic`](crate::atomic).
 
 use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{KeyHash, KeyId, Position, Revision, Timestamp};
@@ -20,17 +20,17 @@ fn revision(number: u32) -> Revision {
     Revision::new(number)
 }
 
-/// Explores all orders with at most this many switches away from a thread that could go on. With more
-/// threads or steps there are too many orders; defects show with few switches.
+/// Explores all orders with at most this many switches away from a thread that could continue. Without
+/// this bound there are too many orders; most defects need only a few switches.
 fn explore(switches: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(switches);
     builder.check(model);
 }
 
-/// Lets two threads meet. The one that writes runs on this thread, so that it goes first in the order
-/// that loom begins with: where a thread loads what it then stores, loom would else take only this load
-/// and the store for dependent, and leave out orders in which the reader comes between.
+/// Runs a writer and a reader in two threads. The writer runs on this thread, so that it goes first in
+/// loom's first order. Otherwise, where a thread loads a value and then stores it, loom would treat only
+/// this load and the store as dependent, and would leave out orders in which the reader comes between.
 fn meet(write: impl FnOnce(), read: impl FnOnce() + 'static) {
     let reading = thread::spawn(read);
     write();
@@ -64,7 +64,7 @@ fn what_is_loaded_late_never_takes_the_place_of_what_is_newer() {
         });
         let updating = thread::spawn(move || {
             updates.advance(word(1, KeyStatus::Revoked));
-            // From now on nobody may be told that the key is active.
+            // From now on no reader may see the key as active.
             assert_ne!(updates.get().unwrap().status(), KeyStatus::Active);
             updates.advance(word(2, KeyStatus::Deleted));
         });
@@ -118,7 +118,7 @@ fn a_key_that_was_found_is_found_again_while_others_are_added() {
     });
 }
 
-/// Two tasks record at once, since one may have been given up, and the key is used meanwhile.
+/// Two tasks record at the same time, because one may have been dropped, while the key is used.
 #[test]
 fn a_use_is_recorded_or_waits_whatever_is_recorded_meanwhile() {
     explore(3, || {
@@ -179,7 +179,7 @@ fn a_reader_sees_a_whole_record_though_the_key_is_replaced_again() {
     });
 }
 
-/// All cells share one place aside.
+/// All cells share one `aside`.
 #[test]
 fn a_reader_never_sees_the_record_of_another_key_that_is_replaced_next() {
     explore(3, || {

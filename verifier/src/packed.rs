@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use crate::record::{KeyRecord, Owner};
 
-/// Where the flags are.
+/// The offset of the flags, in bytes.
 const FLAGS: usize = 32 + 16 + 8;
 const HAS_EXPIRY: u8 = 1;
 const HAS_UUID: u8 = 2;
-/// The rest of the record is elsewhere: see [`records`](crate::records).
+/// The rest of the record is in pieces: see [`records`](crate::records).
 const HAS_MORE: u8 = 4;
 
 /// The longest text, in bytes, that [`pack`] takes.
 const LONGEST_TEXT: usize = 0xFFFF;
-/// The most bytes that a packed record has: three texts after all else.
+/// The most bytes of a packed record, with three texts of the greatest length.
 pub(super) const LONGEST: usize = FLAGS + 8 + 8 + 16 + 3 * LONGEST_TEXT;
 
 /// The record as bytes; `None` if a text is longer than [`LONGEST_TEXT`].
@@ -86,14 +86,14 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<KeyRecord<'_>> {
     })
 }
 
-/// Notes that the rest of the record is elsewhere.
+/// Sets the flag that the rest of the record is in pieces.
 pub(super) fn set_has_more(packed: &mut [u8]) {
     if let Some(flags) = packed.get_mut(FLAGS) {
         *flags |= HAS_MORE;
     }
 }
 
-/// Whether the rest of the record is elsewhere.
+/// Whether the rest of the record is in pieces.
 pub(super) fn has_more(packed: &[u8]) -> bool {
     packed.get(FLAGS).is_some_and(|flags| flags & HAS_MORE != 0)
 }
@@ -164,7 +164,7 @@ mod tests {
             name: "staging server 1",
             ..key_record()
         };
-        // It is not in pieces. How many bytes a place for it has is checked where that is defined.
+        // It fits inline. The size of a cell is checked where the cell is defined.
         assert!(pack(&of).unwrap().len() <= INLINE);
         let name = "x".repeat(100);
         assert!(pack(&KeyRecord { name: &name, ..of }).unwrap().len() > INLINE);

@@ -11,8 +11,8 @@ const PAGES: usize = 1 << 10;
 type Page<T> = Box<[T]>;
 type Group<T> = Box<[OnceLock<Page<T>>]>;
 
-/// Items by number, from 0, `PAGE` of them in one allocation. One writer makes pages, in order; readers
-/// reach the items without locks. Nothing is freed before the whole structure is.
+/// Items by number, from 0, with `PAGE` of them in one allocation. One writer makes the pages, in order;
+/// readers reach the items without locks. No page is freed before the whole structure is.
 pub(super) struct Pages<T, const PAGE: usize>(Box<[OnceLock<Group<T>>]>);
 
 fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
@@ -31,8 +31,8 @@ impl<T: Default, const PAGE: usize> Pages<T, PAGE> {
         group.get(number / PAGE % PAGES)?.get()?.get(number % PAGE)
     }
 
-    /// The item of this number, on a new page if need be; `None` for a number that is out of reach.
-    /// Only the writer calls it.
+    /// The item of this number, on a new page if its page does not exist yet; `None` if the number is
+    /// too large. Only the writer calls this.
     pub(super) fn get_or_make(&self, number: u32) -> Option<&T> {
         let number = usize::try_from(number).ok()?;
         let group = self.0.get(number / PAGE / PAGES)?.get_or_init(|| empty(PAGES));

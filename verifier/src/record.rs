@@ -1,11 +1,11 @@
-//! What is known of a key.
+//! What the index holds about a key.
 
 use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-/// What is known of a key, except its status.
+/// The data of a key, except its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRecord<'a> {
     /// The key's id. It never changes.
@@ -28,7 +28,7 @@ pub struct KeyRecord<'a> {
 /// and what [`Index::find`](crate::Index::find) returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadedKey<'a> {
-    /// What is known of the key.
+    /// The key's data.
     pub record: KeyRecord<'a>,
     /// The revision of the key's last event.
     pub revision: Revision,

@@ -12,7 +12,7 @@ use crate::status::StatusWord;
 use crate::used::Marks;
 use crate::words::Words;
 
-/// How many words of a record are next to the key's status; a longer record goes on in pieces.
+/// How many words of a record are stored inline, next to the key's status. The rest is in pieces.
 const WORDS: usize = 16;
 /// The same in bytes.
 pub(super) const INLINE: usize = 8 * WORDS;
@@ -20,17 +20,17 @@ pub(super) const INLINE: usize = 8 * WORDS;
 const PIECE: usize = 15;
 /// The most pieces that a record has.
 const MOST_PIECES: usize = packed::LONGEST / (8 * PIECE) + 1;
-/// Comes after the last piece.
+/// Stands for the number of the next piece in the last piece of a chain.
 const NO_PIECE: u32 = u32::MAX;
 
 type Record = Cell<WORDS>;
-/// A part of a long record, and in the last word the number of the next piece.
+/// A part of a long record. The last word holds the number of the next piece.
 type Piece = Words<{ PIECE + 1 }>;
 
 const _: () = assert!(cfg!(test) || size_of::<Record>() <= 152, "a key takes too much memory");
 
-/// Records by their keys' numbers, from 0 without a gap. One writer adds and replaces; readers copy
-/// without locks.
+/// Records by their keys' numbers, from 0 without gaps. One writer adds and replaces records; readers
+/// copy them without locks.
 ///
 /// A record of more than [`INLINE`] bytes has its last 4 inline bytes replaced by the number of the
 /// first of a chain of pieces. Pieces that a record refers to are never written. Those of a replaced
@@ -40,7 +40,7 @@ const _: () = assert!(cfg!(test) || size_of::<Record>() <= 152, "a key takes too
 pub(super) struct Records {
     cells: Pages<Record, { items_of_page(size_of::<Record>()) }>,
     pieces: Pages<Piece, { items_of_page(size_of::<Piece>()) }>,
-    /// Where the record is that is being replaced.
+    /// Holds the new record while a record is being replaced: see [`Cell`].
     aside: Words<WORDS>,
     /// Which keys have a use that is not recorded yet.
     used: Marks,
@@ -49,18 +49,18 @@ pub(super) struct Records {
 /// The pieces that no record refers to. It belongs to the writer.
 #[derive(Debug, Default)]
 pub(super) struct FreePieces {
-    /// Those that were in use before.
+    /// Pieces that records used before.
     again: Vec<u32>,
-    /// From this number on no piece was ever used.
+    /// Pieces from this number on were never used.
     made: u32,
 }
 
-/// Room for the copy of a key's record, which the answers about the key borrow from. An empty one is
-/// about 150 bytes without an allocation, so there may as well be one for each question.
+/// Memory for the copy of a key's record, from which answers borrow. An empty buffer takes about 150
+/// bytes and no allocation, so each verification can have its own.
 #[derive(Clone, Debug, Default)]
 pub struct RecordBuffer {
     inline: [[u8; 8]; WORDS],
-    /// The whole record, if it is longer than that.
+    /// The whole record, if it is longer than the inline words.
     long: Vec<u8>,
 }
 
@@ -92,7 +92,7 @@ impl FreePieces {
     }
 }
 
-/// Bytes as words, with zeros after them; `None` if they do not fit.
+/// Bytes as words, padded with zeros; `None` if there are too many bytes.
 fn words<const N: usize>(bytes: &[u8]) -> Option<[[u8; 8]; N]> {
     let mut words = [[0; 8]; N];
     words.as_flattened_mut().get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -118,8 +118,8 @@ impl Records {
         self.cells.get(number)
     }
 
-    /// Puts in the record of a key that has no record yet. `None` if a text is too long, or the number
-    /// out of reach; then nothing was put in.
+    /// Adds the record of a new key. `None` if a text is too long or the number too large; then nothing
+    /// has changed.
     pub(super) fn add(
         &self,
         number: u32,
@@ -143,7 +143,7 @@ impl Records {
         let record = self.get(number)?;
         let old = record.first::<WORDS>();
         record.replace(&self.aside, &self.inline(of, free)?, revision);
-        // Only now that no reader finds them any more.
+        // Only now, because readers can no longer find these pieces.
         free.again.extend(self.pieces(&old).map(|(number, _)| number));
         Some(())
     }
@@ -214,7 +214,7 @@ impl Records {
         self.get(number)?.status()
     }
 
-    /// Takes over the status that an event of this revision led to.
+    /// Sets the status that the event of this revision led to. An older revision changes nothing.
     pub(super) fn advance(&self, number: u32, revision: Revision, status: KeyStatus) {
         if let Some(record) = self.get(number) {
             record.advance(revision, status);
@@ -242,7 +242,7 @@ impl Records {
         record.status().and_then(|_| packed::key_id(&record.first()))
     }
 
-    /// Notes a use of a key.
+    /// Stores the time of a use of a key.
     pub(super) fn note_use(&self, number: u32, at: Timestamp) {
         if let Some(record) = self.get(number) {
             self.used.note(number, &record.used, at.unix_micros());
@@ -255,7 +255,7 @@ impl Records {
         Some(Timestamp::saturating_from_unix_micros(micros))
     }
 
-    /// Notes that this use of a key is recorded, or that no use was waiting.
+    /// Marks this use of a key as recorded. With `None`: no use was waiting.
     pub(super) fn use_is_recorded(&self, number: u32, at: Option<Timestamp>) {
         if let Some(record) = self.get(number) {
             self.used.is_recorded(number, &record.used, at.map(|at| at.unix_micros()));
@@ -267,7 +267,7 @@ impl Records {
         self.used.count()
     }
 
-    /// The numbers of those keys.
+    /// The numbers of the keys with a use that waits to be recorded.
     pub(super) fn used(&self) -> impl Iterator<Item = u32> {
         self.used.numbers()
     }

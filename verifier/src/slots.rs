@@ -9,7 +9,7 @@ use crate::atomic::{AtomicU64, Ordering};
 
 const EMPTY: u64 = 0;
 
-/// The parts of a SHA-256 that say where its slot is. They are as good as random numbers.
+/// The parts of a SHA-256 that determine its slot. They are distributed like random numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlotKey {
     /// Its first 64 bits: where the search begins.
@@ -47,7 +47,7 @@ fn number_of(word: u64) -> Option<u32> {
     u32::try_from((word & 0xFFFF_FFFF).checked_sub(1)?).ok()
 }
 
-/// The table.
+/// A hash table of numbers.
 #[derive(Debug)]
 pub(super) struct Slots {
     words: Box<[AtomicU64]>,
@@ -67,8 +67,8 @@ impl Slots {
         usize::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is room for another number. The limit is four fifths of the slots, with which
-    /// searches are still short.
+    /// Whether there is room for another number. The limit is four fifths of the slots, which keeps
+    /// searches short.
     pub(super) fn has_room(&self) -> bool {
         self.len() < self.words.len() / 5 * 4
     }
@@ -78,7 +78,7 @@ impl Slots {
         self.words.iter().filter_map(|slot| number_of(slot.load(Ordering::Acquire)))
     }
 
-    /// All slots, once around, from the one where the search for this key begins.
+    /// All slots, beginning with the one where the search for this key begins, and wrapping around.
     fn probe(&self, key: SlotKey) -> impl Iterator<Item = &AtomicU64> {
         let (before, after) = self.words.split_at(scale(key.start, self.words.len()));
         after.iter().chain(before)

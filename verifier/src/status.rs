@@ -5,23 +5,23 @@ use keyledger_domain::key::KeyStatus;
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// One word per key that only ever grows: the revision of the key's last event, the status that this
-/// event led to, and where the record is that belongs to it. An older status that arrives late changes
-/// nothing.
+/// One word per key that only grows: the revision of the key's last event, the status that this event
+/// led to, and which buffer holds the record. An older status that arrives late changes nothing.
 #[derive(Debug)]
 pub(super) struct StatusCell(AtomicU64);
 
-/// What a [`StatusCell`] held at a moment.
+/// A value of a [`StatusCell`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StatusWord(u64);
 
-/// No key is here yet. Not a status word: the record of a key's first event is never aside.
+/// There is no key yet. This is no valid status word, since the record of a key's first event is never
+/// aside.
 const EMPTY: u64 = 0;
-/// The record is in its own place, not aside.
+/// This bit says that the record is in place, not aside.
 const IN_PLACE: u64 = 1;
 
 impl StatusWord {
-    /// Later revisions are greater; of one revision, "in place" comes after "aside".
+    /// Words of later revisions are greater. For one revision, "in place" is greater than "aside".
     pub(super) fn new(revision: Revision, status: KeyStatus) -> Self {
         let status = match status {
             KeyStatus::Active => 0,
@@ -41,7 +41,7 @@ impl StatusWord {
     }
 
     pub(super) fn revision(self) -> Revision {
-        // Always fits: it was shifted in from 32 bits.
+        // Always fits, since the word was made from a revision of 32 bits.
         Revision::new(u32::try_from(self.0 >> 3).unwrap_or(u32::MAX))
     }
 
@@ -59,7 +59,7 @@ impl StatusCell {
         Self(AtomicU64::new(EMPTY))
     }
 
-    /// Moves on to this word, unless the cell holds a greater one already.
+    /// Sets this word, unless the cell holds a greater one already.
     pub(super) fn advance(&self, to: StatusWord) {
         self.0.fetch_max(to.0, Ordering::AcqRel);
     }

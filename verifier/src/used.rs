@@ -26,7 +26,7 @@ impl LastUse {
         (micros != NONE).then_some(micros)
     }
 
-    /// Notes a use. Returns whether no other was waiting.
+    /// Stores the time of a use. Returns whether no other use was waiting.
     fn note(&self, micros: i64) -> bool {
         // Uses less than a millisecond apart count as one, so that a key that is used all the time
         // is not written to all the time.
@@ -37,7 +37,7 @@ impl LastUse {
         self.0.fetch_max(micros, Ordering::AcqRel) == NONE
     }
 
-    /// Forgets a use, unless a later one waits.
+    /// Clears a use, unless a later one has replaced it.
     fn forget(&self, micros: i64) {
         let _ = self.0.compare_exchange(micros, NONE, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -61,24 +61,24 @@ impl Marks {
         Self(Pages::new())
     }
 
-    /// Makes room for the mark of this number. `None` if the number is out of reach. Only the writer
-    /// of the index calls it, before anyone uses the key.
+    /// Makes room for the mark of this number; `None` if the number is too large. Only the writer of the
+    /// index calls this, before the key becomes visible to readers.
     pub(super) fn make_room(&self, number: u32) -> Option<()> {
         self.0.get_or_make(number / WORD).map(|_| ())
     }
 
-    /// Notes a use of the key with this number.
+    /// Stores the time of a use of the key with this number, and marks the key.
     pub(super) fn note(&self, number: u32, last: &LastUse, micros: i64) {
         if last.note(micros) {
             self.mark(number);
         }
     }
 
-    /// Notes that this use of the key is recorded. With `None`: that there was none to record, which
-    /// happens when two tasks record at the same time.
+    /// Marks this use of the key as recorded. With `None`, no use was waiting, which happens when two
+    /// tasks record at the same time.
     pub(super) fn is_recorded(&self, number: u32, last: &LastUse, micros: Option<i64>) {
-        // The mark goes before the use is forgotten: a thread that notes the next use sets it anew
-        // after that.
+        // The mark is cleared before the use is: a thread that stores the next use then sets the mark
+        // again.
         if let Some(word) = self.0.get(number / WORD) {
             word.0.fetch_and(!bit(number), Ordering::AcqRel);
         }

@@ -1,5 +1,5 @@
-//! Whatever was loaded and whatever was applied afterwards, the index shows what all of it together
-//! says.
+//! The index shows the state after all facts, for any split of the facts into those that were loaded
+//! and those that were applied afterwards.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::given::{Keys, Known, at, hash, key_id};
 
 const NUMBERS: usize = 8;
 
-/// Something that happens to the key with a number, if it can.
+/// Something that happens to the key with this number, if the key's state allows it.
 #[derive(Clone, Debug)]
 enum Step {
     Create(usize),
@@ -38,8 +38,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..80)
 }
 
-/// What happened, in the journal's order. No event replaces a record yet, so those that do are told to
-/// the writer directly.
+/// A fact of the journal. No kind of event replaces a record yet, so replacements are passed to the
+/// writer directly.
 #[derive(Clone, Debug)]
 enum Fact {
     Event(RecordedEvent),
@@ -48,7 +48,7 @@ enum Fact {
 
 type Fold = BTreeMap<usize, Known>;
 
-/// The facts that follow from steps, and what all facts up to each one together say.
+/// The facts that result from steps, and the state of all keys after each fact.
 fn facts(steps: &[Step]) -> (Vec<Fact>, Vec<Fold>) {
     let (mut facts, mut folds) = (Vec::new(), vec![Fold::new()]);
     for step in steps {
@@ -130,7 +130,7 @@ proptest! {
         for (applied, again) in (loaded..facts.len()).zip(again) {
             apply(&mut writer, &facts[applied]).unwrap();
             assert_shows(&writer, &index, &folds[applied + 1]);
-            // One of those before it comes again.
+            // One of the earlier facts is applied again.
             let late = &facts[loaded..=applied];
             apply(&mut writer, &late[again.index(late.len())]).unwrap();
             assert_shows(&writer, &index, &folds[applied + 1]);

@@ -155,15 +155,15 @@ impl Publishing {
         let message = stream.get_raw_message(sequence).await.map_err(NatsError::nats)?;
         let note = str::from_utf8(&message.payload).map_err(|_| NatsError::Foreign)?;
         let text = Note::parse(note).map_err(|_| NatsError::Foreign)?;
-        let told = Checkpoint::parse(text.text()).map_err(|_| NatsError::Foreign)?;
+        let published = Checkpoint::parse(text.text()).map_err(|_| NatsError::Foreign)?;
         let is_known = Checkpoint::open(note, &self.source.keys).is_ok() || {
-            let kept = self.source.tree.signed_after(told.size.saturating_sub(1)).await?;
-            kept.first().is_some_and(|kept| kept.note == note)
+            let stored = self.source.tree.signed_after(published.size.saturating_sub(1)).await?;
+            stored.first().is_some_and(|stored| stored.note == note)
         };
-        if !is_known || told.origin != self.source.origin {
+        if !is_known || published.origin != self.source.origin {
             return Err(NatsError::Foreign);
         }
-        Ok(Last { size: told.size, root: Some(told.root) })
+        Ok(Last { size: published.size, root: Some(published.root) })
     }
 
     /// Publishes all checkpoints that were signed after the last published one.
