@@ -1,4 +1,4 @@
-//! Why the read tables cannot be opened or changed.
+//! Errors of opening and of changing the read tables.
 
 use keyledger_domain::KeyId;
 use sqlx::migrate::Migrator;
@@ -6,82 +6,85 @@ use sqlx::migrate::Migrator;
 /// Why the read tables cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenTablesError {
-    /// The URL names no kind of database that this program knows.
+    /// The URL's scheme is neither `sqlite` nor `postgres`.
     #[error("a URL of the read tables begins with sqlite:// or postgres://")]
     UnknownScheme,
-    /// The URL cannot be understood.
+    /// The URL cannot be parsed.
     #[error("the URL of the read tables {url:?} cannot be used")]
     BadUrl {
-        /// The URL, without a password.
+        /// The URL with its password removed.
         url: String,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: sqlx::Error,
     },
-    /// The folder of the file cannot be made.
-    #[error("the folder of the read tables {path} cannot be made")]
+    /// The folder of the SQLite file cannot be created.
+    #[error("the folder of the read tables {path} cannot be created")]
     Folder {
-        /// The file.
+        /// The path of the SQLite file.
         path: String,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: std::io::Error,
     },
-    /// The database does not open.
+    /// SQLite cannot open the file.
     #[error("the read tables {place} cannot be opened")]
     Failed {
-        /// Which.
+        /// The path of the file, or the address of the server.
         place: String,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: sqlx::Error,
     },
-    /// The server does not answer as it must, or not yet.
+    /// The server cannot be reached or refused a statement; opening again later may succeed.
     #[error("the read tables {place} cannot be reached")]
     Unavailable {
-        /// Which.
+        /// The path of the file, or the address of the server.
         place: String,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: sqlx::Error,
     },
-    /// The tables were opened read-only, and have not the form that this version reads.
-    #[error("the read tables have not the form of this version: run keyledger migrate")]
+    /// The tables were opened read-only, and their last migration is not the last that this version
+    /// knows.
+    #[error("the read tables are not in the form of this version: run keyledger migrate")]
     OtherVersion,
-    /// The tables cannot be brought to this version's form.
+    /// A migration failed.
     #[error("the read tables cannot be migrated")]
     Migration(#[source] sqlx::migrate::MigrateError),
 }
 
 impl OpenTablesError {
-    /// Whether it may be different in a moment.
+    /// Whether opening again later may succeed.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 }
 
-/// Why the read tables cannot be changed; nothing was changed then.
+/// Why a change of the read tables failed. The change had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// An event does not follow on what came before it in its key's stream.
-    #[error("an event of key {key_id} does not follow on the key's last one")]
+    /// The revision of an event does not follow the revision of the previous event of its key.
+    #[error("an event of key {key_id} does not follow the key's last event")]
     EventOutOfStep {
-        /// The key.
+        /// The key of the event.
         key_id: KeyId,
     },
-    /// A row is not at the revision just before the events that are to change it, or is not there.
+    /// The row of a key is missing, or its revision is not the one before the key's first new
+    /// event.
     #[error("a row of the read tables does not fit the events that are to change it")]
     RowsOutOfStep,
-    /// Another projector or a rebuild has taken over.
+    /// The table is not at the expected position, the lease is in another epoch, or queries read
+    /// another build: another projector or a rebuild has taken over.
     #[error("another projector or a rebuild has taken over")]
     Superseded,
-    /// The database does not work.
+    /// The database reports an error.
     #[error("the read tables cannot be written")]
     Database(#[from] sqlx::Error),
 }
 
-/// Compares the last migration of the tables with the last that this version knows.
+/// Fails unless the last migration applied to the tables is the last that this version knows.
 pub(crate) fn check_version(applied: Option<i64>, known: &Migrator) -> Result<(), OpenTablesError> {
     let last = known.iter().map(|migration| migration.version).max();
     if applied == last { Ok(()) } else { Err(OpenTablesError::OtherVersion) }

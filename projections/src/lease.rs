@@ -1,8 +1,8 @@
-//! Leases: what only one of many nodes may do at a time.
+//! Leases: of many nodes that share a database, only the holder of a lease does the lease's duty.
 //!
-//! A lease ends by the database's clock unless its holder renews it. Each change of the holder begins
-//! a new epoch, and whatever a holder writes is refused in another epoch than its own: so a holder
-//! that was paused or cut off for longer than it knew can do no harm.
+//! A lease expires by the database's clock unless its holder renews it. Each change of the holder
+//! begins a new epoch. Every write names the epoch of its writer and is refused in any other epoch,
+//! so a former holder that was paused or disconnected past the end of its lease cannot write.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::store::Claim;
 use crate::{Epoch, LeaseName, ReadTables};
 
-/// A node's part in the contest for a duty; cheap to clone.
+/// A node's handle on a lease, to claim and release it; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Lease {
     tables: ReadTables,
@@ -19,21 +19,21 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The contest for this duty, as this holder: an id that no other node and no earlier life of
-    /// this one has. A lease lasts for `period` unless it is renewed.
+    /// The lease on this duty, for a holder with this id. No other node and no earlier process of
+    /// this node may have the same id. A lease that is not renewed expires after `period`.
     #[must_use]
     pub fn new(tables: &ReadTables, name: LeaseName, holder: Uuid, period: Duration) -> Self {
         Self { tables: tables.clone(), claim: Claim { name, holder, period } }
     }
 
-    /// How long a lease lasts that is not renewed.
+    /// The time after which a lease expires that is not renewed.
     #[must_use]
     pub fn period(&self) -> Duration {
         self.claim.period
     }
 
-    /// Takes the lease if it is free, or renews it if it is ours; `None` when another node holds it.
-    /// In a database that only one machine uses, it is always ours.
+    /// Takes the lease if it is free or expired, or renews it if this holder has it; `None` when
+    /// another node holds it. In SQLite, which only one machine uses, it always succeeds.
     ///
     /// # Errors
     /// The database's error.
@@ -41,7 +41,8 @@ impl Lease {
         self.tables.store.claim(&self.claim).await
     }
 
-    /// Gives the lease back, so that another node need not wait for its end.
+    /// Releases the lease, so that another node can take it at once instead of waiting until it
+    /// expires.
     ///
     /// # Errors
     /// The database's error.

@@ -1,8 +1,8 @@
-//! The read side of keyledger: what follows from the events.
+//! The read side of keyledger: tables that are derived from the events.
 //!
-//! This crate has no client of the journal and cannot append: whoever runs it hands it a stream of
-//! recorded events. It keeps tables that queries read, and remembers in the same transaction how
-//! far it has come, so that each event takes effect exactly once.
+//! This crate has no client of the journal and cannot append: its caller passes it a stream of
+//! recorded events. It writes the tables that queries read and, in the same transaction, the
+//! position up to which the events are applied, so each event takes effect exactly once.
 
 #![deny(missing_docs)]
 

@@ -1,16 +1,16 @@
-//! Applies events to the key table, as they come.
+//! Applies events to the key table as they arrive.
 //!
-//! Delivery: the rows and the position of the build change in one transaction, and the position only moves
-//! from where this projector left it, in the epoch of its lease. So each event takes effect exactly
-//! once, whatever crashes and however many projectors run: all but one of them find that they were
-//! superseded.
+//! Exactly once: the rows and the position of the build change in one transaction, which fails
+//! unless the position is the one that this projector wrote last and the lease is still in its
+//! epoch. If several projectors run, or one restarts after a crash, all but one fail with
+//! [`WriteError::Superseded`].
 
 use keyledger_domain::{Position, RecordedEvent};
 
 use crate::store::{Build, Target};
 use crate::{Epoch, ReadTables, WriteError};
 
-/// The most events that share a transaction. Fewer do when fewer are waiting.
+/// The maximum number of events per transaction.
 pub const PROJECTION_BATCH: usize = 500;
 
 /// Applies events to the build of the key table that queries read.
@@ -22,7 +22,7 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Begins where the table stands. The projector may write for as long as the epoch lasts.
+    /// Continues at the table's position. Its writes succeed until the epoch ends.
     ///
     /// # Errors
     /// [`WriteError::Database`].
@@ -31,16 +31,17 @@ impl Projector {
         Ok(Self { tables: tables.clone(), build, epoch })
     }
 
-    /// The position of the last event that the table includes.
+    /// The position up to which all events are applied.
     #[must_use]
     pub fn position(&self) -> Position {
         self.build.position
     }
 
-    /// Applies events in one transaction; afterwards the table includes every event up to `to`.
+    /// Applies events in one transaction, and moves the table's position to `to`. Does nothing if
+    /// the table is already at or past `to`.
     ///
     /// # Errors
-    /// Every variant of [`WriteError`]; nothing was changed then.
+    /// Every variant of [`WriteError`]; the table is then unchanged.
     pub async fn apply(
         &mut self,
         events: &[RecordedEvent],

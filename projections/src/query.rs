@@ -8,7 +8,8 @@ use crate::keys::{ListQuery, loaded_key};
 use crate::{Cursor, KeyView, ListPage, Listing, QueryError, ReadTables, StatusFilter};
 
 impl ReadTables {
-    /// An owner's keys that are not deleted, newest first: all of them, or a page.
+    /// Lists an owner's keys that are not deleted, newest first: one page, or all keys if `page` is
+    /// `None`.
     ///
     /// # Errors
     /// Every variant of [`QueryError`].
@@ -24,7 +25,7 @@ impl ReadTables {
             StatusFilter::All => "all",
         };
         let after = page.and_then(|page| page.after).unwrap_or(Cursor::START);
-        // One more than asked for tells whether there is a next page.
+        // One row more than the page holds shows whether there is a next page.
         let limit = page.map(|page| i64::from(page.limit));
         let query = ListQuery {
             owner: owner.as_str(),
@@ -43,7 +44,7 @@ impl ReadTables {
         Ok(Listing { keys, next })
     }
 
-    /// A key that is not deleted; `None` when there is none.
+    /// The key with this id; `None` if there is none or it is deleted.
     ///
     /// # Errors
     /// Every variant of [`QueryError`].

@@ -1,7 +1,8 @@
-//! Builds the key table anew, beside the one that queries read, and swaps when level.
+//! Builds the key table anew beside the one that queries read, and swaps the two when the new build
+//! has caught up.
 //!
-//! Queries and the projector go on undisturbed meanwhile. The swap is one transaction, in which
-//! nobody else writes: what the old build includes by then is first read to the end.
+//! Queries and the projector continue during a rebuild. The swap is one transaction that blocks
+//! other writers; before it commits, the new build applies every event that the old build includes.
 
 use futures::{Stream, StreamExt};
 use keyledger_domain::{Batch, Delivery, Position};
@@ -10,32 +11,32 @@ use crate::projector::PROJECTION_BATCH;
 use crate::store::{Build, Target};
 use crate::{ReadTables, WriteError};
 
-/// A build of the key table that is to take the place of the one that queries read.
+/// A new build of the key table, which replaces the one that queries read.
 #[derive(Debug)]
 pub struct Rebuild {
     tables: ReadTables,
     build: Build,
 }
 
-/// What a rebuild came to.
+/// The result of a finished rebuild.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// How many events it read.
+    /// The number of events that were applied.
     pub events: usize,
-    /// The position of the last of them.
+    /// The position up to which all events are applied.
     pub position: Position,
 }
 
-/// Why a rebuild stopped.
+/// Why a rebuild failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError<E: std::error::Error + 'static> {
-    /// The events cannot be read.
+    /// The stream of events reports an error.
     #[error("the events cannot be read")]
     Source(#[source] E),
-    /// The events ended before their purpose was reached.
-    #[error("the events ended")]
+    /// The stream of events ended before the build had caught up.
+    #[error("the events ended before the rebuild had caught up")]
     SourceEnded,
-    /// The events cannot be applied.
+    /// The events cannot be applied to the table.
     #[error("the events cannot be applied")]
     Write(#[from] WriteError),
 }
@@ -47,7 +48,7 @@ impl<E: std::error::Error + 'static> From<sqlx::Error> for RebuildError<E> {
 }
 
 impl Rebuild {
-    /// Begins a build; what unfinished ones have left behind is cleared away first.
+    /// Begins a build, after deleting the rows of unfinished builds.
     ///
     /// # Errors
     /// [`WriteError::Database`].
@@ -57,13 +58,13 @@ impl Rebuild {
         Ok(Self { tables: tables.clone(), build })
     }
 
-    /// Applies all events from the first on, until the build is level with the one that queries
-    /// read, and takes its place. Asks for the journal's head
-    /// only when it is about to, and tells each position that it
-    /// reaches. What the old build leaves behind is for [`clear`].
+    /// Applies all events from the first on until the build has caught up with the one that queries
+    /// read, and then replaces that one. Awaits `head`, the journal's head, only when the swap
+    /// begins, and calls `reached` with the position after each transaction. [`clear`] deletes the
+    /// rows of the old build.
     ///
     /// # Errors
-    /// Every variant of [`RebuildError`]; the old build then stays in use.
+    /// Every variant of [`RebuildError`]; queries then still read the old build.
     pub async fn run<S, E>(
         mut self,
         events: S,
@@ -92,9 +93,9 @@ impl Rebuild {
         Ok(Rebuilt { events: count, position: self.build.position })
     }
 
-    /// Makes this build the one that queries read, once it includes all that they show now; tells
-    /// how many events that took. Nobody else writes meanwhile; the old build's projector will find
-    /// that it is no longer the one.
+    /// Applies the events that the live build includes and this one does not, and makes this build
+    /// the live one; returns the number of these events. Other writers are blocked until the end;
+    /// the next write of the old build's projector then fails with [`WriteError::Superseded`].
     async fn take_over<S, E>(
         &mut self,
         batches: &mut S,
@@ -106,8 +107,8 @@ impl Rebuild {
     {
         let mut swap = self.tables.store.swap().await?;
         let live = swap.live().await?;
-        // The journal holds all that the live build includes, so its events come; unless that was
-        // made from another, longer journal.
+        // The journal holds every event that the live build includes, so the stream delivers them.
+        // If the live build was made from another, longer journal, the journal's head is the limit.
         let due = live.position.min(head.await.map_err(RebuildError::Source)?);
         let mut count = 0;
         while self.build.position < due {
@@ -133,8 +134,8 @@ where
     }
 }
 
-/// Deletes what builds have left behind that queries do not read, a part at a time, so that others
-/// get their turn.
+/// Deletes the rows of builds that queries do not read, at most 5,000 rows per transaction, so that
+/// other writers wait only for a short time.
 ///
 /// # Errors
 /// [`WriteError::Database`].

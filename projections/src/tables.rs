@@ -16,8 +16,8 @@ pub struct ReadTables {
 }
 
 impl ReadTables {
-    /// Opens the tables at a URL such as `sqlite://data/read.db` or `postgres://db/keyledger`; makes
-    /// them where they are missing, and brings them to this version's form.
+    /// Opens the tables at a URL such as `sqlite://data/read.db` or `postgres://db/keyledger`.
+    /// Creates them where they are missing, and applies the migrations of this version.
     ///
     /// # Errors
     /// Every variant of [`OpenTablesError`].
@@ -48,8 +48,8 @@ impl ReadTables {
         Ok(Self { store })
     }
 
-    /// How far queries are in the journal, from the tables themselves: for a process in which no
-    /// projector runs.
+    /// The position up to which queries see all events, read from the tables: for a process that
+    /// runs no projector.
     ///
     /// # Errors
     /// The database's error.
@@ -57,13 +57,13 @@ impl ReadTables {
         Ok(self.store.live().await?.position)
     }
 
-    /// Waits until it is worth asking for the position again: until a projector elsewhere has told
-    /// of a change, or a short time has passed.
+    /// Waits until another process has notified of a change of the tables, or at most 50 ms; the
+    /// position may have changed then.
     pub async fn changed(&self) {
         self.store.changed().await;
     }
 
-    /// Where the relay to this stream has come, as it last remembered.
+    /// The stored position of the relay to this stream: every event up to it is published.
     ///
     /// # Errors
     /// The database's error.
@@ -71,7 +71,8 @@ impl ReadTables {
         self.store.relayed(stream).await
     }
 
-    /// Remembers where the relay to this stream has come. It never goes back.
+    /// Stores the position of the relay to this stream. A position smaller than the stored one
+    /// changes nothing.
     ///
     /// # Errors
     /// The database's error.

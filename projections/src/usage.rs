@@ -1,5 +1,5 @@
-//! When keys were last used. No event says so: it is stored apart from the key table, and a rebuild
-//! does not touch it.
+//! The times at which keys were last used. They follow from no event, so they are stored in a table
+//! of their own, which a rebuild does not touch.
 
 use async_trait::async_trait;
 use keyledger_verifier::{Use, UseSink};

@@ -19,7 +19,7 @@ use sqlx::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Up to this many attempts, so that most keys have more than one event.
+/// The maximum number of attempts, enough that most keys have more than one event.
 pub(crate) fn attempts(most: usize) -> impl Strategy<Value = Vec<Attempt>> {
     let keys = u64::try_from(most / 3 + 1).unwrap();
     let one = (0..keys, 0..5).prop_map(|(key, kind)| match kind {
@@ -53,7 +53,7 @@ impl Database {
         Self { url, _folder: folder }
     }
 
-    /// Someone with another program; tells how many rows a query has that counts some.
+    /// Runs a statement as another program would; returns the number that it selects, or 0.
     pub(crate) async fn tamper(&self, statement: &'static str) -> i64 {
         if self.url.starts_with("sqlite") {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
@@ -101,12 +101,12 @@ pub(crate) async fn open(database: &Database) -> ReadTables {
     ReadTables::open(&database.url).await.unwrap()
 }
 
-/// The lease of one and the same node, which holds it.
+/// The lease of a fixed holder, which has claimed it.
 pub(crate) fn lease(tables: &ReadTables) -> Lease {
     Lease::new(tables, LeaseName::Project, Uuid::from_u128(1), Duration::from_secs(60))
 }
 
-/// A projector of that node.
+/// A projector in the epoch of that lease.
 pub(crate) async fn projector(tables: &ReadTables) -> Projector {
     let epoch = lease(tables).claim().await.unwrap().unwrap();
     Projector::load(tables, epoch).await.unwrap()
@@ -135,9 +135,9 @@ pub(crate) fn head(events: &[RecordedEvent]) -> Ready<Result<Position, Infallibl
 pub(crate) fn delivered(
     events: &[RecordedEvent],
 ) -> impl Stream<Item = Result<Delivery, Infallible>> + use<> {
-    let level = events.last().map_or(Position::START, |last| last.position);
+    let head = events.last().map_or(Position::START, |last| last.position);
     let events: Vec<_> = events.iter().cloned().map(Delivery::Event).collect();
-    stream::iter(events.into_iter().chain([Delivery::CaughtUp(level)]).map(Ok))
+    stream::iter(events.into_iter().chain([Delivery::CaughtUp(head)]).map(Ok))
 }
 
 /// Applies these events to the tables.
@@ -145,7 +145,7 @@ pub(crate) async fn project(tables: &ReadTables, events: &[RecordedEvent]) {
     apply(&mut projector(tables).await, events).await.unwrap();
 }
 
-/// What the tables show of all owners' keys.
+/// The keys of all owners, as the tables list them.
 pub(crate) async fn shown(tables: &ReadTables) -> Vec<KeyView> {
     let mut all = Vec::new();
     for owner in OWNERS {
@@ -155,7 +155,7 @@ pub(crate) async fn shown(tables: &ReadTables) -> Vec<KeyView> {
     all
 }
 
-/// What they must show after these events, by the rules alone.
+/// The keys that the tables must list after these events, computed by the domain's rules alone.
 pub(crate) fn folded(events: &[RecordedEvent]) -> Vec<KeyView> {
     let mut keys: HashMap<KeyId, (Option<Key>, Revision)> = HashMap::new();
     for recorded in events {

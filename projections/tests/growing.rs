@@ -1,4 +1,4 @@
-//! The tree: it grows by every event once, proves what is in it, and keeps what was signed.
+//! The tree: each event is appended once, leaves are proven, and signed checkpoints are kept.
 
 use keyledger_domain::testing::{Attempt, creations, history};
 use keyledger_domain::{RecordedEvent, Timestamp};
@@ -43,7 +43,7 @@ async fn the_tree_is_that_of_the_events_however_they_come(kind: Kind) {
     let mut rest = &events[..];
     for size in [1, 2, 3, 250, 256, 400, 300, 88] {
         let (batch, after) = rest.split_at(size);
-        // Each time as after a restart.
+        // A new writer each time, as after a restart.
         let mut writer = writer(&tables).await;
         grow(&mut writer, batch).await;
         rest = after;
@@ -101,7 +101,7 @@ async fn what_is_signed_is_remembered_before_and_kept(kind: Kind) {
     let checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
     assert_eq!((checkpoint.size, checkpoint.root), (10, root_of(leaves(&events[..10]))));
     assert_eq!(tree.last_signed().await.unwrap(), None, "it is not signed yet");
-    // As after a crash between the two: the same again.
+    // As after a crash between the two steps: the same checkpoint is returned again.
     let mut writer = self::writer(&tables).await;
     let again: Checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
     assert_eq!(again, checkpoint);
@@ -125,7 +125,7 @@ async fn a_tree_that_does_not_continue_what_was_signed_is_not_signed(kind: Kind)
     grow(&mut writer, &events[..10]).await;
     let checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
     writer.keep(&checkpoint, "the note").await.unwrap();
-    // The tree is emptied, and grows again from another history.
+    // The tree is emptied, and built again from another history.
     database.tamper("DELETE FROM tree_tile").await;
     database.tamper("DELETE FROM tree_event").await;
     let empty = match kind {

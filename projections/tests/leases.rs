@@ -1,4 +1,4 @@
-//! Leases: one holder at a time, and nothing is written outside its epoch.
+//! Leases: one holder at a time, and no write succeeds outside its epoch.
 
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ async fn a_projector_whose_epoch_is_over_writes_nothing() {
     let paused = node(&tables, 1, Duration::from_millis(1));
     let epoch = claimed(&paused).await.unwrap();
     let mut old = Projector::load(&tables, epoch).await.unwrap();
-    // The lease ends without a word, and another node takes it. It has written nothing yet, so the
-    // old one finds the tables just where it left them.
+    // The lease expires, and another node takes it. That node has written nothing yet, so the
+    // tables are still at the position that the old node expects.
     let successor = node(&tables, 2, LONG);
     let next = loop {
         if let Some(next) = claimed(&successor).await {

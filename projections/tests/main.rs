@@ -1,4 +1,4 @@
-//! The read side, fed with a list of events.
+//! Tests of the read side with lists of events as the source.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The tables equal the fold of the events, however they came.
+//! The tables equal the fold of the events, in whatever batches these were applied.
 
 use keyledger_domain::testing::{Attempt, at, creations, history, key_id};
 use keyledger_domain::{Position, Revision};
@@ -33,7 +33,7 @@ proptest! {
             cuts.extend([0, events.len()]);
             cuts.sort_unstable();
             for part in cuts.windows(2) {
-                // Each part by a new projector, as after a restart.
+                // A new projector applies each part, as after a restart.
                 project(&tables, &events[part[0]..part[1]]).await;
                 assert_eq!(shown(&tables).await, folded(&events[..part[1]]));
             }
@@ -96,7 +96,7 @@ async fn a_batch_that_cannot_be_applied_leaves_nothing(kind: Kind) {
         }],
         // An event comes twice.
         vec![events[0].clone(), events[0].clone()],
-        // A first event that creates nothing.
+        // The first event of the key is not a creation.
         vec![{
             let mut first = events[2].clone();
             first.revision = Revision::FIRST;

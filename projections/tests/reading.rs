@@ -1,4 +1,4 @@
-//! Tables that are opened read-only: for commands that only ask.
+//! Tables that are opened read-only, as by commands that only query.
 
 use keyledger_domain::testing::{at, creations, key_id};
 use keyledger_projections::{OpenTablesError, ReadTables};

@@ -1,4 +1,4 @@
-//! A rebuild gives the same tables, and disturbs nobody.
+//! A rebuild gives the same tables, and neither queries nor the projector are interrupted.
 
 use std::convert::Infallible;
 
@@ -50,7 +50,7 @@ async fn a_rebuild_gives_the_same_tables(kind: Kind) {
     assert!(reached.is_sorted());
     assert_eq!(shown(&tables).await, before);
     assert_eq!(shown(&tables).await, folded(&events));
-    // A new process sees the same, and goes on from there.
+    // A new process reads the same tables and continues at the same position.
     let tables = open(&database).await;
     assert_eq!(tables.position().await.unwrap(), built.position);
     assert_eq!(shown(&tables).await, before);
@@ -79,12 +79,13 @@ async fn queries_and_the_projector_go_on_during_a_rebuild(kind: Kind) {
     let (feed, fed) = unbounded();
     let building = tokio::spawn(build.run(fed, head(&events), |_| {}));
     send(&feed, &events[..10]);
-    // The projector is ahead of the rebuild all the time.
+    // The projector is always ahead of the rebuild.
     project(&tables, &events[20..50]).await;
     assert_eq!(shown(&tables).await, folded(&events[..50]));
     send(&feed, &events[10..40]);
     mark(&feed, &events[..40]);
-    // It thinks that it is level, and must not swap before it has what queries show already.
+    // The stream reports that it has caught up, but the rebuild must not swap before it includes
+    // everything that queries show.
     send(&feed, &events[40..50]);
     building.await.unwrap().unwrap();
     assert_eq!(shown(&tables).await, folded(&events[..50]));
@@ -160,7 +161,7 @@ async fn a_table_made_from_another_journal_is_replaced_too(kind: Kind) {
     project(&tables, &creations(30)).await;
     let shorter = creations(5);
     let build = Rebuild::begin(&tables).await.unwrap();
-    // A poll that finds nothing new says so again and again.
+    // A poll that finds no event reports again that it has caught up.
     let mark = Ok(Delivery::CaughtUp(shorter.last().unwrap().position));
     let polled = delivered(&shorter).chain(stream::repeat(mark));
     build.run(polled, head(&shorter), |_| {}).await.unwrap();

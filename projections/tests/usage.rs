@@ -1,4 +1,4 @@
-//! When keys were last used.
+//! The recorded times at which keys were last used.
 
 use keyledger_domain::Timestamp;
 use keyledger_domain::testing::{at, creations, key_id};

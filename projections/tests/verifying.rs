@@ -1,5 +1,5 @@
-//! The index answers what the fold of the events says, whichever of them were loaded from the tables
-//! and whichever were applied afterwards.
+//! The index answers as the fold of the events does, for any split between events loaded from the
+//! tables and events applied afterwards.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn follow(
     writer.apply(events, to, ended)
 }
 
-/// The index shows of each key what the events say.
+/// Checks that the index answers for each key as the fold of the events does.
 fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: u64) {
     for number in 0..numbers {
         let of_key = |event: &&RecordedEvent| event.event.key_id() == key_id(number);
@@ -71,7 +71,7 @@ proptest! {
             let mut writer = IndexWriter::load(&tables).await.unwrap();
             let index = writer.index();
             assert_shows(&index, &events[..loaded], 21);
-            // In two steps, as when a subscription is lost in between.
+            // In two steps, as when a subscription is lost between them.
             for upto in [cut.max(loaded), events.len()] {
                 let from = usize::try_from(writer.position().as_u64()).unwrap();
                 follow(&mut writer, &events[from..upto], |_| {}).unwrap();
@@ -154,7 +154,7 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
         let shown = tables.get(key_id(number)).await.unwrap().unwrap();
         assert_eq!(shown.last_used_at, used);
     }
-    // A client was told of an event that this index does not include yet.
+    // A client knows an event that this index does not include yet.
     verification.freshness.owe(Position::try_from(4_u64).unwrap());
     assert_eq!(verify(0, 30), Err(Stale));
 }
@@ -170,7 +170,7 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
     let verification = Verification { index: writer.index(), freshness };
     let index = &verification.index;
     let secrets: Vec<_> = (0..COUNT).map(secret).collect();
-    // The recording is given up one poll later each time, until it ends before that.
+    // Each time, the recording is dropped one poll later, until it completes.
     let mut polls = 0;
     loop {
         polls += 1;

@@ -22,7 +22,7 @@ use keyledger_journal as journal;
 /// Runs the command that the arguments ask for.
 ///
 /// # Errors
-/// What went wrong, for people.
+/// The error of the command, with its causes, to be printed.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
     let matches = commands().get_matches_from(arguments);
     let done = match matches.subcommand() {
@@ -61,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Some(("token", matches)) => say(&token::mint(matches)?),
         Some(("openapi", _)) => {
             let document = http::openapi_document().to_pretty_json();
-            say(&document.context("the document has no JSON form")?)
+            say(&document.context("the document cannot be encoded as JSON")?)
         }
         _ => Ok(()),
     };
@@ -103,7 +103,7 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
         .block_on(work)
 }
 
-/// Says something on standard output.
+/// Writes a line to standard output.
 fn say(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("standard output cannot be written")
 }

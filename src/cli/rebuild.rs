@@ -1,4 +1,4 @@
-//! `keyledger rebuild`: the read tables anew, beside the old ones, while the service runs.
+//! `keyledger rebuild`: builds the key table anew, while the service continues with the old one.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::Position;

@@ -1,4 +1,4 @@
-//! `keyledger tail`: the events that are published, as they come.
+//! `keyledger tail`: prints published events as they arrive.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 

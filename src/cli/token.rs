@@ -1,4 +1,4 @@
-//! `keyledger token`: a sign-in token, for scripts and for trying things out.
+//! `keyledger token`: makes a sign-in token, for scripts and for trials.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Checkpoints (C2SP tlog-checkpoint): a log says what its tree is, and signs that.
+//! Checkpoints (C2SP tlog-checkpoint): signed statements of a log's size and root.
 
 use std::fmt;
 
@@ -7,46 +7,47 @@ use keyledger_domain::Timestamp;
 use super::{Note, NoteError, NoteSigningKey, NoteVerifyingKey, TreeHash};
 
 const TIME: &str = "time ";
-/// The most lines of a kind that this code does not know.
+/// The maximum number of extension lines after the third line.
 const MAX_EXTENSIONS: usize = 16;
 
-/// What a log says of its tree.
+/// The size and root of a log's tree at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The log, and the name of the keys that sign for it.
+    /// The name of the log. The keys that sign for it have the same name.
     pub origin: String,
-    /// The number of events in the tree.
+    /// The number of leaves of the tree, one per event.
     pub size: u64,
-    /// The tree's root.
+    /// The root of the tree.
     pub root: TreeHash,
-    /// When it was signed, by the signer's clock: a claim that nothing proves.
+    /// The time of signing by the signer's clock. Nothing proves it.
     pub time: Option<Timestamp>,
 }
 
-/// Why a text is not a checkpoint that can be believed.
+/// Why a signed checkpoint cannot be made, or is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// The note cannot be read, made or believed.
+    /// The note cannot be parsed, made or verified.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// The note's text is not a checkpoint.
+    /// The text of the note is not in the form of a checkpoint.
     #[error("not a checkpoint: {0}")]
     Form(&'static str),
-    /// A key that is trusted has signed for another log.
+    /// A trusted key has signed a checkpoint of another log than its own.
     #[error("signed for {origin} by the key of another log, {signer}")]
     OtherLog {
-        /// The log that the checkpoint speaks of.
+        /// The log that the checkpoint names.
         origin: String,
-        /// Who signed it.
+        /// The id of the key that signed it.
         signer: String,
     },
 }
 
 impl Checkpoint {
-    /// The note that these keys sign. All of them have the origin as their name.
+    /// Makes a note of this checkpoint, signed with all these keys. Each key must have the origin
+    /// as its name.
     ///
     /// # Errors
-    /// [`CheckpointError::OtherLog`], and those of signing.
+    /// [`CheckpointError::OtherLog`] and [`CheckpointError::Note`].
     pub fn sign<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a NoteSigningKey>,
@@ -59,7 +60,7 @@ impl Checkpoint {
         Ok(note)
     }
 
-    /// Reads a signed checkpoint and believes it, if a key that is trusted has signed it.
+    /// Parses a signed checkpoint, and verifies that a trusted key of its log has signed it.
     ///
     /// # Errors
     /// Every variant of [`CheckpointError`].
@@ -71,8 +72,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Reads the text of a checkpoint, whoever may have written it. Lines that it may have beyond
-    /// those that are known are passed over.
+    /// Parses the text of a checkpoint without checking any signature. Unknown extension lines are
+    /// ignored.
     ///
     /// # Errors
     /// [`CheckpointError::Form`].
@@ -114,7 +115,7 @@ impl Checkpoint {
     }
 }
 
-/// The text that is signed.
+/// The text of the note that is signed.
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n{}\n{}\n", self.origin, self.size, self.root)?;
@@ -125,7 +126,7 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// A number as it is written: digits alone, and no zero before others.
+/// Parses a decimal number without a sign and without leading zeros.
 fn decimal(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
@@ -155,7 +156,7 @@ mod tests {
                     PAb5plclr2BSYfY2ZyyWINQJcx2JpFHXRV/pxK4WeCk=\ntime 2030-01-31T12:00:00.000000Z\n";
         assert_eq!(checkpoint().to_string(), text);
         assert_eq!(Checkpoint::parse(text), Ok(checkpoint()));
-        // The example of the specification.
+        // The example in the specification.
         let example = "example.com/behind-the-sofa\n20852163\n\
                        CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         assert_eq!(Checkpoint::parse(example).unwrap().to_string(), example);

@@ -1,19 +1,19 @@
-//! The file of checkpoints: signed notes, oldest first, an empty line between two of them.
+//! The checkpoint file: signed notes, oldest first, separated by empty lines.
 
 use std::fs::{File, create_dir_all};
 use std::io::Write;
 use std::path::Path;
 
-/// What stands between two notes. A note itself never begins with an empty line.
+/// The separator between two notes. A note never begins with an empty line.
 const SEPARATOR: &str = "\n";
-/// How a line begins that is a signature.
+/// The beginning of a signature line.
 const SIGNATURE: &str = "\u{2014} ";
 
-/// Appends a note, and waits until it is on the disk. Makes the file and its folder where they are
+/// Appends a note, and waits until it is on disk. Creates the file and its folder if they are
 /// missing.
 ///
 /// # Errors
-/// The system's error. The file may hold a part of the note then.
+/// The operating system's error. The file may then hold a part of the note.
 pub fn append_note(path: &Path, note: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
         create_dir_all(folder)?;
@@ -24,8 +24,8 @@ pub fn append_note(path: &Path, note: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// The notes in a file's text, in order, whether their signatures are good or not: at least one, which
-/// may be empty.
+/// Splits the text of a checkpoint file into notes, in order. Checks no signatures. Returns at
+/// least one note, which may be empty.
 #[must_use]
 pub fn split_notes(text: &str) -> Vec<String> {
     let (mut notes, mut note) = (Vec::new(), String::new());

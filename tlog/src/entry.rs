@@ -1,4 +1,4 @@
-//! The canonical form of a stored event, and its hash in the tree.
+//! The canonical form of a stored event, and the hash of its leaf.
 
 use std::fmt;
 
@@ -10,38 +10,40 @@ use sha2::{Digest, Sha256};
 use super::TreeHash;
 use super::merkle::hex;
 
-/// What every entry begins with, so that no other form can ever be taken for this one.
+/// The first field of every entry, so that the hash of an entry never equals that of another
+/// format.
 const FORM: &[u8] = b"keyledger-leaf-v1";
 
-/// An event as the tree commits to it.
+/// An event in the form that the tree commits to.
 ///
-/// It says nothing of the event's position: a journal that is copied to another database has
-/// other positions and the same tree.
+/// It does not include the event's position: a journal that is copied to another database has other
+/// positions and the same tree.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The stream: `apikey-<key id>`.
     pub stream: String,
-    /// The event's place in its stream.
+    /// The event's revision: its index in its stream, from 0.
     pub revision: u32,
     /// The event's id, a lower-case hyphenated UUID.
     pub event_id: String,
     /// The event's type, such as `KeyCreated`.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// The data as JSON text. In place of a key's hash stands the hash of that.
+    /// The data as JSON text. The hash of a key is replaced by the SHA-256 of that hash.
     pub data: String,
     /// The metadata as JSON text.
     pub metadata: String,
 }
 
-/// Why an event has no [`Entry`].
+/// Why an event cannot be converted into an [`Entry`].
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
-    /// The event has no stored form.
-    #[error("the event has no stored form")]
+    /// The event cannot be encoded.
+    #[error("the event cannot be encoded")]
     Encode(#[source] serde_json::Error),
-    /// The key's hash is not where it is expected, so it cannot be kept out of the entry.
+    /// The encoded data does not contain the key's hash in the expected form, so it cannot be
+    /// replaced.
     #[error("the key's hash is not where it is expected in the event's data")]
     HashNotFound,
 }
@@ -83,7 +85,7 @@ impl Entry {
     }
 }
 
-/// Hides the data and the metadata, which hold what identifies people.
+/// Omits the data and the metadata, which hold personal data.
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stream, revision, event_type, .. } = self;
@@ -91,17 +93,17 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The data with the hash of the key's hash in its place: an export never shows what a presented
-/// key is compared with, and still commits to it.
+/// Replaces the key's hash in the data by the SHA-256 of that hash. So an export never shows the
+/// value that a presented key is compared with, and still commits to it.
 fn without_key_hash(data: &str, created: &KeyCreated) -> Result<String, EntryError> {
-    // A quote inside a JSON string is escaped, so this text can only be the member itself.
+    // Quotes in JSON strings are escaped, so this text can only be the member itself.
     let member = format!("\"key_hash\":\"{}\"", created.details.hash.to_hex());
     let (before, after) = data.split_once(&member).ok_or(EntryError::HashNotFound)?;
     let hashed = hex(&Sha256::digest(created.details.hash.as_bytes()));
     Ok(format!("{before}\"key_hash_sha256\":\"{hashed}\"{after}"))
 }
 
-/// The fields of an entry, wherever they are.
+/// The fields of an entry, borrowed from an [`Entry`] or from a line of an export.
 pub(super) struct Fields<'a> {
     pub(super) stream: &'a [u8],
     pub(super) revision: u32,
@@ -112,13 +114,13 @@ pub(super) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// The leaf's hash. `scratch` is overwritten: hashing the entry in one piece is faster.
+    /// The hash of the leaf. Overwrites `scratch`: hashing the entry in one piece is faster.
     pub(super) fn hash(&self, scratch: &mut Vec<u8>) -> TreeHash {
         let Self { stream, event_id, event_type, data, metadata, .. } = *self;
         let revision = self.revision.to_string();
         scratch.clear();
         for field in [FORM, stream, revision.as_bytes(), event_id, event_type, data, metadata] {
-            // No journal stores, and no export line holds, a field of 4 GiB.
+            // A field of 4 GiB cannot occur: no journal and no line of an export holds one.
             let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
             scratch.extend_from_slice(&length.to_be_bytes());
             scratch.extend_from_slice(field);
@@ -157,7 +159,7 @@ mod tests {
     const REVOKED: &str = include_str!("../../domain/golden/key_revoked.v1.json");
     const DELETED: &str = include_str!("../../domain/golden/key_deleted.v1.json");
 
-    /// The hashes are those that a few lines of Python compute from the golden files.
+    /// The expected hashes were computed from the golden files with a short Python script.
     #[test]
     fn the_leaf_of_every_type_of_event_never_changes() {
         let expected = [

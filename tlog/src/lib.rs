@@ -1,9 +1,9 @@
-//! History that proves itself: the canonical form of an event, the Merkle tree over all of them,
-//! signed checkpoints of the tree, and exports that can be checked offline.
+//! The transparency log: the canonical form of an event, the Merkle tree over all events, signed
+//! checkpoints of the tree, and exports that can be checked offline.
 //!
-//! Everything here is pure and synchronous; whoever stores the tree, signs its checkpoints or
-//! reads a file stands around it. The forms are documented byte by byte in `docs/audit.md`, from
-//! which a checker can be written in any language; they never change.
+//! Everything here is synchronous and needs no database, network or runtime; other crates store the
+//! tree. `docs/audit.md` specifies the formats byte by byte, so that a checker can be written in
+//! any language. The formats never change.
 
 mod checkpoint;
 mod checkpoint_file;

@@ -1,30 +1,31 @@
-//! The keys of a log: while one takes the place of another, both sign.
+//! The signing keys of a log. There are several while one key replaces another; all of them sign.
 
 use super::{NoteSigningKey, NoteVerifyingKey};
 
-/// The keys that sign a log's checkpoints: all of them sign each, and all have the log's name.
+/// The keys that sign a log's checkpoints. All of them sign each checkpoint, and all have the log's
+/// name.
 #[derive(Debug)]
 pub struct LogKeys {
     first: NoteSigningKey,
     others: Vec<NoteSigningKey>,
 }
 
-/// Why keys do not sign together.
+/// Why a set of keys cannot sign for one log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogKeysError {
-    /// There is none.
+    /// No key is given.
     #[error("there is no key")]
     None,
-    /// Two have different names.
+    /// Two keys have different names.
     #[error("all keys of a log have its name, but there are {0} and {1}")]
     OtherName(String, String),
-    /// One is there twice.
+    /// A key is given twice.
     #[error("the key {0} is given twice")]
     Twice(String),
 }
 
 impl LogKeys {
-    /// These keys; the first one's name is the log's.
+    /// Makes a set of keys. The name of the first key is the log's name.
     ///
     /// # Errors
     /// Every variant of [`LogKeysError`].
@@ -52,12 +53,12 @@ impl LogKeys {
         self.first.verifying_key().name()
     }
 
-    /// All of them.
+    /// All signing keys, in the given order.
     pub fn all(&self) -> impl Iterator<Item = &NoteSigningKey> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// What others check their signatures with.
+    /// The public keys that verify the signatures, in the same order.
     #[must_use]
     pub fn public(&self) -> Vec<NoteVerifyingKey> {
         self.all().map(|key| key.verifying_key().clone()).collect()

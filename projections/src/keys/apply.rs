@@ -1,5 +1,5 @@
-//! What events do to the key table: the events of a batch are folded per key first, so that each
-//! row is written once.
+//! Turns a batch of events into changes of the key table. The events of a batch are first folded
+//! per key, so that each row is written once.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use keyledger_domain::{KeyId, Position, RecordedEvent, Revision, Timestamp};
 
 use crate::WriteError;
 
-/// What a batch does to one key.
+/// The change that a batch makes to the row of one key.
 pub(crate) struct Change<'a> {
     pub(crate) key_id: KeyId,
-    /// The revision of the key's first event in the batch, and of the last so far.
+    /// The revisions of the key's first and last event in the batch.
     pub(crate) first: Revision,
     pub(crate) last: Revision,
-    /// The position of that last event.
+    /// The position of the key's last event in the batch.
     pub(crate) position: Position,
     pub(crate) created: Option<&'a KeyCreated>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) deleted_at: Option<Timestamp>,
 }
 
-/// The columns that a key's creation fills. All are `None` if the batch does not create the key:
-/// the row keeps its values then.
+/// The columns that a key's creation fills. All are `None` if the batch does not create the key;
+/// the row then keeps its values.
 #[derive(Default)]
 pub(crate) struct CreatedColumns<'a> {
     pub(crate) user_id: Option<&'a str>,
@@ -30,9 +30,9 @@ pub(crate) struct CreatedColumns<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) key_prefix: Option<&'a str>,
     pub(crate) key_hash: Option<&'a [u8]>,
-    /// In microseconds since 1970.
+    /// Microseconds since 1970-01-01 UTC.
     pub(crate) created_at: Option<i64>,
-    /// In microseconds since 1970.
+    /// Microseconds since 1970-01-01 UTC.
     pub(crate) expires_at: Option<i64>,
 }
 
@@ -54,10 +54,11 @@ impl<'a> CreatedColumns<'a> {
     }
 }
 
-/// What events do, key by key.
+/// Folds events into one change per key, in the order of the keys' ids.
 ///
 /// # Errors
-/// [`WriteError::EventOutOfStep`] when an event does not follow on the one before it.
+/// [`WriteError::EventOutOfStep`] when an event's revision does not follow the previous one of its
+/// key, when the first event of a key is not its creation, or when a later one is.
 pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, WriteError> {
     let mut changes: BTreeMap<KeyId, Change<'_>> = BTreeMap::new();
     for RecordedEvent { position, revision, event, .. } in events {

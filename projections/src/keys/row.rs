@@ -1,4 +1,4 @@
-//! Rows of the key table, and what they mean.
+//! Rows of the key table, and their conversion into checked types.
 
 use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{DisplayPrefix, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId};
@@ -20,15 +20,15 @@ pub(crate) struct KeyRow {
     revision: i64,
 }
 
-/// A row holds what the program never writes.
+/// A row of a table holds a value that this program never writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the row of key {key_id} in {table} has a {column} out of range")]
 pub struct BadRow {
-    /// The table.
+    /// The table of the row.
     pub table: &'static str,
-    /// The column.
+    /// The column that holds the value.
     pub column: &'static str,
-    /// Which row.
+    /// The key whose row it is.
     pub key_id: KeyId,
 }
 
@@ -61,10 +61,10 @@ impl TryFrom<KeyRow> for KeyView {
 pub(crate) type ScanRow =
     (Uuid, String, Option<String>, String, Vec<u8>, i64, Option<i64>, Option<i64>, i64);
 
-/// What a [`ScanRow`] says of its key.
+/// Converts a [`ScanRow`] into a key of the verification index.
 ///
 /// # Errors
-/// [`BadRow`] for a column that is out of range.
+/// [`BadRow`] when the value of a column is out of range.
 pub(crate) fn loaded_key(row: &ScanRow) -> Result<LoadedKey<'_>, BadRow> {
     let (key_id, user_id, user_email, name, hash, created, expires, revoked, revision) = row;
     let key_id = KeyId::from_uuid(*key_id);

@@ -1,97 +1,98 @@
-//! What queries show of keys.
+//! Keys as queries return them, and the SQL of these queries.
 
 use keyledger_domain::{DisplayPrefix, KeyId, KeyName, Revision, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::row::BadRow;
 
-/// A key that is not deleted, as queries show it.
+/// A key that is not deleted, as queries return it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyView {
-    /// Its id.
+    /// The key's id.
     pub key_id: KeyId,
-    /// Who it belongs to.
+    /// The user who owns the key.
     pub owner: UserId,
-    /// What the owner calls it.
+    /// The name that the owner gave the key.
     pub name: KeyName,
-    /// What people recognise it by.
+    /// The beginning of the secret, shown so that people can recognise the key.
     pub prefix: DisplayPrefix,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// From when on it does not verify, if ever.
+    /// The key does not verify from this time on; `None` if it never expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked, if it was.
+    /// The time of revocation; `None` if the key is not revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When it last verified, if it ever did; within the interval at which uses are recorded.
+    /// The time of the last successful verification, as last recorded: it lags behind by up to the
+    /// interval at which uses are recorded. `None` if no use is recorded.
     pub last_used_at: Option<Timestamp>,
-    /// The revision of the last event that this includes.
+    /// The revision of the last event of the key that is applied.
     pub revision: Revision,
 }
 
-/// Which of an owner's keys to list. An expired key that was not revoked counts as active.
+/// The keys of an owner to list. An expired key that was not revoked counts as active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Those that are not revoked.
+    /// Keys that are not revoked.
     Active,
-    /// Those that are revoked.
+    /// Revoked keys.
     Revoked,
-    /// Both.
+    /// All keys.
     All,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListPage {
-    /// The most keys that it has.
+    /// The maximum number of keys on the page.
     pub limit: u32,
-    /// Where the page before ended; `None` for the first.
+    /// The last key of the previous page; `None` for the first page.
     pub after: Option<Cursor>,
 }
 
-/// A place in a list: just after this key.
+/// A place in a list, right after a key. Lists are ordered by creation time and id, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// When the key was created.
+    /// The time at which the key was created.
     pub created_at: Timestamp,
-    /// The key.
+    /// The key's id.
     pub key_id: KeyId,
 }
 
 impl Cursor {
-    /// Before every key.
+    /// The place before the first key.
     pub(crate) const START: Self =
         Self { created_at: Timestamp::MAX, key_id: KeyId::from_uuid(Uuid::max()) };
 }
 
-/// An owner's keys, newest first.
+/// A page of an owner's keys, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The keys.
+    /// The keys of the page.
     pub keys: Vec<KeyView>,
-    /// Where the next page begins; `None` when there is none.
+    /// The place at which the next page begins; `None` if this is the last page.
     pub next: Option<Cursor>,
 }
 
-/// Why a query has no answer.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The database does not answer.
+    /// The database cannot be reached, or reports an error.
     #[error("the read tables cannot be read")]
     Unavailable(#[from] sqlx::Error),
-    /// A row is not what it can be: the tables were changed by someone else.
+    /// A row holds a value that this program never writes: something else has changed the tables.
     #[error(transparent)]
     BadRow(#[from] BadRow),
 }
 
 impl QueryError {
-    /// Whether it may be different in a moment.
+    /// Whether the same query may succeed later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }
 
-/// What [`LIST`] asks for.
+/// The arguments of [`LIST`].
 pub(crate) struct ListQuery<'a> {
     pub(crate) owner: &'a str,
     pub(crate) status: &'static str,
@@ -99,7 +100,8 @@ pub(crate) struct ListQuery<'a> {
     pub(crate) limit: i64,
 }
 
-/// `$1` owner, `$2` status, `$3` and `$4` where to begin, `$5` how many.
+/// `$1` owner, `$2` status filter, `$3` and `$4` creation time and id of the key after which the
+/// list begins, `$5` the maximum number of rows.
 pub(crate) const LIST: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
            keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
@@ -113,7 +115,7 @@ pub(crate) const LIST: &str = "
     ORDER BY keys.created_at DESC, keys.key_id DESC
     LIMIT $5";
 
-/// `$1` key.
+/// `$1` key id.
 pub(crate) const GET: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
            keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
@@ -123,13 +125,13 @@ pub(crate) const GET: &str = "
       AND keys.key_id = $1
       AND keys.deleted_at IS NULL";
 
-/// How many keys are not deleted.
+/// The number of keys that are not deleted.
 pub(crate) const COUNT: &str = "
     SELECT count(*) FROM keys
     WHERE generation = (SELECT live_generation FROM projection WHERE name = 'keys')
       AND deleted_at IS NULL";
 
-/// All keys that are not deleted, in the build `$1`, in the order of their ids.
+/// All keys of build `$1` that are not deleted, ordered by id.
 pub(crate) const SCAN: &str = "
     SELECT key_id, user_id, user_email, name, key_hash, created_at, expires_at, revoked_at, revision
     FROM keys

@@ -1,9 +1,10 @@
-//! The Merkle tree over all events, as the read database keeps it.
+//! The Merkle tree over all events, stored in the read database.
 //!
-//! Delivery: hashes, the places of events and the tree's own state change in one transaction, and
-//! only from where whoever writes has left them, in the term of its lease. So each event becomes one
-//! leaf, whatever crashes and however many nodes run. What is to be signed is remembered first, and a
-//! size that was remembered with one root is never signed with another.
+//! Exactly once: hashes, event ids and the state of the tree change in one transaction, which fails
+//! unless the state is the one that the writer wrote last and its lease is still in the same epoch.
+//! So each event becomes one leaf, even if a node crashes or several run. The size and root of a
+//! checkpoint are stored before it is signed, and a size that is stored with one root is never
+//! signed with another.
 
 mod reader;
 mod walk;
@@ -18,44 +19,45 @@ pub use reader::LogReader;
 pub use walk::LeafWalk;
 pub use writer::{LOG_BATCH, LogWriter};
 
-/// What the tree is.
+/// The state of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogState {
-    /// How far in the journal it has come.
+    /// The position up to which all events are leaves.
     pub position: Position,
-    /// How many events it holds.
+    /// The number of leaves, one per event.
     pub size: u64,
-    /// Its root.
+    /// The root of the tree.
     pub root: TreeHash,
 }
 
-/// A checkpoint that was signed.
+/// A signed checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedCheckpoint {
-    /// How many events the tree held.
+    /// The number of leaves of the tree.
     pub size: u64,
-    /// Its root.
+    /// The root of the tree.
     pub root: TreeHash,
-    /// The signed note.
+    /// The signed note, in text form.
     pub note: String,
 }
 
-/// Why the tree cannot be read.
+/// Why a read of the tree failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogReadError {
-    /// The database does not answer.
+    /// The database cannot be reached, or reports an error.
     #[error("the tree cannot be read")]
     Unavailable(#[from] sqlx::Error),
-    /// The tree is not as this program writes it: someone else has changed it.
+    /// The stored tree is inconsistent in a way that this program never writes: something else has
+    /// changed it.
     #[error("the tree is damaged: {0}")]
     Damaged(String),
-    /// The tree has no such leaf, or no such past.
+    /// The tree has no such leaf, or is smaller than the size that was asked for.
     #[error(transparent)]
     Absent(#[from] PlanError),
 }
 
 impl LogReadError {
-    /// Whether it may be different in a moment.
+    /// Whether the same read may succeed later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
@@ -66,33 +68,33 @@ impl LogReadError {
     }
 }
 
-/// Why the tree cannot grow, or must not be signed.
+/// Why events cannot be appended to the tree, or a checkpoint must not be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogWriteError {
-    /// It cannot be read.
+    /// The tree cannot be read.
     #[error(transparent)]
     Read(#[from] LogReadError),
-    /// It cannot be written; nothing was changed then.
+    /// The tree cannot be written. The write had no effect.
     #[error("the tree cannot be written")]
     Write(#[from] WriteError),
-    /// An event has no entry.
-    #[error("the event {id} at position {position} cannot be a leaf")]
+    /// An event cannot be converted into a leaf.
+    #[error("the event {id} at position {position} cannot be converted into a leaf")]
     Entry {
-        /// Its id.
+        /// The event's id.
         id: EventId,
-        /// Where it stands.
+        /// The event's position.
         position: Position,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: EntryError,
     },
-    /// There is no room.
+    /// The tree has 2^64 - 1 leaves.
     #[error(transparent)]
     Full(#[from] TreeFull),
-    /// A tree of this size has another root than the one that was to be signed before.
+    /// The tree of this size has another root than the one that was stored to be signed.
     #[error("the tree does not continue what was signed of it at {size} events")]
     NotContinued {
-        /// The size.
+        /// The size of the stored checkpoint.
         size: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! Reads the tree: its hashes, proofs from them, and what was signed of it.
+//! Reads the tree: its hashes, proofs, and signed checkpoints.
 
 use keyledger_domain::{EventId, Position};
 
@@ -8,25 +8,25 @@ use crate::ReadTables;
 use crate::store::CheckpointRow;
 use keyledger_tlog::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash};
 
-/// How many bytes a hash has.
+/// The length of a hash, in bytes.
 const HASH: usize = 32;
-/// How many checkpoints are read at a time.
+/// The maximum number of checkpoints per read.
 const CHECKPOINTS: i64 = 100;
 
-/// The tree over all events; cheap to clone.
+/// A reader of the tree over all events; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LogReader {
     tables: ReadTables,
 }
 
 impl LogReader {
-    /// The tree that is in the same database as these tables.
+    /// A reader of the tree in the database of these tables.
     #[must_use]
     pub fn new(tables: &ReadTables) -> Self {
         Self { tables: tables.clone() }
     }
 
-    /// What the tree is.
+    /// The current state of the tree.
     ///
     /// # Errors
     /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
@@ -45,19 +45,19 @@ impl LogReader {
         Ok((position, frontier.map_err(|error| LogReadError::Damaged(error.to_string()))?))
     }
 
-    /// All hashes of a tile that there are.
+    /// The stored hashes of a tile; empty if the tile is not stored.
     pub(super) async fn tile(&self, tile: Tile) -> Result<Vec<TreeHash>, LogReadError> {
         let stored = self.tables.store.tile(tile).await?.unwrap_or_default();
         hashes_in(&stored).ok_or_else(|| LogReadError::short(tile))
     }
 
-    /// The tree as it was when it had this size, to be gone through in order.
+    /// A walk through the leaves of the tree at this size, in order.
     #[must_use]
     pub fn walk(&self, size: u64) -> LeafWalk {
         LeafWalk::new(self.clone(), size)
     }
 
-    /// The root of the tree when it had this size.
+    /// The root of the tree at this size.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -66,7 +66,7 @@ impl LogReader {
         Ok(roots.first().copied().unwrap_or_else(TreeHash::empty))
     }
 
-    /// The proof that the tree of this size has this leaf.
+    /// The inclusion proof of a leaf in the tree of this size.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -74,7 +74,8 @@ impl LogReader {
         self.gather(&Plan::inclusion(leaf, size)?).await
     }
 
-    /// The proof that the later tree begins with the leaves of the earlier.
+    /// The consistency proof that the tree of size `later` begins with the leaves of the tree of
+    /// size `earlier`.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -86,7 +87,7 @@ impl LogReader {
         self.gather(&Plan::consistency(earlier, later)?).await
     }
 
-    /// The leaf hash at a place.
+    /// The hash of the leaf at this index.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -96,7 +97,7 @@ impl LogReader {
         tile.hash_of(node, &self.tile(tile).await?).map_err(|_| LogReadError::short(tile))
     }
 
-    /// The place of an event among the leaves.
+    /// The index of an event's leaf; `None` if the tree does not hold the event.
     ///
     /// # Errors
     /// [`LogReadError::Unavailable`].
@@ -105,7 +106,7 @@ impl LogReader {
         Ok(leaf.and_then(|leaf| u64::try_from(leaf).ok()))
     }
 
-    /// The last checkpoint that was signed.
+    /// The largest signed checkpoint; `None` if none is signed.
     ///
     /// # Errors
     /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
@@ -113,7 +114,7 @@ impl LogReader {
         self.tables.store.last_signed().await?.map(signed).transpose()
     }
 
-    /// The next checkpoints that were signed beyond this size, the smallest first: 100 at most.
+    /// At most 100 signed checkpoints larger than this size, smallest first.
     ///
     /// # Errors
     /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
@@ -123,20 +124,20 @@ impl LogReader {
         rows.into_iter().map(signed).collect()
     }
 
-    /// The hashes of a plan, each tile read once.
+    /// The hashes of a plan. Each tile is read once.
     async fn gather(&self, plan: &Plan) -> Result<Vec<TreeHash>, LogReadError> {
         Tiles::new(self.clone()).gather(plan).await
     }
 }
 
-/// Hashes that stand one after another; `None` if there is a part of one, or more than a tile's.
+/// Splits bytes into hashes; `None` if the length is no multiple of 32 or there are more than 256.
 pub(super) fn hashes_in(bytes: &[u8]) -> Option<Vec<TreeHash>> {
     let (hashes, rest) = bytes.as_chunks::<HASH>();
     let fits = rest.is_empty() && hashes.len() <= usize::from(TILE_WIDTH);
     fits.then(|| hashes.iter().map(|hash| TreeHash::from(*hash)).collect())
 }
 
-/// A remembered size and root.
+/// The size and root of a stored checkpoint.
 pub(super) fn remembered(row: &CheckpointRow) -> Result<(u64, TreeHash), LogReadError> {
     let size = u64::try_from(row.size).ok();
     let root = TreeHash::try_from(row.root.as_slice()).ok();

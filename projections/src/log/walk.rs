@@ -1,14 +1,15 @@
-//! Goes through the leaves of a tree in their order.
+//! Reads the leaves of a tree in order.
 
 use std::collections::BTreeMap;
 
 use super::{LogReadError, LogReader};
 use keyledger_tlog::merkle::{Node, Plan, TILE_WIDTH, Tile, TreeHash, root_of};
 
-/// How many tiles are kept before those that are behind are forgotten.
+/// The number of cached tiles above which those before the current leaf are dropped.
 const KEPT: usize = 64;
 
-/// A tree of one size, for whoever goes through its leaves in order: each tile is read once.
+/// A walk through the leaves of a tree of a fixed size. Reading leaves in order reads each tile
+/// once.
 #[derive(Debug)]
 pub struct LeafWalk {
     size: u64,
@@ -20,7 +21,8 @@ impl LeafWalk {
         Self { size, tiles: Tiles::new(tree) }
     }
 
-    /// The hash of a leaf.
+    /// The hash of the leaf at this index. Tiles that only earlier leaves need may be dropped from
+    /// the cache.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -29,7 +31,8 @@ impl LeafWalk {
         self.tiles.hash(Node { level: 0, index: leaf }).await
     }
 
-    /// The hash over a range of 256 leaves: the one that the tree keeps, if the range is full.
+    /// The hash over range `range` of 256 leaves: the stored one if the range is full, else
+    /// computed from the leaves.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -44,7 +47,7 @@ impl LeafWalk {
         Ok(root_of(leaves))
     }
 
-    /// The proof that the tree has a leaf.
+    /// The inclusion proof of a leaf in this tree.
     ///
     /// # Errors
     /// Every variant of [`LogReadError`].
@@ -53,7 +56,7 @@ impl LeafWalk {
     }
 }
 
-/// Tiles that were read.
+/// A cache of tiles.
 #[derive(Debug)]
 pub(super) struct Tiles {
     tree: LogReader,
@@ -88,7 +91,7 @@ impl Tiles {
         })
     }
 
-    /// Forgets tiles that no leaf from here on has a part in.
+    /// Drops the tiles that hold no hash of this leaf or a later one, if too many are cached.
     fn forget_before(&mut self, leaf: u64) {
         if self.read.len() > KEPT {
             let first = |level| leaf.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Lets the tree grow by the events that come, and remembers what is to be signed of it.
+//! Appends events to the tree, and stores its checkpoints.
 
 use keyledger_domain::{EventId, Place, Position, RecordedEvent, Timestamp};
 
@@ -9,31 +9,31 @@ use crate::{Epoch, ReadTables, WriteError};
 use keyledger_tlog::merkle::{Frontier, Node, TILE_WIDTH, Tile, TreeHash};
 use keyledger_tlog::{Checkpoint, Entry};
 
-/// The most events that share a transaction: each writes the last tile of every level anew, and keeps
-/// others from writing the read tables meanwhile.
+/// The maximum number of events per transaction. Each transaction rewrites the last tile of every
+/// level, and in SQLite blocks other writers of the read tables.
 pub const LOG_BATCH: usize = 4_096;
 
-/// How many bytes the id of an event has.
+/// The length of an event's id, in bytes.
 const ID: usize = 16;
 
-/// Writes the tree, for as long as the term lasts. After an error it is of no more use.
+/// Writes the tree while its lease stays in one epoch. Load a new writer after an error.
 #[derive(Debug)]
 pub struct LogWriter {
     tables: ReadTables,
-    term: Epoch,
+    epoch: Epoch,
     position: Position,
-    /// The id of the event at `position`, if one stands there and it is known.
+    /// The id of the event at `position`; `None` after loading, or if no event of a key is there.
     last_event: Option<EventId>,
     frontier: Frontier,
-    /// The last tile of each level, whether it is begun or not.
+    /// The last tile of each level, which may be empty.
     tiles: Vec<Open>,
-    /// The ids of the last tile's events.
+    /// The event ids of the last, incomplete row.
     ids: Open,
-    /// What was last remembered, and whether it was signed.
+    /// The size of the largest stored checkpoint, if it is signed.
     signed: Option<u64>,
 }
 
-/// A tile that is not full yet.
+/// A tile, or a row of event ids, that is not full yet.
 #[derive(Debug, Default)]
 struct Open {
     index: u64,
@@ -41,7 +41,7 @@ struct Open {
 }
 
 impl Open {
-    /// Adds a hash or an id; tells the tile if it is full now.
+    /// Adds a hash or an id; returns the index and the bytes if the tile is now full.
     fn add(&mut self, bytes: &[u8]) -> Option<(u64, Vec<u8>)> {
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() < usize::from(TILE_WIDTH) * bytes.len() {
@@ -54,12 +54,12 @@ impl Open {
 }
 
 impl LogWriter {
-    /// Goes on where the tree stands. It must lead to the roots that it says it has, and continue
-    /// what was last remembered of it.
+    /// Loads the state of the tree. Checks that the stored hashes lead to the stored frontier, and
+    /// that the tree continues the largest stored checkpoint.
     ///
     /// # Errors
     /// [`LogWriteError::Read`] and [`LogWriteError::NotContinued`].
-    pub async fn load(tables: &ReadTables, term: Epoch) -> Result<Self, LogWriteError> {
+    pub async fn load(tables: &ReadTables, epoch: Epoch) -> Result<Self, LogWriteError> {
         let tree = LogReader::new(tables);
         let (position, frontier) = tree.frontier().await?;
         let size = frontier.size();
@@ -88,25 +88,25 @@ impl LogWriter {
         let signed = signed.map(|last| remembered(last).map(|(size, _)| size)).transpose()?;
         let (tables, frontier) = (tables.clone(), frontier);
         let writer =
-            Self { tables, term, position, last_event: None, frontier, tiles, ids, signed };
+            Self { tables, epoch, position, last_event: None, frontier, tiles, ids, signed };
         writer.check_continues().await?;
         Ok(writer)
     }
 
-    /// What the tree is.
+    /// The state of the tree.
     #[must_use]
     pub fn state(&self) -> LogState {
         let frontier = &self.frontier;
         LogState { position: self.position, size: frontier.size(), root: frontier.root() }
     }
 
-    /// Where in the journal the tree stands: the last event that is a leaf of it.
+    /// The place in the journal up to which all events are leaves.
     #[must_use]
     pub fn place(&self) -> Place {
         Place { position: self.position, event_id: self.last_event }
     }
 
-    /// Appends events, and notes that the tree has come as far as `to` in the journal.
+    /// Appends events and moves the tree's position to `to`, in one transaction.
     ///
     /// # Errors
     /// [`LogWriteError::Write`], [`LogWriteError::Entry`] and [`LogWriteError::Full`].
@@ -144,14 +144,14 @@ impl LogWriter {
         let to = (to, number(self.frontier.size()));
         let events = ids.into_iter().map(|(index, ids)| (number(index), ids)).collect();
         let growth = Growth { from, to, frontier, tiles: changed, events };
-        self.tables.store.grow(&growth, self.term).await?;
+        self.tables.store.grow(&growth, self.epoch).await?;
         let place = self.place().after(new_events, to.0);
         (self.position, self.last_event) = (place.position, place.event_id);
         Ok(())
     }
 
-    /// Remembers what the tree is, so that it can be signed; `None` when that was signed before, or
-    /// there is nothing to sign.
+    /// Stores the size and root of the tree, and returns the checkpoint to sign; `None` when the
+    /// tree is empty or this size is already signed.
     ///
     /// # Errors
     /// [`LogWriteError::Read`], [`LogWriteError::Write`] and [`LogWriteError::NotContinued`].
@@ -165,26 +165,27 @@ impl LogWriter {
             return Ok(None);
         }
         self.check_continues().await?;
-        let known = self.tables.store.remember(number(size), root, self.term).await?;
+        let known = self.tables.store.remember(number(size), root, self.epoch).await?;
         if TreeHash::try_from(known.as_slice()) != Ok(root) {
             return Err(LogWriteError::NotContinued { size });
         }
         Ok(Some(Checkpoint { origin: origin.to_owned(), size, root, time: Some(now) }))
     }
 
-    /// Keeps the note that was signed of a checkpoint.
+    /// Stores the signed note of a checkpoint.
     ///
     /// # Errors
     /// [`LogWriteError::Write`].
     pub async fn keep(&mut self, checkpoint: &Checkpoint, note: &str) -> Result<(), WriteError> {
         let at = checkpoint.time.unwrap_or(Timestamp::UNIX_EPOCH);
-        self.tables.store.keep_note(number(checkpoint.size), note, at, self.term).await?;
+        self.tables.store.keep_note(number(checkpoint.size), note, at, self.epoch).await?;
         self.signed = Some(checkpoint.size);
         Ok(())
     }
 
-    /// Whether the tree continues what was last remembered of it, as far as it has come. After a
-    /// crash of the database it may be behind that.
+    /// Fails unless the tree has the root of the largest stored checkpoint at that checkpoint's
+    /// size. A tree that is smaller passes: after a crash of the database, it may be behind the
+    /// checkpoint.
     async fn check_continues(&self) -> Result<(), LogWriteError> {
         let Some(last) = self.tables.store.last_checkpoint().await? else { return Ok(()) };
         let (size, root) = remembered(&last)?;
@@ -196,7 +197,8 @@ impl LogWriter {
     }
 }
 
-/// Adds a hash to the last tile of its level; tells the tile if it is full now.
+/// Adds a hash to the last tile of its level; returns the tile if it is now full. Hashes of levels
+/// that are not stored are ignored.
 fn add(tiles: &mut Vec<Open>, node: Node, hash: TreeHash) -> Option<(Tile, Vec<u8>)> {
     if !node.level.is_multiple_of(8) {
         return None;
@@ -209,7 +211,7 @@ fn add(tiles: &mut Vec<Open>, node: Node, hash: TreeHash) -> Option<(Tile, Vec<u
     Some((Tile { level, index }, hashes))
 }
 
-/// The ids of the last tile's events in a tree of this size.
+/// Reads the last, incomplete row of event ids of a tree of this size.
 async fn open_ids(tables: &ReadTables, size: u64) -> Result<Open, LogReadError> {
     let tile = Tile { level: 0, index: size / u64::from(TILE_WIDTH) };
     let length = usize::from(tile.width_at(size)) * ID;
@@ -225,8 +227,8 @@ async fn open_ids(tables: &ReadTables, size: u64) -> Result<Open, LogReadError> 
     Ok(Open { index: tile.index, bytes })
 }
 
-/// A size as the tables have it.
+/// Converts a size into the tables' column type.
 fn number(size: u64) -> i64 {
-    // No journal holds 2^63 events.
+    // A size above 2^63 - 1 cannot occur: no journal holds as many events.
     i64::try_from(size).unwrap_or(i64::MAX)
 }

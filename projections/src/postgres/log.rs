@@ -1,7 +1,7 @@
-//! The tree in a PostgreSQL database.
+//! The Merkle tree in a PostgreSQL database.
 //!
-//! Each change is one statement, which holds the lease's row as it is until it is done: whoever was
-//! superseded changes nothing.
+//! Each change is one statement, which locks the lease's row until it ends. It changes nothing if
+//! the lease is in another epoch than the writer's.
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryFutureExt};
@@ -15,15 +15,16 @@ use crate::store::{
 use crate::{Epoch, LeaseName, WriteError};
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
-/// `$1` the duty and `$2` the epoch of its lease; `$3` position and `$4` size before, `$5`, `$6` and
-/// `$7` (the frontier) after; then the tiles, and those of the events, column by column. What a crash of
-/// the server takes back of it is appended again from the journal, so it does not wait for the disk.
+/// `$1` duty and `$2` epoch of the lease; `$3` position and `$4` size before; `$5` position, `$6`
+/// size and `$7` frontier after; then the tiles and the rows of event ids, column by column. The
+/// commit does not wait for the disk: what a crash of the server loses is appended again from the
+/// journal.
 const GROW: &str = "
-    WITH term AS (
+    WITH held AS (
         SELECT FROM lease WHERE duty = $1 AND epoch = $2 FOR SHARE
     ), moved AS (
         UPDATE tree SET position = $5, size = $6, frontier = $7
-        WHERE name = 'events' AND position = $3 AND size = $4 AND EXISTS (SELECT FROM term)
+        WHERE name = 'events' AND position = $3 AND size = $4 AND EXISTS (SELECT FROM held)
         RETURNING size
     ), tiles AS (
         INSERT INTO tree_tile (level, number, hashes)
@@ -40,26 +41,26 @@ const GROW: &str = "
     SELECT (SELECT count(*) FROM moved),
            (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)";
 
-/// The place of event `$1`. An id that is not in the row, or not where one begins, is not it.
+/// The leaf index of event `$1`. Each id has 16 bytes, so a match at another offset is not an id.
 const LEAF_OF: &str = "
     SELECT number * 256 + (position($1::bytea IN ids) - 1) / 16 FROM tree_event
     WHERE position($1::bytea IN ids) % 16 = 1 LIMIT 1";
 
-/// `$1` size, `$2` root, `$3` the duty and `$4` the epoch of its lease.
+/// `$1` size, `$2` root, `$3` duty and `$4` epoch of the lease.
 const REMEMBER: &str = "
-    WITH term AS (
+    WITH held AS (
         SELECT FROM lease WHERE duty = $3 AND epoch = $4 FOR SHARE
     )
-    INSERT INTO tree_checkpoint (size, root) SELECT $1, $2 FROM term
+    INSERT INTO tree_checkpoint (size, root) SELECT $1, $2 FROM held
     ON CONFLICT (size) DO NOTHING";
 
-/// `$1` size, `$2` note, `$3` when it was signed, `$4` the duty and `$5` the epoch of its lease.
+/// `$1` size, `$2` note, `$3` time of signing, `$4` duty and `$5` epoch of the lease.
 const KEEP_NOTE: &str = "
-    WITH term AS (
+    WITH held AS (
         SELECT FROM lease WHERE duty = $4 AND epoch = $5 FOR SHARE
     )
     UPDATE tree_checkpoint SET note = $2, signed_at = $3
-    WHERE size = $1 AND EXISTS (SELECT FROM term)";
+    WHERE size = $1 AND EXISTS (SELECT FROM held)";
 
 #[async_trait]
 impl LogStore for PostgresStore {

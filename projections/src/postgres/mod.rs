@@ -16,7 +16,7 @@ use crate::OpenTablesError;
 use crate::error::check_version;
 use write::CHANNEL;
 
-/// How many connections queries have.
+/// The maximum number of connections for queries.
 const CONNECTIONS: u32 = 8;
 
 /// The read tables in a PostgreSQL database.
@@ -24,9 +24,9 @@ const CONNECTIONS: u32 = 8;
 pub(crate) struct PostgresStore {
     location: Location,
     reads: Pool,
-    /// For changes; `None` after a change whose outcome is unknown.
+    /// The connection for changes; `None` after a change whose outcome is unknown.
     writes: Mutex<Option<PgConnection>>,
-    /// Counts the notifications that another node has written.
+    /// The number of notifications of writes received so far.
     heard: watch::Sender<u64>,
     /// `None` if the tables were opened read-only: a standby server refuses `LISTEN`.
     _listener: Option<Listener>,
@@ -100,8 +100,8 @@ impl Writer<'_> {
     }
 }
 
-/// The journal may be in the same database, with migrations of its own: so the table that records
-/// those of the read tables has another name.
+/// The migrations of the read tables. The journal may be in the same database and records its own
+/// migrations, so these are recorded in a table with another name.
 fn migrations() -> Migrator {
     let mut migrations = sqlx::migrate!("../migrations/read/postgres");
     migrations.dangerous_set_table_name("keyledger_read_migrations");
@@ -113,7 +113,7 @@ fn parse(url: &str) -> Result<Location, OpenTablesError> {
         .map_err(|source| OpenTablesError::BadUrl { url: without_password(url), source })
 }
 
-/// The error of a server that does not answer, or refuses to.
+/// The error for a server that cannot be reached or refuses a statement.
 fn unavailable(location: &Location) -> impl FnOnce(sqlx::Error) -> OpenTablesError + use<> {
     let place = location.to_string();
     move |source| OpenTablesError::Unavailable { place, source }

@@ -18,9 +18,10 @@ use crate::store::{
     position_of,
 };
 
-/// How long [`Store::changed`] waits for a notification of another node, which may be lost.
+/// How long [`Store::changed`] waits for a notification of another node. Notifications may be lost.
 const POLL: Duration = Duration::from_millis(50);
-/// How many rows are deleted in one transaction, so that other writers wait for a short time only.
+/// The maximum number of rows deleted per transaction, so that other writers wait only for a short
+/// time.
 const DELETED_AT_ONCE: i64 = 5_000;
 
 #[async_trait]
@@ -50,7 +51,7 @@ impl Store for PostgresStore {
         self.reads.ask(|connection| sqlx::query_scalar(COUNT).fetch_one(connection).boxed()).await
     }
 
-    /// Uses a connection of its own, since a scan takes long.
+    /// Uses its own connection, since a scan takes long.
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
@@ -131,7 +132,7 @@ impl Store for PostgresStore {
         self.writer()
             .await?
             .change(|connection| {
-                // All nodes lock the rows in the order of the keys, so they cannot deadlock.
+                // All nodes lock the rows in the order of the key ids, so they cannot deadlock.
                 let recorded = sqlx::query(
                     "INSERT INTO key_usage (key_id, last_used_at)
                  SELECT key_id, last_used_at

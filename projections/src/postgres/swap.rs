@@ -1,4 +1,4 @@
-//! The change from one build of the key table to another.
+//! The swap of one build of the key table for another.
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -11,8 +11,8 @@ use super::write::{live, write};
 use crate::WriteError;
 use crate::store::{Build, SWAP, Swap, Target};
 
-/// A transaction on a connection of its own: if that is closed before [`Swap::finish`], the server
-/// rolls the transaction back.
+/// A transaction on its own connection. If the connection is closed before [`Swap::finish`], the
+/// server rolls the transaction back.
 pub(super) struct PostgresSwap {
     connection: PgConnection,
 }
@@ -25,8 +25,9 @@ impl PostgresSwap {
     }
 }
 
-/// Locks the row that every projector's write reads. The server releases the lock after 10 seconds
-/// without a statement, so it does not last if this process or the network fails.
+/// Locks the row that every projector's write locks. The server ends the transaction after 10
+/// seconds without a statement, so the lock does not outlast a failure of this process or the
+/// network for longer.
 async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
         "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s';

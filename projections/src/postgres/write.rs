@@ -1,13 +1,13 @@
-//! Writes of the key table, each with how far it brings the table.
+//! Writes of the key table, together with the table's position.
 //!
-//! One statement, which is a transaction of its own, moves the build's position from where it must
-//! be, holds off a change of the lease and of the build that queries read until it is done, and
-//! writes all rows. It puts nothing where a column must have a value, which the database refuses, if a
-//! key's row is not at the revision just before the key's first event in the batch.
+//! One statement, which is its own transaction, moves the position of the build from the expected
+//! one, locks the rows of the lease and of the live build until it ends, and writes all rows. If a
+//! key's row is not at the revision before the key's first event in the batch, the new revision is
+//! `NULL`, and the `NOT NULL` constraint makes the whole statement fail.
 //!
-//! The commit does not wait for the disk: what a crash of the server takes back, rows and position
-//! together, is written again from the journal. What must not be taken back, a lease or the choice of
-//! the build, is committed by other statements, which wait.
+//! The commit does not wait for the disk: a crash of the server undoes rows and position together,
+//! and they are written again from the journal. A lease and the choice of the live build must not
+//! be undone; other statements commit them and wait for the disk.
 
 use keyledger_domain::{Position, RecordedEvent, Timestamp};
 use sqlx::error::ErrorKind;
@@ -18,7 +18,7 @@ use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
 use crate::store::{Build, Epoch, LeaseName, Target, position_of, upsert};
 
-/// The channel on which a write of the live build says that it has happened.
+/// The channel on which each write of the live build notifies other nodes.
 pub(super) const CHANNEL: &str = "keyledger_read";
 
 /// The build that queries read.
@@ -33,11 +33,11 @@ pub(super) async fn live(connection: &mut PgConnection) -> Result<Build, sqlx::E
     Ok(Build { generation, position: position_of("build", position)? })
 }
 
-/// `$1` generation, `$2` its position before and `$3` after, `$4` the epoch of the lease `$5` (none
-/// for a build that queries do not read), `$6` the channel; then the rows, column by column.
+/// `$1` generation, `$2` its position before and `$3` after, `$4` epoch of the lease `$5` (`NULL`
+/// for a build that is not live), `$6` channel; then the rows, column by column.
 const WRITE: &str = concat!(
     "
-    WITH term AS (
+    WITH held AS (
         SELECT FROM lease WHERE duty = $5 AND epoch = $4 FOR SHARE
     ), chosen AS (
         SELECT FROM projection
@@ -46,7 +46,7 @@ const WRITE: &str = concat!(
         UPDATE build SET position = $3
         WHERE generation = $1 AND position = $2
           AND EXISTS (SELECT FROM chosen)
-          AND ($4 IS NULL OR EXISTS (SELECT FROM term))
+          AND ($4 IS NULL OR EXISTS (SELECT FROM held))
         RETURNING generation
     ), change AS (
         SELECT *
@@ -60,14 +60,14 @@ const WRITE: &str = concat!(
     upsert!(),
     "
         RETURNING 1
-    ), told AS (
+    ), notified AS (
         SELECT pg_notify($6, '') FROM target WHERE $4 IS NOT NULL
     )
-    SELECT (SELECT count(*) FROM target), (SELECT count(*) FROM written), (SELECT count(*) FROM told),
+    SELECT (SELECT count(*) FROM target), (SELECT count(*) FROM written), (SELECT count(*) FROM notified),
            (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)"
 );
 
-/// Writes what events do, and how far they bring the build.
+/// Applies events to a build, and moves its position to `to`.
 pub(super) async fn write(
     connection: &mut PgConnection,
     from: Build,
@@ -116,7 +116,7 @@ pub(super) async fn write(
     }
 }
 
-/// Changes, column by column.
+/// Changes of rows, column by column.
 #[derive(Default)]
 struct Columns<'a> {
     key_id: Vec<Uuid>,

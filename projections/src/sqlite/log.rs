@@ -1,4 +1,4 @@
-//! The tree in a SQLite file.
+//! The Merkle tree in a SQLite file.
 
 use std::sync::LazyLock;
 
@@ -38,7 +38,7 @@ static EVENTS: LazyLock<ManyRows> = LazyLock::new(|| {
     })
 });
 
-/// The place of event `$1`. An id that is not in the row, or not where one begins, is not it.
+/// The leaf index of event `$1`. Each id has 16 bytes, so a match at another offset is not an id.
 const LEAF_OF: &str = "
     SELECT number * 256 + (instr(ids, $1) - 1) / 16 FROM tree_event
     WHERE instr(ids, $1) % 16 = 1 LIMIT 1";
@@ -99,7 +99,8 @@ impl LogStore for SqliteStore {
         sqlx::query_scalar(LEAF_OF).bind(id.as_slice()).fetch_optional(&self.reads).await
     }
 
-    /// Other commits of the read tables may be lost with a power cut; this one waits for the disk.
+    /// Waits for the disk: other commits of the read tables may be lost in a power failure, this
+    /// one must not.
     async fn remember(&self, size: i64, root: TreeHash, _: Epoch) -> Result<Vec<u8>, WriteError> {
         let mut connection = self.writes.lock().await;
         sqlx::query("PRAGMA synchronous = FULL").execute(&mut *connection).await?;

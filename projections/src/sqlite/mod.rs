@@ -23,26 +23,26 @@ use tokio::sync::Mutex;
 use crate::OpenTablesError;
 use crate::error::check_version;
 
-/// How long a statement waits for another process's transaction.
+/// How long a statement waits for the end of another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
-/// How many rows a scan hands over at a time.
+/// The number of rows that a scan buffers.
 const ROWS_AT_ONCE: usize = 100;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/read/sqlite");
 
-/// The read tables in a SQLite file. All writers are on one machine, and each write is refused if the
-/// tables are not in the state that the writer expects: so there are no leases.
+/// The read tables in a SQLite file. There are no leases: all writers are on one machine, and a
+/// write fails unless the tables are in the state that the writer expects.
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
-    /// For queries. In WAL mode they never wait for a writer.
+    /// The connections of queries. In WAL mode, queries never wait for a writer.
     reads: SqlitePool,
-    /// For changes: SQLite has one writer at a time. If the tables were opened read-only, this
-    /// connection is read-only too, and SQLite refuses every change.
+    /// The connection for changes: SQLite allows one writer at a time. If the tables were opened
+    /// read-only, this connection is read-only too, and SQLite refuses every change.
     writes: Mutex<SqliteConnection>,
-    /// How a connection that writes is opened.
+    /// The options of a connection that writes.
     writing: SqliteConnectOptions,
-    /// How a connection for a scan is opened. A scan does not use the pool, so that the memory which it
-    /// takes is freed afterwards.
+    /// The options of a connection for a scan. A scan opens its own connection, so that the memory
+    /// it uses is freed afterwards.
     scanning: SqliteConnectOptions,
 }
 
@@ -65,10 +65,11 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            // In pages. A page that many commits change is copied into the database file once.
+            // In pages of 4 KiB. Between two checkpoints of the WAL, a page that many commits
+            // change is copied into the database file once.
             .pragma("wal_autocheckpoint", "8000");
         let mut writes = writing.connect().await.map_err(failed(&options))?;
-        // `run` would do the same with a future that cannot be sent between threads.
+        // `run` does the same, but its future is not `Send`.
         MIGRATIONS
             .run_direct(None, &mut writes, false)
             .await
@@ -112,7 +113,7 @@ fn parse(url: &str) -> Result<SqliteConnectOptions, OpenTablesError> {
     Ok(options.busy_timeout(BUSY).disable_statement_logging())
 }
 
-/// The error of a file that SQLite does not open.
+/// The error for a file that SQLite cannot open.
 fn failed(options: &SqliteConnectOptions) -> impl FnOnce(sqlx::Error) -> OpenTablesError + use<> {
     let place = options.get_filename().display().to_string();
     move |source| OpenTablesError::Failed { place, source }

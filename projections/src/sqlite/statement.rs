@@ -1,4 +1,4 @@
-//! Statements over many rows at once.
+//! Statements that take many rows.
 
 use sqlx::Sqlite;
 use sqlx::sqlite::SqliteArguments;
@@ -6,18 +6,18 @@ use sqlx::sqlite::SqliteArguments;
 /// A statement whose values are being bound.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-/// How many rows one statement takes: few sizes, so that each is prepared once and kept. Values
-/// that are not bound are `NULL`; the statements pass over such rows.
+/// The numbers of rows for which a statement has a text: few, so that each is prepared once and
+/// cached. Parameters that are not bound are `NULL`; the statements skip such rows.
 const SIZES: [usize; 5] = [1, 4, 32, 128, MOST_ROWS];
 pub(super) const MOST_ROWS: usize = 512;
 
-/// A statement over rows of values, in a text for each number of rows that it is run with.
+/// A statement over rows of values, with one text for each of [`SIZES`].
 #[derive(Debug)]
 pub(super) struct ManyRows([(usize, String); SIZES.len()]);
 
 impl ManyRows {
-    /// A statement whose text is made around `(?, ?), (?, ?), …`, as many places a row as there are
-    /// `columns`. The places have no numbers, since SQLite searches all of those for each one.
+    /// A statement whose text contains `(?, ?), (?, ?), …`, with `columns` parameters per row. The
+    /// parameters have no numbers: for each numbered parameter, SQLite searches all others.
     pub(super) fn new(columns: usize, text: impl Fn(&str) -> String) -> Self {
         Self(SIZES.map(|size| {
             let row = format!("({})", vec!["?"; columns].join(", "));
@@ -25,7 +25,7 @@ impl ManyRows {
         }))
     }
 
-    /// The text for this many rows, of [`MOST_ROWS`] at most.
+    /// The text for this number of rows, which is at most [`MOST_ROWS`].
     pub(super) fn text(&'static self, rows: usize) -> &'static str {
         let fitting = self.0.iter().find(|(size, _)| *size >= rows);
         fitting.map_or("", |(_, text)| text.as_str())

@@ -20,12 +20,13 @@ use crate::store::{
     position_of,
 };
 
-/// How long [`Store::changed`] waits: SQLite does not tell one process what another has written.
+/// How long [`Store::changed`] waits: SQLite does not notify one process of another's writes.
 const POLL: Duration = Duration::from_millis(20);
-/// How many uses one statement records. With more, the statement's buffers are so large that the
-/// allocator keeps several of them for each thread.
+/// The maximum number of uses per statement. With more, the buffers of the statement are so large
+/// that the allocator keeps several of them per thread.
 const USES_AT_ONCE: usize = 128;
-/// How many rows are deleted in one transaction, so that other writers wait for a short time only.
+/// The maximum number of rows deleted per transaction, so that other writers wait only for a short
+/// time.
 const DELETED_AT_ONCE: i64 = 5_000;
 
 #[async_trait]

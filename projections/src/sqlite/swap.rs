@@ -1,4 +1,4 @@
-//! The change from one build of the key table to another.
+//! The swap of one build of the key table for another.
 
 use async_trait::async_trait;
 use keyledger_domain::{Position, RecordedEvent};
@@ -11,11 +11,11 @@ use super::write::{live, write};
 use crate::WriteError;
 use crate::store::{Build, SWAP, Swap};
 
-/// A transaction on a connection of its own: if that is closed before [`Swap::finish`], SQLite rolls
-/// the transaction back.
+/// A transaction on its own connection. If the connection is closed before [`Swap::finish`], SQLite
+/// rolls the transaction back.
 pub(super) struct SqliteSwap<'a> {
-    /// Other tasks of this process wait for this lock and not for the lock of the file, for which they
-    /// would wait at most 10 seconds.
+    /// Makes other tasks of this process wait here and not for the lock of the file, where a wait
+    /// fails after 10 seconds.
     _writes: MutexGuard<'a, SqliteConnection>,
     connection: SqliteConnection,
 }
@@ -24,7 +24,8 @@ impl<'a> SqliteSwap<'a> {
     pub(super) async fn begin(store: &'a SqliteStore) -> Result<Self, sqlx::Error> {
         let writes = store.writes.lock().await;
         let mut connection = store.writing.connect().await?;
-        // IMMEDIATE takes the file's write lock now, so no other process writes until the end.
+        // IMMEDIATE takes the file's write lock now, so no other process can write until the
+        // transaction ends.
         sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await?;
         Ok(Self { _writes: writes, connection })
     }

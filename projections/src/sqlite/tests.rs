@@ -1,4 +1,4 @@
-//! How the database runs the statements.
+//! The query plans that SQLite chooses for the statements.
 
 use super::SqliteStore;
 use super::write::{COLUMNS, statement};

@@ -1,10 +1,9 @@
-//! Writes of the key table, each with how far it brings the table.
+//! Writes of the key table, together with the table's position.
 //!
-//! All rows that a batch changes are written with one statement, which is a transaction of its own.
-//! It writes nothing if the table has not come exactly as far as the events continue. It puts nothing
-//! where a column must have a value, which the database refuses, if a key's row is not at the
-//! revision just before the key's first event in the batch: so a row that is not there, or is
-//! elsewhere, ends the whole of it.
+//! One statement, which is its own transaction, writes all rows that a batch changes. It writes
+//! nothing unless the table is at the position before the batch. If a key's row is missing, or is
+//! not at the revision before the key's first event in the batch, the new revision is `NULL`, and
+//! the `NOT NULL` constraint makes the whole statement fail.
 
 use std::sync::LazyLock;
 
@@ -17,7 +16,8 @@ use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
 use crate::store::{Build, position_of, upsert};
 
-/// How far a build has come: to its last event, or to a later place that is no event of a key.
+/// The position of a build: that of its last applied event, or a later one that is stored in
+/// `build` because no event of a key is there.
 macro_rules! reached {
     ($generation:literal) => {
         concat!(
@@ -43,7 +43,7 @@ pub(super) async fn live(connection: &mut SqliteConnection) -> Result<Build, sql
 
 static WRITE: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(COLUMNS, statement));
 
-/// Writes what events do, and how far they bring the build.
+/// Applies events to a build, and moves its position to `to`.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     from: Build,
@@ -80,7 +80,7 @@ pub(super) async fn write(
     Ok(build)
 }
 
-/// Notes that the build has come further without an event.
+/// Moves the position of a build without an event.
 async fn mark(
     connection: &mut SqliteConnection,
     from: Build,
@@ -104,11 +104,11 @@ async fn mark(
     if marked.rows_affected() == 1 { Ok(()) } else { Err(WriteError::Superseded) }
 }
 
-/// How many values a row of the statement has.
+/// The number of values in a row of the statement.
 pub(super) const COLUMNS: usize = 13;
 
-/// The statement: first the build of the table, how far it must have come, and whether it must be the
-/// one that queries read; then the rows, as [`bind`] binds them.
+/// The text of the statement. Its parameters are the build, the position that the build must have,
+/// whether it must be the live one, and then the rows, as [`bind`] binds them.
 pub(super) fn statement(rows: &str) -> String {
     format!(
         "WITH asked (generation, position, live) AS (VALUES (?, ?, ?)),
@@ -126,7 +126,7 @@ pub(super) fn statement(rows: &str) -> String {
     )
 }
 
-/// Binds the values of a row.
+/// Binds the values of one row.
 fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
     let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
     let CreatedColumns { user_id, user_email, name, key_prefix, key_hash, created_at, expires_at } =

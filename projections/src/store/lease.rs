@@ -1,17 +1,17 @@
-//! What a lease is for, who wants it, and the epochs in which it is held.
+//! Names, claims and epochs of leases, as the database stores them.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-/// What only one node may do at a time.
+/// A duty that only one node performs at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseName {
-    /// Keep the read tables level with the journal.
+    /// Apply the journal's events to the read tables.
     Project,
-    /// Publish the events.
+    /// Publish the journal's events.
     Relay,
-    /// Keep the Merkle tree over all events, and sign checkpoints of it.
+    /// Append the journal's events to the Merkle tree, and sign checkpoints of it.
     Tree,
 }
 
@@ -25,20 +25,21 @@ impl LeaseName {
     }
 }
 
-/// The time in which one node holds a lease. It grows with each change of the holder.
+/// The number of a period during which one node holds a lease. It grows by one with each change of
+/// the holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(pub(crate) i64);
 
 impl Epoch {
-    /// The epoch with this number. Only the database that keeps the lease gives them out; other
-    /// implementations of a lease, as in tests, make their own.
+    /// The epoch with this number. The database assigns the numbers; other implementations of a
+    /// lease, such as those in tests, choose their own.
     #[must_use]
     pub fn new(number: i64) -> Self {
         Self(number)
     }
 }
 
-/// Who wants a lease, for what and for how long.
+/// A request for a lease: the duty, the id of the holder, and the time until the lease expires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     pub(crate) name: LeaseName,

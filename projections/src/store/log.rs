@@ -1,4 +1,5 @@
-//! What a database does for the tree.
+//! The interface between the Merkle tree and its database, and the SQL that both kinds of database
+//! share.
 
 use async_trait::async_trait;
 use keyledger_domain::{EventId, Position, Timestamp};
@@ -7,29 +8,29 @@ use super::lease::Epoch;
 use crate::WriteError;
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
-/// What the tree is: position, size and frontier.
+/// The position, size and frontier of the tree.
 pub(crate) const TREE: &str = "SELECT position, size, frontier FROM tree WHERE name = 'events'";
 
-/// The hashes of the tile `$2` of level `$1`.
+/// The hashes of tile `$2` of level `$1`.
 pub(crate) const TILE: &str = "SELECT hashes FROM tree_tile WHERE level = $1 AND number = $2";
 
-/// The ids of the events of the tile `$1`.
+/// The ids of the events in row `$1`, 256 events per row.
 pub(crate) const IDS: &str = "SELECT ids FROM tree_event WHERE number = $1";
 
 /// The largest checkpoint, signed or not.
 pub(crate) const LAST_CHECKPOINT: &str =
     "SELECT size, root, note FROM tree_checkpoint ORDER BY size DESC LIMIT 1";
 
-/// The largest that was signed.
+/// The largest signed checkpoint.
 pub(crate) const LAST_SIGNED: &str = "
     SELECT size, root, note FROM tree_checkpoint WHERE note IS NOT NULL ORDER BY size DESC LIMIT 1";
 
-/// The next ones after size `$1` that were signed, `$2` at most.
+/// At most `$2` signed checkpoints larger than `$1`, smallest first.
 pub(crate) const CHECKPOINTS_AFTER: &str = "
     SELECT size, root, note FROM tree_checkpoint WHERE note IS NOT NULL AND size > $1
     ORDER BY size LIMIT $2";
 
-/// The row of the tree, as it is stored.
+/// The stored row of the tree.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct LogRow {
     pub(crate) position: i64,
@@ -37,7 +38,7 @@ pub(crate) struct LogRow {
     pub(crate) frontier: Vec<u8>,
 }
 
-/// The row of a checkpoint, as it is stored.
+/// The stored row of a checkpoint. `note` is `None` until the checkpoint is signed.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct CheckpointRow {
     pub(crate) size: i64,
@@ -45,65 +46,71 @@ pub(crate) struct CheckpointRow {
     pub(crate) note: Option<String>,
 }
 
-/// What changes when the tree grows.
+/// The changes of the tables when events are appended to the tree.
 #[derive(Debug)]
 pub(crate) struct Growth {
-    /// From where: the tree must be exactly there.
+    /// The position and size before. The write fails unless the stored tree has both.
     pub(crate) from: (Position, i64),
-    /// To where.
+    /// The position and size after.
     pub(crate) to: (Position, i64),
-    /// The roots of its complete subtrees then.
+    /// The roots of the complete subtrees after, 32 bytes each.
     pub(crate) frontier: Vec<u8>,
-    /// All hashes of the tiles that have changed.
+    /// The tiles that have changed, each with all its hashes, 32 bytes each.
     pub(crate) tiles: Vec<(Tile, Vec<u8>)>,
-    /// All ids of the tiles of events that have changed, by the tiles' numbers.
+    /// The rows of event ids that have changed: the row's number and all its ids, 16 bytes each.
     pub(crate) events: Vec<(i64, Vec<u8>)>,
 }
 
-/// A tile's level and number as the tables have them.
+/// The level and number of a tile, in the tables' column types.
 pub(crate) fn place_of(tile: Tile) -> (i16, i64) {
-    // No table has 2^63 tiles.
+    // A number above 2^63 - 1 cannot occur: no table holds as many tiles.
     (i16::from(tile.level), i64::try_from(tile.index).unwrap_or(i64::MAX))
 }
 
 /// A database that holds the tree.
 #[async_trait]
 pub(crate) trait LogStore: Send + Sync {
-    /// What the tree is.
+    /// The position, size and frontier of the tree.
     async fn tree(&self) -> Result<LogRow, sqlx::Error>;
 
-    /// The hashes of a tile, one after another.
+    /// The hashes of a tile, 32 bytes each; `None` if the tile is not stored.
     async fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, sqlx::Error>;
 
-    /// The ids of the events of a tile, one after another.
+    /// The event ids of a row, 16 bytes each; `None` if the row is not stored.
     async fn ids(&self, number: i64) -> Result<Option<Vec<u8>>, sqlx::Error>;
 
-    /// Lets the tree grow, wholly or not at all.
-    async fn grow(&self, growth: &Growth, term: Epoch) -> Result<(), WriteError>;
+    /// Writes the changes in one transaction.
+    async fn grow(&self, growth: &Growth, epoch: Epoch) -> Result<(), WriteError>;
 
-    /// The place of an event among the leaves; all ids are gone through for it.
+    /// The index of an event's leaf. Searches all rows of ids, so it takes time in proportion to
+    /// the size of the tree.
     async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error>;
 
-    /// Remembers, on the disk, what is about to be signed; tells which root is remembered for the
-    /// size, which is another one if there was one before.
-    async fn remember(&self, size: i64, root: TreeHash, term: Epoch)
-    -> Result<Vec<u8>, WriteError>;
+    /// Stores the size and root of a checkpoint before it is signed, and waits until they are on
+    /// disk. Returns the root that is stored for this size: if one was stored before, it is that
+    /// one.
+    async fn remember(
+        &self,
+        size: i64,
+        root: TreeHash,
+        epoch: Epoch,
+    ) -> Result<Vec<u8>, WriteError>;
 
-    /// Keeps the note that was signed of a size.
+    /// Stores the signed note of a checkpoint.
     async fn keep_note(
         &self,
         size: i64,
         note: &str,
         at: Timestamp,
-        term: Epoch,
+        epoch: Epoch,
     ) -> Result<(), WriteError>;
 
     /// The largest checkpoint, signed or not.
     async fn last_checkpoint(&self) -> Result<Option<CheckpointRow>, sqlx::Error>;
 
-    /// The largest checkpoint that was signed.
+    /// The largest signed checkpoint.
     async fn last_signed(&self) -> Result<Option<CheckpointRow>, sqlx::Error>;
 
-    /// Up to so many that were signed, beyond a size, the smallest first.
+    /// At most `most` signed checkpoints larger than `size`, smallest first.
     async fn signed_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error>;
 }

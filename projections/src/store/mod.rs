@@ -1,4 +1,5 @@
-//! What a database does for the read side. There is one adapter for each kind.
+//! The interface between the read side and its database, and the SQL that both kinds of database
+//! share. Each kind has an adapter, in `sqlite/` and `postgres/`.
 
 mod lease;
 mod log;
@@ -17,8 +18,9 @@ use keyledger_verifier::Use;
 use crate::WriteError;
 use crate::keys::{KeyRow, ListQuery, ScanRow};
 
-/// Writes the rows of `change` to the build that `target` names. It puts nothing where a column must have
-/// a value if a row is not at the revision `before` the change.
+/// Writes the rows of `change` to the build that `target` names. If a row is not at the revision
+/// `before` the change, the new revision is `NULL`, and the `NOT NULL` constraint makes the
+/// statement fail.
 macro_rules! upsert {
     () => {
         "INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
@@ -47,31 +49,31 @@ macro_rules! upsert {
 }
 pub(crate) use upsert;
 
-/// Deletes up to `$1` rows of builds that queries do not read.
+/// Deletes at most `$1` rows of builds that queries do not read.
 pub(crate) const CLEAR: &str = "
     DELETE FROM keys WHERE (generation, key_id) IN
         (SELECT generation, key_id FROM keys WHERE generation <>
             (SELECT live_generation FROM projection WHERE name = 'keys') LIMIT $1)";
 
-/// Forgets how far such builds have come.
+/// Deletes the positions of builds that queries do not read.
 pub(crate) const CLEAR_BUILDS: &str = "
     DELETE FROM build WHERE generation <>
         (SELECT live_generation FROM projection WHERE name = 'keys')";
 
-/// Makes build `$1` the one that queries read, unless a later one is.
+/// Makes build `$1` the live one, unless the live build is the same or a later one.
 pub(crate) const SWAP: &str = "
     UPDATE projection SET live_generation = $1 WHERE name = 'keys' AND live_generation < $1";
 
-/// Where the relay to stream `$1` has come.
+/// The position of the relay to stream `$1`.
 pub(crate) const RELAYED: &str = "SELECT position FROM relay WHERE stream = $1";
 
-/// Remembers that the relay to stream `$1` has come to `$2`.
+/// Stores the position `$2` of the relay to stream `$1`, unless a later one is stored.
 pub(crate) const SET_RELAYED: &str = "
     INSERT INTO relay (stream, position) VALUES ($1, $2)
     ON CONFLICT (stream) DO UPDATE SET position = excluded.position
     WHERE relay.position < excluded.position";
 
-/// A position as a table tells it.
+/// Converts a number from a table into a position.
 pub(crate) fn position_of(table: &str, number: i64) -> Result<Position, sqlx::Error> {
     Position::try_from(number).map_err(|error| sqlx::Error::ColumnDecode {
         index: format!("{table}.position"),
@@ -79,49 +81,49 @@ pub(crate) fn position_of(table: &str, number: i64) -> Result<Position, sqlx::Er
     })
 }
 
-/// A build of the key table, and how far in the journal it has come.
+/// A build of the key table, and the position up to which it includes all events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     pub(crate) generation: i64,
     pub(crate) position: Position,
 }
 
-/// Which build is written, and by what right.
+/// The kind of build that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// The one that queries read, by whoever holds the lease.
+    /// The build that queries read. The write fails unless the lease is in this epoch.
     Live(Epoch),
-    /// One that is to take its place.
+    /// A build that is to replace the live one. No lease is needed.
     Next,
 }
 
 /// A database that holds the read tables.
 #[async_trait]
 pub(crate) trait Store: LogStore + std::fmt::Debug + Send + Sync {
-    /// The rows of an owner's keys.
+    /// The rows of an owner's keys, newest first.
     async fn list(&self, query: &ListQuery<'_>) -> Result<Vec<KeyRow>, sqlx::Error>;
 
-    /// The row of a key.
+    /// The row of a key; `None` if there is none or the key is deleted.
     async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error>;
 
-    /// How many keys are not deleted, about.
+    /// The number of keys that are not deleted. It may be outdated when [`Store::scan`] begins.
     async fn count(&self) -> Result<i64, sqlx::Error>;
 
-    /// Tells each row of a key that is not deleted, for as long as the answer is true; and the
-    /// build that they are of.
+    /// Calls `each` with the row of each key that is not deleted, until it returns `false`; returns
+    /// the build that the rows belong to.
     async fn scan(
         &self,
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
     ) -> Result<Build, sqlx::Error>;
 
-    /// The build that queries read.
+    /// The build that queries read at the moment.
     async fn live(&self) -> Result<Build, sqlx::Error>;
 
-    /// Waits until it is worth looking at [`Store::live`] again.
+    /// Waits until [`Store::live`] may have changed: for a notification, or at most 50 ms.
     async fn changed(&self);
 
-    /// Writes what events do, all of it or nothing, and that the build includes this position: only
-    /// if the build is at this position, and is what the target says.
+    /// Applies events to the build `from`, and moves its position to `to`, all or nothing. Fails
+    /// unless the build is at the position in `from` and is of the kind that `target` says.
     async fn write(
         &self,
         from: Build,
@@ -130,39 +132,40 @@ pub(crate) trait Store: LogStore + std::fmt::Debug + Send + Sync {
         to: Position,
     ) -> Result<Build, WriteError>;
 
-    /// Begins another build.
+    /// Begins a new build, at the start of the journal.
     async fn begin_build(&self) -> Result<Build, sqlx::Error>;
 
-    /// Begins the change from one build to another. Until it ends, nobody else writes the build that
-    /// queries read.
+    /// Begins the swap of the live build for another. Until it ends, no one else can write to the
+    /// live build.
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error>;
 
-    /// Deletes some rows of builds that queries do not read; tells how many.
+    /// Deletes at most 5,000 rows of builds that queries do not read; returns the number of deleted
+    /// rows.
     async fn clear(&self) -> Result<u64, sqlx::Error>;
 
-    /// Records when keys were last used.
+    /// Records the times at which keys were last used, unless a later time is recorded.
     async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error>;
 
-    /// Takes or renews a lease; `None` when another holds it.
+    /// Takes or renews a lease; `None` when another holder has it.
     async fn claim(&self, claim: &Claim) -> Result<Option<Epoch>, sqlx::Error>;
 
-    /// Gives a lease back, if it is held.
+    /// Releases a lease, if the claim's holder has it.
     async fn release(&self, claim: &Claim) -> Result<(), sqlx::Error>;
 
-    /// Where the relay to this stream has come.
+    /// The position of the relay to this stream.
     async fn relayed(&self, stream: &str) -> Result<Position, sqlx::Error>;
 
-    /// Remembers where the relay to this stream has come; never goes back.
+    /// Stores the position of the relay to this stream, unless a later one is stored.
     async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error>;
 }
 
-/// The change from one build to another, which is undone unless it is finished.
+/// The swap of the live build for another, which is rolled back unless it is finished.
 #[async_trait]
 pub(crate) trait Swap: Send {
-    /// The build that queries read.
+    /// The build that queries read at the moment.
     async fn live(&mut self) -> Result<Build, sqlx::Error>;
 
-    /// Writes to the build that is to take its place, like [`Store::write`].
+    /// Writes to the build that is to become the live one, like [`Store::write`].
     async fn write(
         &mut self,
         from: Build,
@@ -170,6 +173,7 @@ pub(crate) trait Swap: Send {
         to: Position,
     ) -> Result<Build, WriteError>;
 
-    /// Makes this build the one that queries read, unless a later one is already.
+    /// Makes this build the live one and commits. Fails if the live build is the same or a later
+    /// one.
     async fn finish(self: Box<Self>, generation: i64) -> Result<(), WriteError>;
 }

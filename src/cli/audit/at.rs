@@ -1,4 +1,4 @@
-//! `keyledger audit at`: what a key was at a moment, from the journal itself.
+//! `keyledger audit at`: prints the state of a key at a moment, computed from the journal.
 
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -35,5 +35,5 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         bail!("there was never a key {key_id}");
     };
     let state = KeyState::new(key_id, moment.unwrap_or(Moment::Time(now)), then);
-    say(&serde_json::to_string(&state).context("the key has no JSON form")?)
+    say(&serde_json::to_string(&state).context("the state of the key cannot be encoded as JSON")?)
 }

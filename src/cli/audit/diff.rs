@@ -1,4 +1,4 @@
-//! `keyledger audit diff`: whether one checkpoint continues another.
+//! `keyledger audit diff`: checks that one checkpoint continues another, by the stored tree.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `keyledger audit keygen`: the key that checkpoints are signed with.
+//! `keyledger audit keygen`: makes the key that signs checkpoints.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! The public key of the log, for commands that are run beside the service.
+//! The option for the log's public key.
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -16,7 +16,7 @@ pub(super) fn arg() -> Arg {
         .action(ArgAction::Set)
 }
 
-/// The key that is given, or else the public one of the service's.
+/// The given public key, or else the public part of the service's signing key.
 pub(super) fn from_matches(matches: &ArgMatches) -> anyhow::Result<NoteVerifyingKey> {
     if let Some(text) = matches.get_one::<String>(FLAG) {
         return text.parse().with_context(|| format!("--{FLAG} {text:?} is no public key"));

@@ -1,4 +1,4 @@
-//! `keyledger audit`: for those who look into what happened.
+//! `keyledger audit`: commands to examine and prove the history of keys.
 
 mod at;
 mod diff;
@@ -29,7 +29,7 @@ pub(super) fn command() -> Command {
         .subcommand(verify::command())
 }
 
-/// The exit code when what is to be judged cannot be read.
+/// The exit code when the input cannot be read, so that no result can be given.
 const UNREADABLE: u8 = 2;
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -53,10 +53,11 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The code of a judgement; scripts tell "no" from "it cannot be read" by it.
+/// Prints the error of a check and returns its exit code, by which scripts distinguish a failed
+/// check (1) from unreadable input (2).
 fn told(judged: anyhow::Result<ExitCode>) -> ExitCode {
     judged.unwrap_or_else(|error| {
-        // Nothing is left to do when even this cannot be said.
+        // If standard error cannot be written, the exit code must suffice.
         let _ = writeln!(std::io::stderr(), "keyledger: {error:#}");
         ExitCode::from(UNREADABLE)
     })

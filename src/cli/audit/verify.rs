@@ -1,4 +1,4 @@
-//! `keyledger audit verify`: checks an export, without the service.
+//! `keyledger audit verify`: checks an export offline.
 
 use std::fs::File;
 use std::process::ExitCode;
@@ -41,7 +41,10 @@ fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
     let mut earlier = Vec::new();
     for path in all("checkpoint") {
-        anyhow::ensure!(!keys.is_empty(), "give --key with --checkpoint: whom to believe");
+        anyhow::ensure!(
+            !keys.is_empty(),
+            "--checkpoint needs --key: a key that you trust must have signed the checkpoints"
+        );
         earlier.extend(notes::read(path)?);
     }
     let path = matches.get_one::<String>("file").cloned().unwrap_or_default();

@@ -6,7 +6,7 @@ use keyledger_domain::{
 };
 use serde::Deserialize;
 
-/// A key as a former service tells it.
+/// The fields of a line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
@@ -21,7 +21,7 @@ pub(super) struct Line {
     revoked: Option<bool>,
 }
 
-/// A key to import, and when it was last used.
+/// A key to import, and the time of its last use if known.
 pub(super) struct Wanted {
     pub(super) import: ImportKey,
     pub(super) last_used_at: Option<Timestamp>,
@@ -33,7 +33,7 @@ impl Wanted {
     }
 }
 
-/// Why a line is not a key. It tells what is wrong, and not what the line holds.
+/// Why a line cannot be imported. The text never includes content of the line.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadLine {
     #[error("it is no JSON object with the fields of a key: {0}")]

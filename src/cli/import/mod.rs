@@ -1,5 +1,5 @@
-//! `keyledger import`: keys of a former service become keys of this one, by their hashes, so that
-//! nobody has to be given a new key.
+//! `keyledger import`: imports the keys of a former service by their hashes, so that users can keep
+//! their keys.
 
 mod line;
 mod source;
@@ -27,8 +27,9 @@ use keyledger_node::clock::SystemClock;
 use line::{BadLine, Wanted};
 use source::Source;
 
-/// How many keys are on their way at once, and how many last uses are recorded at once.
+/// The maximum number of keys that are imported at once.
 const TOGETHER: usize = 256;
+/// The maximum number of last uses that are recorded in one transaction.
 const USES_TOGETHER: usize = 5_000;
 
 pub(super) fn command() -> Command {
@@ -47,7 +48,7 @@ pub(super) fn command() -> Command {
         .args(args(&[Group::Stores, Group::Logging]))
 }
 
-/// What became of the lines so far.
+/// The results of the lines so far.
 #[derive(Default)]
 struct Report {
     new: u64,
@@ -99,7 +100,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             Err(LineError::Failed(error)) => {
                 bar.abandon();
                 return Err(error).with_context(|| {
-                    format!("stopped near line {number}; run it again to go on from there")
+                    format!("stopped near line {number}; run the import again to continue")
                 });
             }
             Err(LineError::Bad(why)) => {
@@ -117,9 +118,9 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 }
 
 enum LineError {
-    /// The line is wrong.
+    /// The line cannot be imported; the next one may be.
     Bad(BadLine),
-    /// Something else is, and the next line would fare no better.
+    /// The import failed for a reason that would also stop the next line.
     Failed(CommandError),
 }
 
@@ -139,7 +140,7 @@ async fn import(
     }
 }
 
-/// Records the last uses, and forgets them.
+/// Records the collected last uses, and empties the collection.
 async fn record(tables: &ReadTables, uses: &mut BTreeMap<KeyId, Timestamp>) -> anyhow::Result<()> {
     let uses: Vec<Use> = std::mem::take(uses).into_iter().collect();
     tables.record(&uses).await.context("last uses cannot be recorded")
@@ -147,7 +148,7 @@ async fn record(tables: &ReadTables, uses: &mut BTreeMap<KeyId, Timestamp>) -> a
 
 fn eprint_line(number: u64, why: &BadLine) {
     use std::io::Write;
-    // Whoever has closed standard error does not want it.
+    // An error is ignored: standard error may be closed.
     let _ = writeln!(std::io::stderr(), "line {number}: {why}");
 }
 
@@ -167,7 +168,7 @@ impl Report {
              Lines refused: {refused}."
         ))?;
         if *refused > 0 {
-            bail!("not all lines were imported: mend those that were told, and import again");
+            bail!("not all lines were imported: correct the lines named above, and import again");
         }
         Ok(())
     }

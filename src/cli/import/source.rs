@@ -1,4 +1,4 @@
-//! The file of keys, line by line.
+//! Reads a file of keys line by line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::line::{BadLine, Line, Wanted};
 
-/// A line, and what is wanted of it.
+/// A parsed line and its place in the file.
 pub(super) struct Numbered {
-    /// From 1.
+    /// The number of the line, from 1.
     pub(super) number: u64,
-    /// The byte after it.
+    /// The offset of the byte after the line.
     pub(super) ends_at: u64,
     pub(super) wanted: Result<Wanted, BadLine>,
 }
@@ -27,7 +27,7 @@ enum Lines {
         number: u64,
         at: u64,
     },
-    /// Each record counts as a line; no field of a key holds a line break.
+    /// Each record counts as one line: no field of a key contains a line break.
     Csv {
         header: csv::StringRecord,
         records: csv::StringRecordsIntoIter<File>,
@@ -53,7 +53,7 @@ impl Source {
         Ok(Self { length, lines })
     }
 
-    /// How many bytes there are.
+    /// The length of the file in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }

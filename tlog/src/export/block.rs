@@ -1,38 +1,38 @@
-//! Whole lines of an export, and what each says by itself.
+//! Cuts a file into lines, and parses each line by itself.
 
 use super::event::{Beside, Event, Reader};
 use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER, take_number};
 use crate::TreeHash;
 
-/// Lines whose text was examined, which is most of the work of a check and needs nothing but the
-/// text: blocks of a file can be examined at the same time.
+/// A block of parsed lines. Parsing is most of the work of a check and needs only the text, so
+/// blocks of a file can be parsed in parallel.
 #[derive(Debug)]
 pub(super) struct Block {
     bytes: Vec<u8>,
     lines: Vec<(usize, Line)>,
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug)]
 pub(super) enum Line {
-    /// The first line, or what claims to be it.
+    /// A line that begins like the first line of an export.
     Header,
-    /// An event; in a subset, with what proves it.
+    /// An event; in a subset, with its data and its proof.
     Event(Event, Option<Box<Beside>>),
-    /// A line of an event that cannot be read.
+    /// A line that begins like an event and cannot be parsed.
     BadEvent,
     Range(u64, TreeHash),
     Trailer,
-    /// A line that cannot be read.
+    /// A line that cannot be parsed.
     Bad,
-    /// A part of a line that is too long, up to its end or not.
+    /// A part of a line that is too long. `ended` tells whether the line ends with this part.
     TooLong {
         ended: bool,
     },
 }
 
 impl Block {
-    /// Examines lines: whole ones, unless one is too long to be kept whole.
+    /// Parses lines. They are whole, except for parts of lines that are too long to be kept.
     fn examine(bytes: Vec<u8>, continues: bool) -> Self {
         let mut lines = Vec::new();
         let mut reader = Reader::new();
@@ -53,7 +53,7 @@ impl Block {
         Self { bytes, lines }
     }
 
-    /// The lines in their order, each with its text.
+    /// Passes each line and its text to `take`, in order.
     pub(super) fn into_lines(self, mut take: impl FnMut(&[u8], Line)) {
         let mut from = 0;
         for (end, said) in self.lines {
@@ -84,7 +84,7 @@ fn range(line: &[u8]) -> Option<(u64, TreeHash)> {
     Some((range, std::str::from_utf8(hash).ok()?.parse().ok()?))
 }
 
-/// Lines that are yet to be examined.
+/// Lines that are not parsed yet.
 #[derive(Debug)]
 pub(super) struct Unexamined {
     bytes: Vec<u8>,
@@ -92,7 +92,7 @@ pub(super) struct Unexamined {
 }
 
 impl Unexamined {
-    /// Examines them.
+    /// Parses the lines.
     #[must_use]
     pub(super) fn examine(self) -> Block {
         Block::examine(self.bytes, self.continues)
@@ -103,12 +103,12 @@ impl Unexamined {
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
     pending: Vec<u8>,
-    /// Whether what is pending belongs to a line that was too long to be kept.
+    /// Whether the next bytes continue a line that was too long to be kept.
     continues: bool,
 }
 
 impl Cutter {
-    /// Takes a piece; gives the lines that end in it.
+    /// Adds the next piece of the file; returns the lines that end in it.
     pub(super) fn cut(&mut self, piece: &[u8]) -> Option<Unexamined> {
         let end = memchr::memrchr(b'\n', piece).map_or(0, |at| at + 1);
         let (ended, rest) = piece.split_at_checked(end).unwrap_or((piece, &[]));

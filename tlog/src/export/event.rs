@@ -1,8 +1,8 @@
 //! The line of an event.
 //!
-//! It is JSON, and its form is so strict that it can be taken apart without reading it as JSON:
-//! that makes a check several times as fast, and leaves no two ways to read a line. A quote in a
-//! JSON string is escaped, so the name of a member with its quotes can be nothing else.
+//! It is JSON of a fixed form, which is parsed by searching for the names of its members. This is
+//! several times as fast as a JSON parser, and leaves only one way to read a line. Quotes in JSON
+//! strings are escaped, so a member's name with its quotes cannot occur inside a string.
 
 use std::io::Write;
 
@@ -25,12 +25,12 @@ const PROOF: &[u8] = b"\",\"proof\":[";
 const END: &[u8] = b"\"}\n";
 const PROOF_END: &[u8] = b"]}\n";
 const OCCURRED_AT: &[u8] = b"\"occurred_at\":\"";
-/// The characters of a time.
+/// The length of a time, in characters.
 const TIME_LENGTH: usize = 27;
-/// The characters of a hash.
+/// The length of a hash in base64, in characters.
 const HASH_LENGTH: usize = 44;
 
-/// Writes the line of an event; tells whether it can be read again, as one of our entries can.
+/// Writes the line of an event; returns whether the line parses back to the same entry.
 pub(super) fn write(
     index: u64,
     entry: &Entry,
@@ -53,35 +53,35 @@ pub(super) fn write(
     }
     out.extend_from_slice(b"}\n");
     let line = out.get(from..).unwrap_or_default();
-    // A form that was read otherwise than it was meant would be taken for a forgery.
+    // A verifier would report a line that parses differently as altered.
     let once = memchr::memchr_iter(b'\n', line).count() == 1;
     let read = Reader::new().read(line);
     once && read.is_some_and(|(event, _)| event.computed == entry.hash())
 }
 
-/// What an event's line says, and what it should say.
+/// The content of an event's line that a check needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub(super) index: u64,
     pub(super) stream: Stream,
     pub(super) revision: u32,
     pub(super) at: Moment,
-    /// The hash of the event that the line holds.
+    /// The leaf hash computed from the event in the line.
     pub(super) computed: TreeHash,
-    /// The hash that the line says is the event's.
+    /// The leaf hash that the line states.
     pub(super) declared: TreeHash,
 }
 
-/// What a subset asks of a line beside the event.
+/// The parts of a line that only the check of a subset needs.
 #[derive(Debug)]
 pub(super) struct Beside {
     pub(super) data: Vec<u8>,
     pub(super) proof: Vec<TreeHash>,
 }
 
-/// Reads the lines of events.
+/// Parses the lines of events.
 pub(super) struct Reader {
-    /// Used again for each event.
+    /// A buffer that is reused for each event.
     entry: Vec<u8>,
     metadata: Finder<'static>,
     leaf: Finder<'static>,
@@ -98,8 +98,8 @@ impl Reader {
         }
     }
 
-    /// Reads the line of an event, and what proves it if that is there; `None` if it cannot be
-    /// read.
+    /// Parses the line of an event, with its data and proof if it has a proof; `None` if the line
+    /// is not of the expected form.
     pub(super) fn read(&mut self, line: &[u8]) -> Option<(Event, Option<Box<Beside>>)> {
         let (index, rest) = take_number(line.strip_prefix(EVENT)?)?;
         let (stream, rest) = take_plain(rest.strip_prefix(STREAM)?)?;
@@ -128,7 +128,7 @@ impl Reader {
         Some((event, proof.map(beside)))
     }
 
-    /// When the event with this data happened.
+    /// The time at which the event with this data occurred.
     fn moment(&self, data: &[u8]) -> Option<Moment> {
         let at = self.occurred_at.find(data)?.checked_add(OCCURRED_AT.len())?;
         let text = data.get(at..at.checked_add(TIME_LENGTH)?)?;
@@ -136,14 +136,15 @@ impl Reader {
     }
 }
 
-/// A text without escapes, up to its closing quote.
+/// Splits a string without escapes from the text at its closing quote.
 fn take_plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (plain, rest) = text.split_at_checked(memchr::memchr(b'"', text)?)?;
     let is_plain = plain.iter().all(|byte| *byte >= b' ' && *byte != b'\\');
     is_plain.then_some((plain, rest))
 }
 
-/// An object, up to what follows it, and what comes after that.
+/// Splits the text at the beginning of the next member; returns the object before it and the text
+/// after it.
 fn take_object<'a>(text: &'a [u8], next: &Finder<'_>) -> Option<(&'a [u8], &'a [u8])> {
     let (object, rest) = text.split_at_checked(next.find(text)?)?;
     let is_object = object.starts_with(b"{") && object.ends_with(b"}");
@@ -154,7 +155,7 @@ fn hash(text: &[u8]) -> Option<TreeHash> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The hashes of a proof, whose bracket is behind.
+/// Parses the hashes of a proof, from after its opening bracket to the end of the line.
 fn proof(text: &[u8]) -> Option<Vec<TreeHash>> {
     let hashes = text.strip_suffix(PROOF_END)?;
     if hashes.is_empty() {
@@ -164,14 +165,14 @@ fn proof(text: &[u8]) -> Option<Vec<TreeHash>> {
     hashes.split(|byte| *byte == b',').map(quoted).collect()
 }
 
-/// A key's stream.
+/// The stream of a key, by the bytes of the key's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stream(pub(super) [u8; 16]);
 
 impl Stream {
     fn parse(name: &[u8]) -> Option<Self> {
         let key = KeyId::from_stream(std::str::from_utf8(name).ok()?)?;
-        // A UUID has other text forms, which name no stream.
+        // A UUID has other text forms, which are not valid in a stream's name.
         let mut canonical = Uuid::encode_buffer();
         let written = key.as_uuid().hyphenated().encode_lower(&mut canonical);
         name.ends_with(written.as_bytes()).then(|| Self(key.as_uuid().into_bytes()))
@@ -182,7 +183,7 @@ impl Stream {
     }
 }
 
-/// A time in its one text form, as digits: they sort as times do.
+/// A time as the digits of its text form, which sort in the order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment {
     seconds: u64,
@@ -190,7 +191,8 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// Whether such a day exists is not asked: that the text was not altered is proven otherwise.
+    /// Parses a time. Does not check that the date exists: the hash of the event shows whether the
+    /// text was altered.
     pub(super) fn parse(text: &[u8; TIME_LENGTH]) -> Option<Self> {
         const FORM: &[u8; TIME_LENGTH] = b"dddd-dd-ddTdd:dd:dd.ddddddZ";
         let (mut seconds, mut micros, mut digits) = (0_u64, 0_u32, 0);

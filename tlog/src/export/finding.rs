@@ -1,4 +1,4 @@
-//! What is wrong with an export.
+//! The findings of a check.
 
 use std::fmt;
 
@@ -6,71 +6,71 @@ use super::LIMIT;
 use super::event::Event;
 use crate::{CheckpointError, NoteError};
 
-/// Something in an export that is not as it was written, or not as it was signed.
+/// A way in which an export differs from what was written or signed.
 ///
-/// Indexes are places in the tree, from 0; lines are counted from 1.
+/// Indexes are leaf indexes, from 0; lines are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are what the sentence of the variant names")]
 pub enum Finding {
-    /// The file is no export, or one of a version that is not known.
+    /// The file is not an export of a known version.
     NotAnExport,
-    /// The first line was altered: this part of it.
+    /// This part of the first line was altered.
     AlteredHeader { part: &'static str },
-    /// The checkpoint is not one, for this reason.
+    /// The checkpoint is not valid, for this reason.
     AlteredCheckpoint { reason: String },
-    /// The signature of a key that is trusted is wrong.
+    /// The signature of a trusted key is wrong.
     BadSignature { key: String },
-    /// The checkpoint is signed by none of the keys that are trusted.
+    /// No trusted key has signed the checkpoint.
     UnknownKey { keys: String },
-    /// The line cannot be read.
+    /// The line cannot be parsed.
     UnreadableLine { line: u64 },
-    /// The event is not the one that was hashed.
+    /// The event does not match its leaf hash.
     AlteredEvent { index: u64, stream: String, revision: u32 },
-    /// The event's leaf hash was altered, and the event was not.
+    /// The leaf hash in the event's line was altered; the event was not.
     AlteredLeaf { index: u64 },
-    /// Among these events some were altered together with their leaf hashes.
+    /// Some of these events were altered together with their leaf hashes.
     AlteredRange { from: u64, to: u64 },
-    /// The line with the hash over a range of events was altered, and the events were not; or it
-    /// stands where there should be none.
+    /// The line with the hash over a range of events was altered and the events were not; or the
+    /// line is out of place.
     AlteredRangeLine { range: u64 },
-    /// There are no lines with the hashes over these ranges of events.
+    /// The lines with the hashes over these ranges of events are missing.
     MissingRangeLines { from: u64, to: u64 },
     /// The events are missing.
     MissingEvents { from: u64, to: u64 },
-    /// The event stands elsewhere than it should.
+    /// The event is out of order.
     ReorderedEvent { index: u64, line: u64 },
-    /// The event is there twice.
+    /// The event occurs twice.
     DuplicatedEvent { index: u64, line: u64 },
-    /// The event takes an index that another has, or that the tree has not.
+    /// The event has the index of another event, or an index beyond the tree's size.
     AddedEvent { index: u64, line: u64 },
-    /// The event says that it happened before its predecessor in the stream.
+    /// The event's time is before that of the previous event of its stream.
     RedatedEvent { index: u64, stream: String, revision: u32 },
-    /// The event's revision is not the one that follows in its stream.
+    /// The event's revision does not follow the previous one of its stream.
     RevisionGap { index: u64, stream: String, expected: u32, found: u32 },
     /// The event's proof does not lead to the checkpoint's root.
     WrongProof { index: u64, stream: String, revision: u32 },
-    /// The event is none of those that the subset is of.
+    /// The event does not meet the conditions of the subset.
     NotInSubset { index: u64, stream: String, revision: u32 },
     /// The events do not lead to the checkpoint's root.
     RootDiffers,
-    /// A number of events is not the number that there are.
+    /// The first line states another number of events than the file holds.
     CountDiffers { announced: u64, found: u64 },
     /// The last line was altered.
     AlteredTrailer,
-    /// The bytes of the file are not those that were written.
+    /// The checksum of the file's bytes differs from the one in the last line.
     ChecksumDiffers,
-    /// The file ends before its last line does.
+    /// The file ends before the end of its last line.
     TruncatedFile,
-    /// There is a line after the last.
+    /// There is a line after the last line of the export.
     AfterTrailer { line: u64 },
-    /// The events are not those of an earlier checkpoint.
+    /// The tree does not continue an earlier checkpoint.
     RewrittenHistory { size: u64 },
-    /// There are fewer events than at an earlier checkpoint.
+    /// An earlier checkpoint has more events than this one.
     ShortenedHistory { size: u64 },
-    /// The events cannot be compared with an earlier checkpoint.
+    /// The export does not suffice to compare the tree with an earlier checkpoint.
     UncomparedCheckpoint { size: u64 },
-    /// An earlier checkpoint is not as a key that is trusted has signed it.
+    /// An earlier checkpoint has no valid signature of a trusted key.
     UnbelievedCheckpoint { place: String, reason: String },
 }
 
@@ -88,7 +88,8 @@ impl From<CheckpointError> for Finding {
 }
 
 impl Finding {
-    /// An earlier checkpoint, which stands at this place, is not believed.
+    /// The finding for an earlier checkpoint that cannot be verified. `place` names its file and
+    /// its number in it.
     #[must_use]
     pub fn unbelieved(place: String, error: CheckpointError) -> Self {
         Self::UnbelievedCheckpoint { place, reason: Self::from(error).to_string() }
@@ -114,7 +115,7 @@ impl Finding {
         Self::NotInSubset { index, stream: event.stream.name(), revision }
     }
 
-    /// A name for programs.
+    /// The name of the finding, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -228,7 +229,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The findings so far: however bad a file is, they take little memory.
+/// The findings so far. Only the first [`LIMIT`] are kept, to bound the memory.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) first: Vec<Finding>,

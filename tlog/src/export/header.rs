@@ -5,44 +5,45 @@ use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 
-/// What an export is of, and what it is checked against.
+/// The content of the first line: which events the export holds, and the checkpoint that they are
+/// checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     pub(super) keyledger_export: u32,
-    /// The log: that of the checkpoint.
+    /// The name of the log, as in the checkpoint.
     pub origin: String,
-    /// Which events the file holds; all of the tree's without one.
+    /// The conditions that the events meet; `None` if the file holds all events of the tree.
     pub subset: Option<Subset>,
-    /// The public key that has signed the checkpoint, in text form. Whoever has the key from
-    /// elsewhere does not believe this one.
+    /// The public key that verifies the checkpoint, in text form. To be trusted, it must be
+    /// compared with a copy from another source.
     pub public_key: String,
-    /// The signed checkpoint.
+    /// The signed note of the checkpoint.
     pub checkpoint: String,
-    /// How many events the file holds.
+    /// The number of events in the file.
     pub events: u64,
 }
 
-/// Which events a subset holds: those that fit every condition that is given.
+/// The conditions of a subset: it holds the events that meet all conditions that are not `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subset {
-    /// The owner of their keys.
+    /// The owner of the events' keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// Their key.
+    /// The key of the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// The earliest time at which they happened.
+    /// The events occurred at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "canonical")]
     pub from: Option<Timestamp>,
-    /// The time before which they happened.
+    /// The events occurred before this time.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "canonical")]
     pub to: Option<Timestamp>,
 }
 
 impl Header {
-    /// The header of an export of this many events.
+    /// The header of an export, in the current version.
     #[must_use]
     pub fn new(
         origin: String,
@@ -59,7 +60,7 @@ impl Header {
     }
 }
 
-/// Times in the one form that they are written in.
+/// Times in canonical form; parsing refuses any other form.
 mod canonical {
     use keyledger_domain::Timestamp;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,9 +1,9 @@
-//! Exports: one file that holds events and what it takes to check them offline.
+//! Exports: files of events that can be checked offline.
 //!
 //! A whole export holds every event of the tree, and is checked by building the tree again. A
-//! subset holds some of them, each with a proof that it is in the tree, and shows nothing of the
-//! others. ExportWriter and verifier hold one range of 256 events in memory, whatever the length; the
-//! verifier also remembers how far each stream has come, which takes some 60 bytes a stream.
+//! subset holds some events, each with an inclusion proof, and shows nothing of the others. Writer
+//! and verifier hold at most one range of 256 events in memory; the verifier also keeps the last
+//! revision and time of each stream, about 60 bytes per stream.
 
 mod block;
 mod event;
@@ -25,27 +25,28 @@ pub use placing::Placing;
 pub use verifier::{ExportVerifier, Report};
 pub use writer::{ExportError, ExportWriter};
 
-/// The version of the file's form.
+/// The version of the file format.
 const VERSION: u32 = 1;
-/// How many events share a line with the hash over them.
+/// The number of events in a range. The line after each range holds the hash over its events.
 pub const RANGE: u64 = 256;
-/// The longest line that is read, in bytes.
+/// The maximum length of a line, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
-/// How many findings, gaps and misplaced lines are remembered; of more, only the number is.
+/// The maximum number of findings, and of gaps and misplaced lines, that are kept. Further findings
+/// are only counted.
 const LIMIT: usize = 1_000;
 
-/// How the lines begin, by which they are told apart.
+/// The beginnings of the lines, which identify their kinds.
 const HEADER: &[u8] = b"{\"keyledger_export\":";
 const EVENT: &[u8] = b"{\"index\":";
 const RANGE_LINE: &[u8] = b"{\"range\":";
 const TRAILER: &[u8] = b"{\"events\":";
 
-/// The last line.
+/// The last line of an export.
 fn trailer(events: u64, crc32: u32) -> String {
     format!("{{\"events\":{events},\"crc32\":\"{crc32:08x}\"}}\n")
 }
 
-/// A decimal number, without a zero before others, and what comes after it.
+/// Parses a decimal number without leading zeros; returns it and the rest of the text.
 fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(digits)?;

@@ -1,4 +1,5 @@
-//! Checks a file with all processors: while blocks of it are examined, those before are compared.
+//! Checks a file on several threads: some parse blocks of it, and one compares the parsed blocks in
+//! order.
 
 use std::io::Read;
 use std::num::NonZero;
@@ -8,19 +9,19 @@ use std::thread;
 use super::block::{Block, Cutter, Unexamined};
 use super::verifier::{ExportVerifier, Report};
 
-/// How much is read at once, in bytes.
+/// The number of bytes per read.
 const PIECE: usize = 256 * 1024;
-/// How many blocks wait between two threads: they bound the memory that a check takes.
+/// The maximum number of blocks that wait between two threads, which bounds the memory of a check.
 const WAITING: usize = 2;
-/// More threads than these wait for the one that compares.
+/// The maximum number of parsing threads. More of them would only wait for the comparing thread.
 const MOST_EXAMINERS: usize = 4;
 
 impl ExportVerifier {
-    /// Checks everything that can be read from here. `progress` is told how many bytes more were
-    /// read, each time some were.
+    /// Checks everything from `source` up to its end. Calls `progress` with the number of bytes
+    /// after each read.
     ///
     /// # Errors
-    /// Those of reading.
+    /// The error of a read.
     pub fn check(
         self,
         mut source: impl Read,
@@ -49,7 +50,8 @@ impl ExportVerifier {
                     break;
                 }
                 if let (Some(block), Some(to)) = (cutter.cut(read), turns.next()) {
-                    // Whoever is gone has panicked, which the end of the scope tells.
+                    // Sending fails only if a thread has panicked, which the end of the scope
+                    // reports.
                     let _ = to.send(block);
                 }
             }
@@ -60,7 +62,7 @@ impl ExportVerifier {
         })
     }
 
-    /// Takes blocks in the order in which they were handed out, until there are no more.
+    /// Compares the blocks in the order in which they were read, until there are no more.
     fn compare(mut self, examined: &[Receiver<Block>]) -> Self {
         for from in examined.iter().cycle() {
             let Ok(block) = from.recv() else { break };

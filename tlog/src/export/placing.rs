@@ -1,43 +1,45 @@
-//! Which places of the tree a journal's events take, whatever became of the journal.
+//! Assigns leaf indexes to the events of a journal that may have been altered since its events
+//! became leaves.
 
-/// Gives events their places, in the order in which the journal has them.
+/// Assigns leaf indexes to events, in the order of the journal.
 ///
-/// An event that the tree knows has its place there. One that it does not know has taken the place of
-/// one that is missing, if one is missing there; otherwise it was added, and has a place beyond the
-/// tree's size.
+/// An event that is in the tree has the index of its leaf. An event that is not in the tree gets
+/// the index of a missing event, if one is missing at this point of the order; otherwise it was
+/// added, and gets an index beyond the tree's size.
 #[derive(Debug)]
 pub struct Placing {
     size: u64,
     next: u64,
-    /// Events that the tree does not know, since the last one that it does.
+    /// The number of events that are not in the tree, since the last one that is.
     unknown: u64,
     added: u64,
 }
 
 impl Placing {
-    /// For a tree of this size.
+    /// Starts at the first leaf of a tree of this size.
     #[must_use]
     pub fn new(size: u64) -> Self {
         Self { size, next: 0, unknown: 0, added: 0 }
     }
 
-    /// The place that the next event should have; `None` when all were taken.
+    /// The index that the next event should have; `None` when all are assigned.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         let next = self.next.saturating_add(self.unknown);
         (next < self.size).then_some(next)
     }
 
-    /// Takes an event that the tree does not know: its place is told by what comes after it.
+    /// Takes an event that is not in the tree. Its index is known only after a later event.
     pub fn take_unknown(&mut self) {
         self.unknown = self.unknown.saturating_add(1);
     }
 
-    /// Takes an event that the tree knows at this place; gives the places of those that it did not
-    /// know before it, if they can be told now.
+    /// Takes an event whose leaf has this index; returns the indexes of the unknown events before
+    /// it, if they are known now.
     pub fn take(&mut self, place: u64) -> Vec<u64> {
         if place < self.next {
-            // It stands too late, which tells nothing of the others.
+            // The event comes after later ones, so it does not determine the indexes of the unknown
+            // events.
             return Vec::new();
         }
         let places = self.places(place);
@@ -45,14 +47,14 @@ impl Placing {
         places
     }
 
-    /// Ends the journal; gives the places of those that the tree did not know in the end.
+    /// Ends the journal; returns the indexes of the unknown events at its end.
     pub fn end(&mut self) -> Vec<u64> {
         let places = self.places(self.size);
         self.next = self.size;
         places
     }
 
-    /// The places of the unknown ones before this place.
+    /// The indexes of the unknown events, given that the next known event has index `before`.
     fn places(&mut self, before: u64) -> Vec<u64> {
         let mut places = Vec::new();
         for number in 0..std::mem::take(&mut self.unknown) {

@@ -1,4 +1,4 @@
-//! Checks an export of some events: each by its proof.
+//! Checks a subset: each event by its inclusion proof.
 
 use keyledger_domain::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::merkle::verify_inclusion;
 
 #[derive(Debug)]
 pub(super) struct Proven {
-    /// The member that the data of every event has.
+    /// The JSON member with the owner, which the data of every event must contain.
     owner: Option<String>,
     stream: Option<[u8; 16]>,
     from: Option<Moment>,
@@ -27,7 +27,7 @@ pub(super) struct Proven {
 impl Proven {
     pub(super) fn new(subset: &Subset, checkpoint: Checkpoint, earlier: Vec<Checkpoint>) -> Self {
         let moment = |time: Timestamp| Moment::parse(time.to_string().as_bytes().try_into().ok()?);
-        // A text always has a JSON form.
+        // Encoding a string as JSON cannot fail.
         let json = |id| serde_json::to_string(id).unwrap_or_default();
         Self {
             owner: subset.user_id.as_ref().map(|id| format!("\"user_id\":{}", json(id))),
@@ -35,7 +35,7 @@ impl Proven {
             from: subset.from.and_then(moment),
             to: subset.to.and_then(moment),
             checkpoint,
-            // What happened before the time of a subset is not in it.
+            // A subset with a start time does not hold the earlier events of its streams.
             streams: Streams::new(subset.from.is_none()),
             last: None,
             earlier,

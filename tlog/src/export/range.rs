@@ -7,27 +7,28 @@ use super::streams::Streams;
 use crate::TreeHash;
 use crate::merkle::root_of;
 
-/// The events of a range that have come so far, each in its place.
+/// The events of a range so far, each at its index in the range.
 #[derive(Debug)]
 pub(super) struct Range {
     pub(super) number: u64,
-    /// The hash that the range's line says.
+    /// The hash in the line of the range.
     pub(super) hash: Option<TreeHash>,
     events: Vec<Option<Event>>,
-    /// Whether two events claim one place, so that it is open which was altered.
+    /// Whether two different events have the same index, so that it is unknown which one was
+    /// altered.
     disputed: bool,
 }
 
-/// A range that is over.
+/// The result of a complete range.
 #[derive(Debug)]
 pub(super) struct Closed {
-    /// The hash over the events, if all are there.
+    /// The hash over the events, if all are there and no index is disputed.
     pub(super) computed: Option<TreeHash>,
-    /// The hash that its line says.
+    /// The hash in the line of the range.
     pub(super) declared: Option<TreeHash>,
-    /// The leaf hashes that are most likely those of the tree; empty if some are missing.
+    /// The leaf hashes that most likely are those of the tree; empty if some are missing.
     pub(super) leaves: Vec<TreeHash>,
-    /// Whether neither the events nor the leaf hashes lead to the hash of its line.
+    /// Whether neither the events nor their stated leaf hashes lead to the hash in the line.
     pub(super) differs: bool,
 }
 
@@ -43,7 +44,7 @@ impl Range {
         index / RANGE == self.number
     }
 
-    /// Puts an event in its place; gives the one that is there already.
+    /// Stores an event at its index; returns the one that is already there.
     pub(super) fn put(&mut self, event: Event) -> Option<Event> {
         let place = usize::try_from(event.index % RANGE).unwrap_or(usize::MAX);
         let place = self.events.get_mut(place)?;
@@ -70,7 +71,8 @@ impl Range {
         let mut told = computed;
         if present().any(|event| event.computed != event.declared) {
             told = complete.then(|| root_of(present().map(|event| event.declared)));
-            // The side that leads to the hash of the range is the one that was not altered.
+            // If the events lead to the hash of the range, the stated leaf hashes were altered;
+            // otherwise the events.
             let leaves_altered = computed.is_some() && computed == self.hash;
             for event in present().filter(|event| event.computed != event.declared) {
                 findings.add(if leaves_altered {

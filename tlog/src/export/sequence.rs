@@ -1,24 +1,24 @@
-//! Finds what is missing, out of order or too much in a sequence of indexes.
+//! Finds missing, misplaced and surplus events in a sequence of indexes.
 
 use super::LIMIT;
 use super::event::Event;
 use super::finding::{Finding, Findings};
 use crate::TreeHash;
 
-/// An event that is not where it should be.
+/// An event that is out of order.
 #[derive(Clone, Copy, Debug)]
 struct Stray {
     index: u64,
     line: u64,
     leaf: TreeHash,
-    /// Whether another event with this index was seen, and is another one.
+    /// Whether a different event with this index was seen.
     differs: bool,
 }
 
-/// Where a sequence of events stands.
+/// The state of a sequence of events.
 ///
-/// An index that is too large may be a line that stands too early, or the first after a gap. The
-/// next line tells: if that has a smaller index, the first was out of place.
+/// A line with too large an index may be misplaced, or the first after a gap. The next line
+/// decides: if its index is smaller, the first line was misplaced.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     next: u64,
@@ -27,17 +27,17 @@ pub(super) struct Sequence {
     strays: Vec<Stray>,
 }
 
-/// Where an event belongs.
+/// How an event fits into the sequence.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Placed {
-    /// It is the next, be it after a gap.
+    /// The next event, possibly after a gap.
     Next(Event),
-    /// It stands out of order, or is not the only one with its index.
+    /// An event that is out of order, or not the only one with its index.
     Stray(Event),
 }
 
 impl Sequence {
-    /// Takes the event of a line; gives those whose place is now certain.
+    /// Takes the event of a line; returns the events whose place is now known.
     pub(super) fn take(
         &mut self,
         event: Event,
@@ -62,7 +62,7 @@ impl Sequence {
         [first, second]
     }
 
-    /// Gives the event that was waited with: nothing came that tells otherwise.
+    /// Returns the event that is held back, as the first after a gap.
     pub(super) fn settle(&mut self, findings: &mut Findings) -> Option<Placed> {
         let (held, _) = self.held.take()?;
         Some(self.place(held, findings))
@@ -77,7 +77,7 @@ impl Sequence {
         Placed::Next(event)
     }
 
-    /// Tells that this is the event with this index.
+    /// Compares misplaced events with the event that has this index.
     pub(super) fn compare(&mut self, index: u64, leaf: TreeHash) {
         for stray in self.strays.iter_mut().filter(|stray| stray.index == index) {
             stray.differs |= stray.leaf != leaf;
@@ -102,7 +102,7 @@ impl Sequence {
         }
     }
 
-    /// Ends the sequence at this size, and says what was wrong with it.
+    /// Ends the sequence at this size, and adds its findings.
     pub(super) fn end(mut self, size: u64, findings: &mut Findings) {
         if let Some(last) = size.checked_sub(1).filter(|last| *last >= self.next) {
             self.gap(self.next, last, findings);
@@ -113,7 +113,7 @@ impl Sequence {
             };
             if fill(&mut self.gaps, index) {
                 findings.add(Finding::ReorderedEvent { index, line });
-                // Whatever else has this index is the second.
+                // Any other event with this index is a second one.
                 self.compare(index, leaf);
             } else if differs {
                 findings.add(Finding::AddedEvent { index, line });
@@ -127,7 +127,7 @@ impl Sequence {
     }
 }
 
-/// Takes an index out of the gaps; whether it was in one.
+/// Removes an index from the gaps; returns whether it was in one.
 fn fill(gaps: &mut Vec<(u64, u64)>, index: u64) -> bool {
     let Some(at) = gaps.iter().position(|(from, to)| (*from..=*to).contains(&index)) else {
         return false;

@@ -1,4 +1,4 @@
-//! What each stream must be like: its revisions follow, and its times do not go back.
+//! Checks that in each stream the revisions are consecutive and the times do not decrease.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use super::event::{Event, Moment, Stream};
 use super::finding::{Finding, Findings};
 
-/// How far each stream has come.
+/// The last revision and time of each stream.
 #[derive(Debug)]
 pub(super) struct Streams {
     reached: HashMap<Stream, (u32, Moment)>,
-    /// Whether a stream's first event here must be its first of all.
+    /// Whether the first event of a stream in the export must have revision 0.
     from_the_first: bool,
 }
 
@@ -19,7 +19,7 @@ impl Streams {
         Self { reached: HashMap::new(), from_the_first }
     }
 
-    /// Checks an event against those before it.
+    /// Checks an event against the previous one of its stream.
     pub(super) fn follow(&mut self, event: &Event, findings: &mut Findings) {
         let expected = match self.reached.entry(event.stream) {
             Entry::Vacant(new) => {

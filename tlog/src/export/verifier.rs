@@ -1,4 +1,4 @@
-//! Checks an export from its first byte to its last.
+//! The check of an export from its first byte to its last.
 
 use crc32fast::Hasher;
 
@@ -10,7 +10,7 @@ use super::whole::Whole;
 use super::{TRAILER, take_number, trailer};
 use crate::{Checkpoint, CheckpointError, Note, NoteError, NoteVerifyingKey};
 
-/// Checks an export that is handed to it piece by piece.
+/// Checks an export that is passed to it piece by piece.
 #[derive(Debug)]
 pub struct ExportVerifier {
     trusted: Vec<NoteVerifyingKey>,
@@ -27,34 +27,33 @@ pub struct ExportVerifier {
 
 #[derive(Debug)]
 enum Body {
-    /// The first line is yet to come.
+    /// The first line is expected next.
     Header,
-    /// The first line says too little to check the events by.
+    /// The first line does not hold what is needed to check the events.
     Unknown,
     Whole(Box<Whole>),
     Proven(Box<Proven>),
-    /// The last line has come.
+    /// The last line has been read.
     Over,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The first line, if it could be read.
+    /// The content of the first line, if it could be parsed.
     pub header: Option<Header>,
-    /// The checkpoint that the events were checked against. It is to be believed only if there
-    /// are no findings.
+    /// The checkpoint that the events were checked against. Do not trust it if there are findings.
     pub checkpoint: Option<Checkpoint>,
-    /// How many events the file holds.
+    /// The number of events in the file.
     pub events: u64,
-    /// The first thousand findings.
+    /// The first findings, at most 1,000.
     pub findings: Vec<Finding>,
-    /// How many findings there are beyond these.
+    /// The number of further findings.
     pub more: u64,
 }
 
 impl Report {
-    /// Whether everything is as it was signed.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.findings.is_empty()
@@ -62,8 +61,9 @@ impl Report {
 }
 
 impl ExportVerifier {
-    /// Checks against these public keys, of which one must have signed. Without any, the file is
-    /// checked against the key that it names itself, which proves nothing against whoever made it.
+    /// Checks against these public keys, one of which must have signed. If there are none, the file
+    /// is checked against the key that it names itself, which does not protect against a forged
+    /// file.
     #[must_use]
     pub fn new(trusted: Vec<NoteVerifyingKey>) -> Self {
         Self {
@@ -80,15 +80,15 @@ impl ExportVerifier {
         }
     }
 
-    /// Also checks that the tree continues these, which were kept from earlier and are believed.
+    /// Also checks that the tree continues these earlier checkpoints, which are trusted.
     #[must_use]
     pub fn continues(mut self, earlier: Vec<Checkpoint>) -> Self {
         self.earlier = earlier;
         self
     }
 
-    /// The same with a signed note. One that no trusted key has signed as it is, is a finding, in
-    /// which `place` tells where the note stands.
+    /// Also checks that the tree continues the checkpoint in this signed note. A note without a
+    /// valid signature of a trusted key becomes a finding that names `place`.
     #[must_use]
     pub fn continues_note(mut self, note: &str, place: String) -> Self {
         match Checkpoint::open(note, &self.trusted) {
@@ -98,20 +98,20 @@ impl ExportVerifier {
         self
     }
 
-    /// How many events were read so far.
+    /// The number of events read so far.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// Takes the next piece of the file, of any length.
+    /// Checks the next piece of the file, of any length.
     pub fn feed(&mut self, piece: &[u8]) {
         if let Some(block) = self.cutter.cut(piece) {
             self.take(block.examine());
         }
     }
 
-    /// Takes the next lines.
+    /// Checks the next lines.
     pub(super) fn take(&mut self, block: Block) {
         block.into_lines(|text, line| self.take_line(text, line));
     }
@@ -175,7 +175,7 @@ impl ExportVerifier {
         } else if own.is_none_or(|own| did_not_sign(&own, &header.checkpoint)) {
             self.findings.add(Finding::AlteredHeader { part: "the public key" });
         }
-        // What was signed by nobody is still worth comparing with the events.
+        // A checkpoint without a valid signature is still compared with the events.
         if let Err(error) = Checkpoint::open(&header.checkpoint, &self.trusted) {
             self.findings.add(error.into());
         }
@@ -225,7 +225,7 @@ impl ExportVerifier {
         }
     }
 
-    /// Ends the check: this was the whole file.
+    /// Ends the check at the end of the file.
     #[must_use]
     pub fn finish(self) -> Report {
         let within_line = self.cutter.is_within_line();
@@ -253,7 +253,7 @@ impl ExportVerifier {
     }
 }
 
-/// Whether a note has no signature of this key, be it right or wrong.
+/// Whether a note has no signature of this key, valid or not.
 fn did_not_sign(key: &NoteVerifyingKey, note: &str) -> bool {
     let opened = Checkpoint::open(note, std::slice::from_ref(key));
     matches!(
@@ -262,7 +262,7 @@ fn did_not_sign(key: &NoteVerifyingKey, note: &str) -> bool {
     )
 }
 
-/// The number of events and the hex digits of the checksum.
+/// Parses the last line; returns the number of events and the hex digits of the checksum.
 fn parse_trailer(line: &[u8]) -> Option<(u64, &[u8])> {
     let (events, rest) = take_number(line.strip_prefix(TRAILER)?)?;
     let (crc32, rest) = rest.strip_prefix(b",\"crc32\":\"")?.split_at_checked(8)?;

@@ -1,4 +1,4 @@
-//! Checks an export of all events: builds the tree again.
+//! Checks a whole export by building the tree again.
 
 use super::LIMIT;
 use super::RANGE;
@@ -10,7 +10,7 @@ use super::streams::Streams;
 use crate::merkle::{Frontier, root_of};
 use crate::{Checkpoint, TreeHash};
 
-/// A tree over the hashes of ranges; `None` once one of them cannot be had.
+/// A tree over the hashes of ranges; `None` once the hash of a range is unknown.
 #[derive(Clone, Debug)]
 struct Ranges(Option<Frontier>);
 
@@ -34,17 +34,18 @@ pub(super) struct Whole {
     sequence: Sequence,
     streams: Streams,
     range: Range,
-    /// By the hashes that the lines of ranges say.
+    /// The tree over the hashes in the lines of the ranges.
     declared: Ranges,
-    /// By the events.
+    /// The tree over the hashes computed from the events.
     computed: Ranges,
-    /// Ranges whose events and leaf hashes do not lead to the hash of their line.
+    /// Ranges, as first and last number, whose events and leaf hashes do not lead to the hash in
+    /// their line.
     differing: Vec<(u64, u64)>,
     earlier: Vec<Checkpoint>,
 }
 
 impl Whole {
-    /// `earlier` are checkpoints that this tree is to continue.
+    /// `earlier` are checkpoints that this tree must continue.
     pub(super) fn new(size: u64, earlier: Vec<Checkpoint>) -> Self {
         Self {
             size,
@@ -83,7 +84,7 @@ impl Whole {
                     self.sequence.compare(there.index, there.computed);
                 }
             }
-            // Its range is over or not yet there: only the event itself can be checked.
+            // Its range is complete or not yet reached: only the event itself can be checked.
             Placed::Stray(event) if event.computed != event.declared => {
                 findings.add(Finding::altered(&event));
             }
@@ -96,7 +97,7 @@ impl Whole {
             self.place(placed, findings);
         }
         let next = self.range.number.saturating_add(1);
-        // All events of a range may be missing, and its line be there.
+        // All events of a range may be missing while its line is there.
         if number == next && number.saturating_mul(RANGE) < self.size {
             self.open(number, findings);
         }
@@ -107,7 +108,7 @@ impl Whole {
         }
     }
 
-    /// Ends the range that is open and begins a later one.
+    /// Closes the current range and begins a later one.
     fn open(&mut self, number: u64, findings: &mut Findings) {
         let range = std::mem::replace(&mut self.range, Range::new(number, self.size));
         let skipped = range.number.saturating_add(1);
@@ -144,7 +145,7 @@ impl Whole {
         match self.differing.last_mut() {
             Some((_, to)) if to.saturating_add(1) == number => *to = number,
             Some(_) | None if room => self.differing.push((number, number)),
-            // What is not named still leads to another root.
+            // A range that is not recorded still leads to another root, which is a finding.
             Some(_) | None => {}
         }
     }
@@ -170,7 +171,7 @@ impl Whole {
         });
     }
 
-    /// Says what only the whole can tell.
+    /// Adds the findings that need the whole export.
     pub(super) fn finish(mut self, root: TreeHash, findings: &mut Findings) {
         if let Some(placed) = self.sequence.settle(findings) {
             self.place(placed, findings);

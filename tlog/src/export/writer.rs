@@ -7,37 +7,37 @@ use super::event;
 use super::header::Header;
 use super::trailer;
 
-/// Writes an export to buffers, which whoever calls it empties into a file.
+/// Writes an export into buffers, which the caller writes to a file.
 #[derive(Debug)]
 pub struct ExportWriter {
     crc32: Hasher,
     whole: bool,
-    /// How many events the first line announces; `None` while that line is left blank.
+    /// The number of events in the first line; `None` if that line was left blank.
     announced: Option<u64>,
-    /// The first line that comes in the end, where it was left blank.
+    /// The content of the first line, if that was left blank.
     first: Option<Header>,
     written: u64,
 }
 
-/// Why an export cannot be written.
+/// Why an export, or a line of it, cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The line has no JSON form.
-    #[error("the line has no JSON form")]
+    /// The first line cannot be encoded.
+    #[error("the first line cannot be encoded as JSON")]
     Json(#[from] serde_json::Error),
-    /// There are not as many events as the header says.
+    /// The number of events differs from the one in the header.
     #[error("the header says {announced} events, and {written} were written")]
     Count {
-        /// What the header says.
+        /// The number in the header.
         announced: u64,
-        /// How many came.
+        /// The number of events written.
         written: u64,
     },
-    /// It is of the other kind of export.
+    /// An event with a proof in a whole export, or one without a proof in a subset.
     #[error("event {0} has a proof in a whole export or none in a subset")]
     Kind(u64),
-    /// The event's entry is not of the form that every entry of ours has.
-    #[error("event {0} cannot be written so that it can be read again")]
+    /// The entry is not in canonical form: its line would not parse back to it.
+    #[error("the line of event {0} does not parse back to the same event")]
     Form(u64),
 }
 
@@ -54,8 +54,8 @@ impl ExportWriter {
         Ok(writer)
     }
 
-    /// Begins an export of events that nobody has counted: its first line is left blank, and
-    /// [`ExportWriter::finish`] tells what belongs there.
+    /// Begins an export whose number of events is not known yet. Leaves the first line blank;
+    /// [`ExportWriter::finish`] returns its text.
     ///
     /// # Errors
     /// [`ExportError::Json`].
@@ -77,9 +77,9 @@ impl ExportWriter {
         }
     }
 
-    /// Writes the next event of a whole export. `index` is its place in the tree and `leaf` the hash
-    /// that the tree holds there: where the journal was altered since, they do not fit, and that names
-    /// the event.
+    /// Writes the next event of a whole export. `index` is the index of its leaf, and `leaf` the
+    /// hash that the tree holds there. If the event was altered in the journal since, the hash does
+    /// not match, and a check names the event.
     ///
     /// # Errors
     /// [`ExportError::Form`] and [`ExportError::Kind`].
@@ -96,15 +96,15 @@ impl ExportWriter {
         self.line(index, entry, leaf, None, out)
     }
 
-    /// Writes the hash that the tree holds over a range of 256 events, or over the last ones, once
-    /// they are written.
+    /// Writes the line of a range, after its events: the hash that the tree holds over 256 events,
+    /// or over the remaining ones in the last range.
     pub fn range(&mut self, range: u64, hash: TreeHash, out: &mut Vec<u8>) {
         let from = out.len();
         out.extend_from_slice(format!("{{\"range\":{range},\"hash\":\"{hash}\"}}\n").as_bytes());
         self.sum(from, out);
     }
 
-    /// Writes the next event of a subset, with the proof that it is in the checkpoint's tree.
+    /// Writes the next event of a subset, with its inclusion proof in the checkpoint's tree.
     ///
     /// # Errors
     /// [`ExportError::Form`] and [`ExportError::Kind`].
@@ -122,9 +122,10 @@ impl ExportWriter {
         self.line(index, entry, leaf, Some(proof), out)
     }
 
-    /// Ends the export with its last line. A whole export announces as many events as the tree has:
-    /// where the journal has others, that is for the reader to find. Where the first line was left
-    /// blank, this is what takes its place.
+    /// Writes the last line. Returns the text of the first line if that was left blank, to be
+    /// written at the start of the file. In a whole export, the number of events written may differ
+    /// from the header's, which is the tree's size: a check then finds that the journal was
+    /// altered.
     ///
     /// # Errors
     /// [`ExportError::Count`] and [`ExportError::Json`].
@@ -165,13 +166,13 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Takes what was written from here on into the checksum.
+    /// Adds what was written from offset `from` on to the checksum.
     fn sum(&mut self, from: usize, out: &[u8]) {
         self.crc32.update(out.get(from..).unwrap_or_default());
     }
 }
 
-/// The first line, with spaces before its end where it would be shorter than this.
+/// The first line, padded with spaces to this length including the line feed.
 fn first_line(header: &Header, length: usize) -> Result<Vec<u8>, ExportError> {
     let mut line = serde_json::to_vec(header)?;
     line.resize(line.len().max(length.saturating_sub(1)), b' ');

@@ -1,10 +1,11 @@
-//! The right edge of a tree, which is all that it takes to grow it.
+//! The frontier of a tree: the hashes that are needed to append leaves.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Node, TreeHash};
 
-/// A tree of any size by the roots of its complete subtrees, the largest first: at most 64 hashes.
+/// A tree of any size, represented by the roots of its complete subtrees, largest first: at most 64
+/// hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Frontier {
@@ -12,28 +13,29 @@ pub struct Frontier {
     roots: Vec<TreeHash>,
 }
 
-/// The number of hashes is not that of a tree of this size.
+/// The number of hashes does not fit a tree of this size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a tree of {size} leaves has {expected} complete subtrees, not {found}")]
 pub struct FrontierError {
-    /// The tree's size.
+    /// The number of leaves.
     pub size: u64,
-    /// How many hashes it has.
+    /// The number of complete subtrees of a tree of this size.
     pub expected: u32,
-    /// How many were given.
+    /// The number of hashes that were given.
     pub found: usize,
 }
 
-/// The tree has as many leaves as can be counted: 2^64 - 1.
+/// The tree has the maximum number of leaves, 2^64 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tree is full")]
 pub struct TreeFull;
 
 impl Frontier {
-    /// The tree of this size whose complete subtrees have these roots, the largest first.
+    /// The tree of this size whose complete subtrees have these roots, largest first.
     ///
     /// # Errors
-    /// [`FrontierError`] when there are not as many as there are ones in the binary size.
+    /// [`FrontierError`] unless the number of roots is the number of ones in the binary form of the
+    /// size.
     pub fn from_parts(size: u64, roots: Vec<TreeHash>) -> Result<Self, FrontierError> {
         let expected = size.count_ones();
         if usize::try_from(expected) == Ok(roots.len()) {
@@ -49,7 +51,7 @@ impl Frontier {
         self.size
     }
 
-    /// The roots of the complete subtrees, the largest first.
+    /// The roots of the complete subtrees, largest first.
     #[must_use]
     pub fn roots(&self) -> &[TreeHash] {
         &self.roots
@@ -63,11 +65,11 @@ impl Frontier {
         self.append_with(leaf, |_, _| ())
     }
 
-    /// Appends a leaf, and tells of each subtree that is complete with it: the leaf itself first,
-    /// then those above it.
+    /// Appends a leaf. Calls `completed` with each subtree that the leaf completes: first the leaf
+    /// itself, then those above it.
     ///
     /// # Errors
-    /// [`TreeFull`] at 2^64 - 1 leaves; then nothing is told.
+    /// [`TreeFull`] at 2^64 - 1 leaves; `completed` is then not called.
     pub fn append_with(
         &mut self,
         leaf: TreeHash,
@@ -77,7 +79,8 @@ impl Frontier {
         let mut node = Node { level: 0, index: self.size };
         let mut hash = leaf;
         completed(node, hash);
-        // Each one at the end of the binary size is a subtree that now gets its right sibling.
+        // Each trailing one in the binary form of the size is a subtree that now gets its right
+        // sibling.
         while !node.index.is_multiple_of(2) {
             let Some(left) = self.roots.pop() else { break };
             node = Node { level: node.level.saturating_add(1), index: node.index / 2 };
@@ -89,14 +92,14 @@ impl Frontier {
         Ok(())
     }
 
-    /// The root.
+    /// The root of the tree.
     #[must_use]
     pub fn root(&self) -> TreeHash {
         fold(&self.roots).unwrap_or_else(TreeHash::empty)
     }
 }
 
-/// The root over neighbouring complete subtrees, the largest first; `None` of none.
+/// The root over neighbouring complete subtrees, largest first; `None` if there are none.
 pub(super) fn fold(roots: &[TreeHash]) -> Option<TreeHash> {
     roots.iter().rev().copied().reduce(|right, left| TreeHash::node(left, right))
 }
@@ -106,7 +109,7 @@ pub(super) fn fold(roots: &[TreeHash]) -> Option<TreeHash> {
 pub fn root_of(leaves: impl IntoIterator<Item = TreeHash>) -> TreeHash {
     let mut frontier = Frontier::default();
     for leaf in leaves {
-        // Nobody iterates over 2^64 hashes.
+        // An iterator does not yield 2^64 hashes.
         let _ = frontier.append(leaf);
     }
     frontier.root()

@@ -1,4 +1,4 @@
-//! The hash of a tree's node.
+//! Hashes of tree nodes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,36 +8,36 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// A SHA-256 in the tree; its text form is padded base64 (RFC 4648, section 4).
+/// The SHA-256 of a node of the tree. Its text form is padded base64 (RFC 4648, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeHash([u8; 32]);
 
-/// The text or the bytes are not a [`TreeHash`].
+/// The text or the bytes do not have the form of a [`TreeHash`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a tree's hash is 32 bytes, or 44 characters of base64")]
 pub struct TreeHashError;
 
 impl TreeHash {
-    /// The root of the tree of no leaves: the hash of nothing.
+    /// The root of the empty tree: the SHA-256 of no bytes.
     #[must_use]
     pub fn empty() -> Self {
         Self(Sha256::digest([]).into())
     }
 
-    /// The hash of a leaf that holds this.
+    /// The hash of the leaf that holds this entry.
     #[must_use]
     pub fn leaf(entry: &[u8]) -> Self {
         Self(Sha256::new_with_prefix([0]).chain_update(entry).finalize().into())
     }
 
-    /// The hash of the node above these two.
+    /// The hash of the node with these two children.
     #[must_use]
     pub fn node(left: Self, right: Self) -> Self {
         let node = Sha256::new_with_prefix([1]);
         Self(node.chain_update(left.0).chain_update(right.0).finalize().into())
     }
 
-    /// The 32 bytes.
+    /// The 32 bytes of the hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -62,7 +62,7 @@ impl FromStr for TreeHash {
     type Err = TreeHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // One more than fits: a longer text is seen to be longer.
+        // One byte more than a hash has, so that a longer text is detected.
         let mut bytes = [0; 33];
         match STANDARD.decode_slice(text, &mut bytes) {
             Ok(32) => bytes.first_chunk().copied().map(Self).ok_or(TreeHashError),

@@ -1,5 +1,5 @@
-//! The Merkle tree of RFC 6962 and RFC 9162: it grows, it has one root for each size, and short
-//! proofs say that a leaf is in it or that it continues an earlier one.
+//! The Merkle tree of RFC 6962 and RFC 9162: appending leaves, the root at each size, and proofs of
+//! inclusion and of consistency.
 
 mod frontier;
 mod hash;

@@ -1,47 +1,49 @@
-//! Which hashes a proof is made of.
+//! Plans of proofs: which hashes a proof consists of.
 //!
-//! A tree is stored as the hashes of its complete subtrees, which never change. A plan names those
-//! that a proof needs before any is read, so that a store of any kind can fetch them at once.
+//! A tree is stored as the hashes of its complete subtrees, which never change. A plan lists those
+//! that a proof needs, so that a store can fetch all of them at once.
 
 use super::TreeHash;
 use super::frontier::fold;
 
-/// A complete subtree: of the leaves `index * 2^level` up to `(index + 1) * 2^level`.
+/// A complete subtree: the leaves from `index * 2^level` up to, and not including, `(index + 1) *
+/// 2^level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
-    /// How far above the leaves its root is, up to 63.
+    /// The level of the subtree's root above the leaves, 0 to 63.
     pub level: u8,
-    /// Its place among the subtrees of this level.
+    /// The index among the subtrees of this level, from 0.
     pub index: u64,
 }
 
-/// Why there is no such proof.
+/// Why a proof does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The tree has no leaf with this index.
     #[error("a tree of {size} leaves has no leaf {index}")]
     NoSuchLeaf {
-        /// The leaf.
+        /// The index of the leaf.
         index: u64,
-        /// The tree.
+        /// The size of the tree.
         size: u64,
     },
     /// The earlier tree is larger than the later one.
     #[error("a tree of {later} leaves does not continue one of {earlier}")]
     NoSuchPast {
-        /// The size of the tree that is to be continued.
+        /// The size of the earlier tree.
         earlier: u64,
-        /// The size of the tree that is to continue it.
+        /// The size of the later tree.
         later: u64,
     },
 }
 
-/// The hashes of a proof, each the root over one or more neighbouring complete subtrees.
+/// The plan of a proof: for each of its hashes, the neighbouring complete subtrees whose root it
+/// is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan(Vec<Vec<Node>>);
 
 impl Plan {
-    /// The proof that the tree of this size has a leaf at this index (RFC 9162, 2.1.3.1).
+    /// The plan of the inclusion proof of the leaf at this index (RFC 9162, 2.1.3.1).
     ///
     /// # Errors
     /// [`PlanError::NoSuchLeaf`].
@@ -65,8 +67,9 @@ impl Plan {
         Ok(Self(path))
     }
 
-    /// The proof that the later tree begins with the leaves of the earlier (RFC 9162, 2.1.4.1).
-    /// Nothing needs proof of an empty tree or of the same one.
+    /// The plan of the consistency proof that the later tree begins with the leaves of the earlier
+    /// (RFC 9162, 2.1.4.1). The proof is empty if the earlier tree is empty or both have the same
+    /// size.
     ///
     /// # Errors
     /// [`PlanError::NoSuchPast`].
@@ -89,7 +92,7 @@ impl Plan {
                 from = middle;
             }
         }
-        // The subtree that ends where the earlier tree does, unless that is the earlier tree.
+        // The last complete subtree of the earlier tree, unless it is the whole earlier tree.
         if from > 0 {
             path.push(cover(from, to));
         }
@@ -97,21 +100,21 @@ impl Plan {
         Ok(Self(path))
     }
 
-    /// The root of the tree of this size, as the one hash of its plan; no hash of no leaves.
+    /// The plan of the root of the tree of this size, as a single hash; of an empty tree, no hash.
     #[must_use]
     pub fn root(size: u64) -> Self {
         Self(if size == 0 { Vec::new() } else { vec![cover(0, size)] })
     }
 
-    /// The complete subtrees whose hashes are needed.
+    /// The complete subtrees whose hashes the plan needs.
     pub fn nodes(&self) -> impl Iterator<Item = Node> {
         self.0.iter().flatten().copied()
     }
 
-    /// The proof, by the hashes of complete subtrees.
+    /// Makes the proof from the hashes of complete subtrees.
     ///
     /// # Errors
-    /// Whatever keeps a hash from being had.
+    /// The first error of `hash_of`.
     pub fn gather<E>(
         &self,
         mut hash_of: impl FnMut(Node) -> Result<TreeHash, E>,
@@ -125,13 +128,13 @@ impl Plan {
     }
 }
 
-/// The largest power of two that is smaller than a number above 1.
+/// The largest power of two smaller than `size`, which is above 1.
 fn split(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
-/// The largest complete subtrees that cover these leaves, in their order. `from` is a multiple of
-/// every one's size, as it is wherever RFC 9162 splits a tree.
+/// The largest complete subtrees that cover the leaves from `from` up to `to`, in order. `from`
+/// must be a multiple of the size of each of them, as it is wherever RFC 9162 splits a tree.
 fn cover(from: u64, to: u64) -> Vec<Node> {
     let mut nodes = Vec::new();
     let mut at = from;

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The inputs of the trees that the reference implementation of certificate transparency is tested
-/// with, and the roots over the first 0, 1, … 8 of them.
+/// The test vectors of the reference implementation of Certificate Transparency: the leaves, and
+/// the roots over the first 0, 1, … 8 of them.
 const INPUTS: [&[u8]; 8] = [
     b"",
     b"\x00",
@@ -33,7 +33,7 @@ fn long(number: usize) -> u64 {
     u64::try_from(number).unwrap()
 }
 
-/// A tree with all its complete subtrees; every smaller one is in it.
+/// A tree with all its complete subtrees, which include those of every smaller tree.
 struct Tree {
     leaves: Vec<TreeHash>,
     levels: Vec<Vec<TreeHash>>,
@@ -88,7 +88,7 @@ static TREE: LazyLock<Tree> = LazyLock::new(|| {
     Tree::of((0..LARGEST).map(|number| TreeHash::leaf(&number.to_be_bytes())).collect())
 });
 
-/// The definition (RFC 6962, section 2.1), word for word.
+/// The definition in RFC 6962, section 2.1, written as a recursion.
 fn defined_root(leaves: &[TreeHash]) -> TreeHash {
     match leaves {
         [] => TreeHash::empty(),
@@ -109,7 +109,7 @@ fn flip(hash: TreeHash, bit: u8) -> TreeHash {
     TreeHash::from(bytes)
 }
 
-/// Every way to change a proof a little.
+/// Small changes of a proof.
 fn mutations(proof: &[TreeHash], root: TreeHash, at: usize, bit: u8) -> Vec<Vec<TreeHash>> {
     let mut changed = vec![[proof, &[root]].concat(), [&[root], proof].concat()];
     if !proof.is_empty() {

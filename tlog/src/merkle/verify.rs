@@ -1,17 +1,18 @@
-//! Checks of proofs, as RFC 9162 lays them down.
+//! Verification of proofs, as RFC 9162 specifies it.
 
 use super::TreeHash;
 
-/// A proof does not prove what it is to prove.
+/// Why a proof is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WrongProof {
-    /// What is to be proven cannot be: there is no such leaf, or no such past.
+    /// No proof can exist: the tree has no such leaf, or the earlier tree is larger than the later
+    /// one.
     #[error("there is no such leaf, or no such earlier tree")]
     Impossible,
-    /// There are too few or too many hashes.
+    /// The proof has too few or too many hashes.
     #[error("the proof has too few or too many hashes")]
     Length,
-    /// The hashes lead to another root.
+    /// The hashes of the proof lead to another root.
     #[error("the proof leads to another root")]
     Root,
 }
@@ -67,7 +68,8 @@ pub fn verify_consistency(
     }
     let mut path = Path { at: earlier_size - 1, last: later_size - 1 };
     path.skip_complete();
-    // A complete earlier tree is itself the first hash of the proof.
+    // If the earlier tree is one complete subtree, its root takes the place of the proof's first
+    // hash.
     let (seed, rest) = if earlier_size.is_power_of_two() {
         (earlier_root, proof)
     } else {
@@ -88,20 +90,20 @@ pub fn verify_consistency(
     if old == earlier_root && new == later_root { Ok(()) } else { Err(WrongProof::Root) }
 }
 
-/// On which side of the path a proof's hash stands.
+/// The side of the path on which a hash of the proof is.
 enum Side {
     Left,
     Right,
 }
 
-/// The way from a node up to the root: `fn` and `sn` of the RFC.
+/// The path from a node up to the root: `fn` and `sn` in the RFC.
 struct Path {
     at: u64,
     last: u64,
 }
 
 impl Path {
-    /// Goes up from nodes that are complete in the earlier tree and the later.
+    /// Goes up to the largest subtree that is complete in both trees.
     fn skip_complete(&mut self) {
         while !self.at.is_multiple_of(2) {
             self.up();
@@ -113,13 +115,13 @@ impl Path {
         self.last /= 2;
     }
 
-    /// Goes up by one hash of the proof.
+    /// Goes up by one hash of the proof; returns the side on which that hash is.
     fn climb(&mut self) -> Result<Side, WrongProof> {
         if self.last == 0 {
             return Err(WrongProof::Length);
         }
         let side = if !self.at.is_multiple_of(2) || self.at == self.last {
-            // A node without a right sibling is the same one a level above.
+            // A node without a right sibling is also the node one level above.
             while self.at.is_multiple_of(2) && self.at > 0 {
                 self.up();
             }

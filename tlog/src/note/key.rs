@@ -1,10 +1,10 @@
-//! Keys of signed notes, and their text forms.
+//! The keys of signed notes, and their text forms.
 
 use std::fmt;
 use std::str::FromStr;
 
-// The library that TLS already brings: it adds no crate to the build, and its Ed25519 refuses the
-// second form that a signature could be given.
+// TLS already depends on this library, so it adds no crate to the build. Its Ed25519 accepts only
+// one encoding of a signature.
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 use super::super::merkle::hex;
 use super::{decode_key, encode_key};
 
-/// The type of the keys and signatures: Ed25519.
+/// The type byte of keys and signatures: Ed25519.
 pub(super) const KEY_TYPE: u8 = 1;
 const MAX_NAME: usize = 255;
 const PRIVATE: &str = "PRIVATE+KEY+";
 
-/// What tells keys of one name apart: the key id of the specification.
+/// The first four bytes of a key's hash, which distinguish keys of one name: the "key ID" of C2SP.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(pub(super) [u8; 4]);
 
@@ -44,30 +44,30 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Whether a key can have this name: it stands between spaces, and before a plus.
+/// Whether a key can have this name. Formats delimit names by spaces and plus signs.
 pub(super) fn is_name(name: &str) -> bool {
     let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(fits)
 }
 
-/// The text is not that of a key, or the key cannot be made.
+/// Why a key cannot be parsed or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoteKeyError {
     /// The name is empty, too long, or has a space, a plus or a control character.
     #[error("a key's name has 1 to 255 bytes, none of them a space, a plus or a control character")]
     Name,
-    /// The text has not the form of a key.
+    /// The text is not in the form of a key.
     #[error("not a key: <name>+<8 hex digits>+<base64>, after PRIVATE+KEY+ if it is private")]
     Form,
-    /// The text names another key than it holds.
+    /// The hex digits in the text do not match the name and the bytes.
     #[error("the key's hex digits are not those of its name and its bytes")]
     Fingerprint,
-    /// The private key is refused.
+    /// The library refuses the private key.
     #[error("the bytes are no private key")]
     Seed,
 }
 
-/// What a signature is checked with; the text form is the `vkey` of C2SP.
+/// A public key, which verifies signatures. Its text form is the `vkey` of C2SP.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NoteVerifyingKey {
     name: String,
@@ -76,7 +76,7 @@ pub struct NoteVerifyingKey {
 }
 
 impl NoteVerifyingKey {
-    /// The key with this name and these 32 bytes (RFC 8032).
+    /// The public key with this name and these 32 bytes (RFC 8032).
     ///
     /// # Errors
     /// [`NoteKeyError::Name`].
@@ -88,13 +88,13 @@ impl NoteVerifyingKey {
         Ok(Self { name: name.to_owned(), fingerprint, public })
     }
 
-    /// The key's name: that of the log whose checkpoints it signs.
+    /// The key's name, which is the name of the log whose checkpoints it signs.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name and the hex digits that tell keys of one name apart: `<name>+<8 hex digits>`.
+    /// The name, and the hex digits that distinguish keys of one name: `<name>+<8 hex digits>`.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}+{}", self.name, self.fingerprint)
@@ -135,15 +135,15 @@ impl fmt::Debug for NoteVerifyingKey {
     }
 }
 
-/// What checkpoints are signed with; the text form is the `skey` of C2SP. It cannot be cloned or
-/// printed, and its memory is wiped when it is dropped.
+/// A private key, which signs checkpoints. Its text form is the `skey` of C2SP. It cannot be cloned
+/// or printed, and its memory is wiped when it is dropped.
 pub struct NoteSigningKey {
     seed: Zeroizing<[u8; 32]>,
     verifying: NoteVerifyingKey,
 }
 
 impl NoteSigningKey {
-    /// The key with this name that follows from 32 random bytes.
+    /// The private key with this name and this seed, which must be 32 random bytes.
     ///
     /// # Errors
     /// [`NoteKeyError::Name`] and [`NoteKeyError::Seed`].
@@ -153,7 +153,7 @@ impl NoteSigningKey {
         Ok(Self { seed, verifying: NoteVerifyingKey::new(name, public)? })
     }
 
-    /// Reads the private text form.
+    /// Parses the private text form.
     ///
     /// # Errors
     /// Every variant of [`NoteKeyError`].
@@ -168,7 +168,7 @@ impl NoteSigningKey {
         }
     }
 
-    /// The private text form, for the one file that it is kept in.
+    /// The private text form, to be written to a file that only the service can read.
     #[must_use]
     pub fn private_text(&self) -> Zeroizing<String> {
         let NoteVerifyingKey { name, fingerprint, .. } = &self.verifying;
@@ -176,16 +176,16 @@ impl NoteSigningKey {
         Zeroizing::new(format!("{PRIVATE}{name}+{fingerprint}+{}", *encoded))
     }
 
-    /// What its signatures are checked with.
+    /// The public key that verifies its signatures.
     #[must_use]
     pub fn verifying_key(&self) -> &NoteVerifyingKey {
         &self.verifying
     }
 
-    /// `None` if the library fails, as it does when there is no memory.
+    /// Signs a text. `None` if the library fails, as it does when memory is exhausted.
     pub(super) fn sign(&self, text: &[u8]) -> Option<[u8; 64]> {
-        // Made anew for each signature, of which there is one a minute: the library's own copy of
-        // the seed, which it wipes too, is then not kept.
+        // The pair is made for each signature, about one a minute, so that the library's copy of
+        // the seed is not kept in memory. The library wipes it on drop.
         pair(&self.seed)?.try_sign(text).ok()?.as_ref().try_into().ok()
     }
 }
@@ -200,9 +200,9 @@ fn pair(seed: &[u8; 32]) -> Option<Ed25519KeyPair> {
     Ed25519KeyPair::from_seed_unchecked(seed).ok()
 }
 
-/// The name, the fingerprint and the bytes of a key's text form.
+/// Splits the text form of a key into name, fingerprint and bytes.
 fn parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; 32]>), NoteKeyError> {
-    // The name has no plus; the base64 may have some.
+    // A name contains no plus sign; base64 may.
     let mut parts = text.splitn(3, '+');
     let (name, fingerprint, encoded) = (parts.next(), parts.next(), parts.next());
     let bytes = encoded.and_then(decode_key);

@@ -1,4 +1,4 @@
-//! Signed notes (C2SP signed-note): a text that several keys may sign.
+//! Signed notes (C2SP signed-note): a text with the signatures of one or more keys.
 
 mod key;
 #[cfg(test)]
@@ -12,14 +12,14 @@ use base64::engine::general_purpose::STANDARD;
 use key::{Fingerprint, KEY_TYPE, is_name};
 pub use key::{NoteKeyError, NoteSigningKey, NoteVerifyingKey};
 
-/// The longest note that is read, in bytes.
+/// The maximum length of a note, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
-/// The most signatures that are read: several of ours, and of those who countersign.
+/// The maximum number of signatures: of our keys, and of other signers.
 const MAX_SIGNATURES: usize = 64;
-/// An em dash and a space.
+/// The beginning of a signature line: an em dash and a space.
 const SIGNATURE_MARK: &str = "\u{2014} ";
 
-/// A text and its signatures. The text means nothing until [`Note::verify`] has said whose it is.
+/// A text and its signatures. Do not trust the text before [`Note::verify`] succeeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -33,31 +33,31 @@ struct Signature {
     bytes: Vec<u8>,
 }
 
-/// Why a note cannot be made, read or believed.
+/// Why a note cannot be made, parsed or verified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// The text is not one that a note can hold.
+    /// The text does not end in a line feed, or contains another control character.
     #[error("a note's text ends in a line feed, and has no other control character")]
     Text,
     /// The note is longer than 64 KiB.
     #[error("the note is longer than 65536 bytes")]
     TooLong,
-    /// There is no blank line, or what follows it are not signatures.
+    /// There is no blank line, or it is not followed by 1 to 64 signatures.
     #[error("the note does not end in a blank line and 1 to 64 signatures")]
     Signatures,
-    /// The signing failed.
+    /// The library cannot sign the text.
     #[error("the note cannot be signed")]
     Sign,
-    /// The signature of a key that is trusted is wrong.
+    /// The signature of a trusted key is wrong.
     #[error("the signature of {0} is wrong")]
     BadSignature(String),
-    /// Of the keys that are trusted none has signed.
+    /// No trusted key has signed the note.
     #[error("signed by none of the keys that are trusted, but by {0}")]
     UnknownKey(String),
 }
 
 impl Note {
-    /// A note that nobody has signed.
+    /// A note without signatures.
     ///
     /// # Errors
     /// [`NoteError::Text`] and [`NoteError::TooLong`].
@@ -73,8 +73,8 @@ impl Note {
         }
     }
 
-    /// Adds the key's signature, in place of one that it has made before. When a key takes the
-    /// place of another, both sign for a while: whoever trusts either can go on.
+    /// Adds the key's signature, in place of an earlier one of the same key. While one key replaces
+    /// another, both sign, so that readers who trust either can verify the note.
     ///
     /// # Errors
     /// [`NoteError::Sign`], and [`NoteError::Signatures`] when there are 64 of them.
@@ -89,7 +89,7 @@ impl Note {
         Ok(())
     }
 
-    /// Reads a signed note.
+    /// Parses a signed note. Checks no signatures.
     ///
     /// # Errors
     /// [`NoteError::TooLong`], [`NoteError::Text`] and [`NoteError::Signatures`].
@@ -97,7 +97,7 @@ impl Note {
         if note.len() > MAX_LENGTH {
             return Err(NoteError::TooLong);
         }
-        // The last empty line ends the text, which may have others.
+        // The last empty line ends the text, which may contain other empty lines.
         let end = note.rfind("\n\n").ok_or(NoteError::Signatures)?;
         let (text, signatures) = note.split_at_checked(end + 1).ok_or(NoteError::Signatures)?;
         let signatures = signatures
@@ -122,12 +122,11 @@ impl Note {
         &self.text
     }
 
-    /// Which of the keys that are trusted have signed: at least one. Signatures of other keys are
-    /// passed over.
+    /// Returns the trusted keys that have signed: at least one. Ignores signatures of other keys.
     ///
     /// # Errors
-    /// [`NoteError::BadSignature`] when one of them has a wrong signature, and
-    /// [`NoteError::UnknownKey`] when none of them has signed.
+    /// [`NoteError::BadSignature`] when the signature of a trusted key is wrong, and
+    /// [`NoteError::UnknownKey`] when no trusted key has signed.
     pub fn verify<'a>(
         &self,
         trusted: &'a [NoteVerifyingKey],
@@ -182,7 +181,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// A key's type and its 32 bytes, as both text forms of keys hold them.
+/// Encodes a key's type and 32 bytes, as in both text forms of keys.
 fn encode_key(bytes: &[u8; 32]) -> zeroize::Zeroizing<String> {
     let mut typed = zeroize::Zeroizing::new([KEY_TYPE; 33]);
     for (to, from) in typed.iter_mut().skip(1).zip(bytes) {
@@ -192,7 +191,7 @@ fn encode_key(bytes: &[u8; 32]) -> zeroize::Zeroizing<String> {
 }
 
 fn decode_key(text: &str) -> Option<zeroize::Zeroizing<[u8; 32]>> {
-    // One more than fits: a longer text is seen to be longer.
+    // One byte more than a typed key has, so that a longer text is detected.
     let mut typed = zeroize::Zeroizing::new([0; 34]);
     let length = STANDARD.decode_slice(text, typed.as_mut_slice()).ok()?;
     let (kind, rest) = typed.split_first()?;

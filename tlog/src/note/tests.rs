@@ -131,7 +131,7 @@ fn no_part_of_a_key_is_a_key() {
             assert!(NoteSigningKey::parse(&changed).is_err(), "{changed}");
         }
     }
-    // The wrong length, and another type, each with fitting hex digits.
+    // A wrong length and another key type, each with matching hex digits.
     let longer = "PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==";
     let typed = "PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
     for wrong in [longer, typed, &PETER.replace("c74f20a3", "C74F20A3")] {

@@ -1,5 +1,5 @@
-//! The checker in `examples/audit` was written from the document alone: it says of every file what
-//! this one says.
+//! The independent checker in `examples/audit`, written from `docs/audit.md` alone, reports the
+//! same findings as the verifier.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::history::{History, public_key};
 use crate::tampering::{File, check};
 
-/// One thing that is done to a file.
+/// A change of a file.
 fn tamper(file: &mut File, random: &mut StdRng) {
     let lines = file.0.len();
     let (one, other) = (random.random_range(0..lines), random.random_range(0..lines));
@@ -32,7 +32,7 @@ fn tamper(file: &mut File, random: &mut StdRng) {
             drop(file.0.drain(one..until));
         }
         5 => drop(file.0[one].pop()),
-        // Of any other change of a byte.
+        // Any other number: one byte is replaced.
         _ => {
             let line = &mut file.0[one];
             let places: Vec<usize> = line.char_indices().map(|(at, _)| at).collect();
@@ -48,7 +48,7 @@ fn tamper(file: &mut File, random: &mut StdRng) {
     }
 }
 
-/// Files, good ones and others, that follow from a seed.
+/// Files that are generated from a seed, valid and altered ones.
 fn files(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let mut said = BTreeMap::new();
     for seed in 0..FILES {

@@ -1,4 +1,4 @@
-//! Histories from seeds, and exports of them.
+//! Histories that are generated from seeds, and exports of them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 
 pub(crate) const ORIGIN: &str = "keys.example.com/production";
 
-/// Texts that JSON writes in more than one way, or that look like parts of a line.
+/// Texts that JSON can encode in more than one way, or that look like parts of a line.
 const NAMES: [&str; 5] =
     ["ci bot", "\"key_hash\":\"00\"", "clé à molette 🔑", "back\\slash/", "{\"index\":3}"];
 
@@ -28,7 +28,7 @@ pub(crate) fn public_key() -> NoteVerifyingKey {
     signing_key(1).verifying_key().clone()
 }
 
-/// Events, and the tree over them.
+/// Events and the tree over them.
 pub(crate) struct History {
     pub(crate) events: Vec<RecordedEvent>,
     pub(crate) entries: Vec<Entry>,
@@ -121,7 +121,7 @@ impl History {
         out
     }
 
-    /// The export of those events that fit.
+    /// The export of the events that meet the conditions.
     pub(crate) fn subset(&self, subset: Subset, fits: impl Fn(&RecordedEvent) -> bool) -> Vec<u8> {
         let mut out = Vec::new();
         let chosen: Vec<usize> =

@@ -1,5 +1,5 @@
-//! Exports of generated histories: what the verifier says of good and of tampered ones, and that
-//! an independent checker says the same.
+//! Exports of generated histories: the verifier's findings for valid and for altered ones, which an
+//! independent checker must also report.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

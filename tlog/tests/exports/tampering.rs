@@ -1,4 +1,4 @@
-//! Every way of tampering is found, and named.
+//! Every kind of alteration is found and named.
 
 use keyledger_tlog::export::{ExportVerifier, Finding, Report, Subset};
 use keyledger_tlog::{Checkpoint, NoteError, NoteSigningKey, TreeHash};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::history::{History, ORIGIN, public_key, signing_key};
 
-/// Lines of an export, which can be tampered with.
+/// The lines of an export, to be altered.
 #[derive(Clone)]
 pub(crate) struct File(pub(crate) Vec<String>);
 
@@ -20,7 +20,7 @@ impl File {
         self.0.concat().into_bytes()
     }
 
-    /// Counts again and sums up again, as whoever knows the form would.
+    /// Corrects the counts and the checksum, as an attacker who knows the format would.
     pub(crate) fn sealed(mut self) -> Self {
         self.0.pop();
         let events = self.0.iter().filter(|line| line.starts_with("{\"index\":")).count();
@@ -119,9 +119,10 @@ fn an_event_that_was_altered_in_the_journal_is_named_by_an_export_made_later() {
     let mut file = File::of(&history.whole());
     let line = file.line_of(300);
     file.replace(line, "request-300", "forged");
-    // The tree, which the leaf hashes come from, was not altered.
+    // The tree, from which the leaf hashes are taken, was not altered.
     assert_eq!(findings(&file.clone().sealed()), [altered(&history, 300)]);
-    // Had it been, leaf by leaf, the range would tell; and had the ranges been, the root.
+    // If its leaves were altered too, the range would differ; if its ranges were altered too, the
+    // root would.
     let (true_leaf, false_leaf) = (history.leaves[300], forged.leaves[300]);
     file.replace(line, &true_leaf.to_string(), &false_leaf.to_string());
     assert_eq!(findings(&file.sealed()), [Finding::AlteredRange { from: 256, to: 511 }]);
@@ -161,7 +162,7 @@ fn missing_events_are_named() {
         assert!(found.contains(&missing), "{found:?}");
         let count = Finding::CountDiffers { announced: 700, found: long(699 - (to - from)) };
         assert!(found.contains(&count), "{found:?}");
-        // Beside these, only what follows from it: streams that lost an event.
+        // The other findings are consequences: streams that lost an event.
         assert!(found.iter().all(|finding| {
             *finding == missing || *finding == count || finding.code() == "revision-gap"
         }));
@@ -284,7 +285,7 @@ fn what_signed_the_checkpoint_is_told() {
     let mut file = good.clone();
     file.replace(0, &public_key().to_string(), &other.verifying_key().to_string());
     assert_eq!(findings(&file.sealed()), [Finding::AlteredHeader { part: "the public key" }]);
-    // Without a key from elsewhere a file is believed whoever signed it.
+    // Without a trusted key, a file is accepted if its own key has signed it.
     let mut verifier = ExportVerifier::new(Vec::new());
     verifier.feed(&good.bytes());
     assert!(verifier.finish().is_good());
@@ -387,7 +388,7 @@ fn a_subset_is_checked_event_by_event() {
     let mut file_of_key = File::of(&of_key);
     file_of_key.0.remove(1);
     assert_eq!(codes(&file_of_key.sealed()), ["revision-gap", "count-differs"]);
-    // A whole export has no proofs, and a subset none without.
+    // A whole export has no events with proofs, and a subset none without.
     file.0[0] = File::of(&history.whole()).0[0].clone();
     assert!(codes(&file.sealed()).contains(&"unreadable-line"));
 }

@@ -14,7 +14,7 @@ use super::{create, progress};
 use crate::audit::{broken_off, deliveries};
 use keyledger_journal::JournalReader;
 
-/// Writes all events that are there now; tells how many.
+/// Writes all events up to the current head; returns their number.
 pub(super) async fn write(
     journal: Arc<dyn JournalReader>,
     wanted: &EventFilter,
@@ -42,13 +42,13 @@ pub(super) async fn write(
     Ok(written)
 }
 
-/// A sheet that is being written.
+/// A CSV file that is being written.
 struct Sheet<W: Write> {
     rows: csv::Writer<W>,
 }
 
 impl<W: Write> Sheet<W> {
-    /// Begins it with the names of its columns.
+    /// Writes the header row.
     fn new(file: W) -> csv::Result<Self> {
         let mut rows = csv::WriterBuilder::new()
             .has_headers(false)
@@ -87,7 +87,7 @@ const COLUMNS: [&str; 17] = [
     "traceparent",
 ];
 
-/// An event, column by column; never a key's hash.
+/// The row of an event. It never contains a key's hash.
 #[derive(Serialize)]
 struct Row<'a> {
     position: u64,
@@ -136,8 +136,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A text that no spreadsheet takes for a formula: one that would begin as one does gets a single
-/// quote before it, as OWASP advises.
+/// Keeps spreadsheets from taking a text for a formula: a text that begins like one gets a single
+/// quote before it, as OWASP recommends.
 fn plain(text: &str) -> Cow<'_, str> {
     const FORMULAS: [char; 11] =
         ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];

@@ -1,4 +1,4 @@
-//! `keyledger audit export`: events in one file.
+//! `keyledger audit export`: writes events to a file.
 
 mod csv;
 mod places;
@@ -57,7 +57,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     say(&format!("Exported {events} events as of a checkpoint of {size}."))
 }
 
-/// The file that is written, which was not there before.
+/// Creates the output file. Fails if it exists.
 fn create(path: &str) -> anyhow::Result<File> {
     File::create_new(path).with_context(|| format!("the file {path:?} cannot be made"))
 }

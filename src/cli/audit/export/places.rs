@@ -1,4 +1,4 @@
-//! The journal's events with their places in the tree, whatever became of the journal.
+//! Pairs the journal's events with leaves of the tree, even if the journal was altered.
 
 use std::collections::VecDeque;
 
@@ -12,36 +12,38 @@ use keyledger_tlog::{Entry, TreeHash};
 
 use keyledger_journal::{JournalReader, Subscription};
 
-/// How many events in a row may be unknown to the tree: beyond that, it is another journal's.
+/// The maximum number of consecutive events that are not in the tree. With more, the tree is taken
+/// to be that of another journal.
 const MOST_UNKNOWN: usize = 10_000;
 
-/// The events of a checkpoint's tree as the journal has them, and those that were put among them.
+/// The journal's events up to a checkpoint, each with the index of its leaf, including events that
+/// were added to the journal later.
 ///
-/// Whatever fits the tree's leaf hash stands where it should. Of all else the tree is asked where it
-/// has the event: so one that was taken out or moved does not make all after it look altered.
+/// An event that matches the next leaf hash has that index. Any other event is looked up in the
+/// tree by its id, so that a removed or moved event does not shift the indexes of those after it.
 pub(super) struct Places {
     events: Subscription,
     tree: LogReader,
     size: u64,
-    /// How far in the journal the tree has come.
+    /// The position up to which the tree holds all events.
     position: Position,
     placing: Placing,
-    /// How many leaves have found their events.
+    /// The number of leaves whose events were found.
     found: u64,
-    /// Events whose places are told by what comes.
+    /// Events that are not in the tree, whose indexes are known only after a later event.
     unknown: Vec<(RecordedEvent, Entry)>,
     ready: VecDeque<Placed>,
     has_ended: bool,
-    /// Shared with the export that is written from these events, so that each tile is read once.
+    /// Also used by the export that is written from these events, so that each tile is read once.
     pub(super) walk: LeafWalk,
 }
 
-/// An event and its place.
+/// An event and the index of its leaf.
 pub(super) struct Placed {
     pub(super) index: u64,
     pub(super) event: RecordedEvent,
     pub(super) entry: Entry,
-    /// The hash that the tree holds there; `None` for an event that was added.
+    /// The hash of the leaf in the tree; `None` for an event that was added to the journal.
     pub(super) leaf: Option<TreeHash>,
 }
 
@@ -66,8 +68,8 @@ impl Places {
         })
     }
 
-    /// The same with the events of one key alone, from its own stream, if the tree knows all of them:
-    /// otherwise it takes all others to tell their places.
+    /// Reads only the events of one key, from its stream, if all of them are in the tree. Otherwise
+    /// reads all events, which are needed to determine the indexes of the missing ones.
     pub(super) async fn of_key(
         journal: &dyn JournalReader,
         tree: &LogReader,
@@ -90,7 +92,7 @@ impl Places {
         Ok(places)
     }
 
-    /// The next event.
+    /// The next event; `None` after the last.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Placed>> {
         loop {
             if let Some(placed) = self.ready.pop_front() {
@@ -120,16 +122,16 @@ impl Places {
             return self.place(next, event, entry).await;
         }
         match self.tree.leaf_of(event.id).await? {
-            // It came after the checkpoint.
+            // The event is newer than the checkpoint.
             Some(place) if place >= self.size => Ok(()),
             Some(place) => self.place(place, event, entry).await,
-            // It is not in the tree yet.
+            // The event is not in the tree yet.
             None if event.position > self.position => Ok(()),
             None => {
                 let few = self.unknown.len() < MOST_UNKNOWN;
                 ensure!(
                     few,
-                    "the tree knows none of {MOST_UNKNOWN} events: it is another journal's"
+                    "{MOST_UNKNOWN} events in a row are not in the tree: it is that of another journal"
                 );
                 self.unknown.push((event, entry));
                 self.placing.take_unknown();
@@ -152,7 +154,7 @@ impl Places {
         Ok(())
     }
 
-    /// Gives events that the tree does not know the places that they have taken.
+    /// Assigns these indexes to the oldest events that are not in the tree.
     async fn settle(&mut self, places: Vec<u64>) -> anyhow::Result<()> {
         let settled: Vec<_> = self.unknown.drain(..places.len()).collect();
         for (index, (event, entry)) in places.into_iter().zip(settled) {
@@ -162,7 +164,7 @@ impl Places {
         Ok(())
     }
 
-    /// The hash that the tree holds at a place.
+    /// The hash of the leaf at this index.
     async fn leaf(&mut self, index: u64) -> anyhow::Result<TreeHash> {
         Ok(self.walk.leaf(index).await?)
     }

@@ -1,4 +1,4 @@
-//! Events with what it takes to check them offline.
+//! Exports that can be checked offline.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -17,11 +17,11 @@ use super::{create, progress};
 use crate::config::Stores;
 use keyledger_journal as journal;
 
-/// How many bytes are gathered before they are written.
+/// The number of bytes that are buffered before each write.
 const PIECE: usize = 256 * 1024;
 
-/// Writes the events of the last checkpoint that are wanted; tells how many they are, and how many
-/// the checkpoint has.
+/// Writes the wanted events of the last signed checkpoint; returns their number and the
+/// checkpoint's size.
 pub(super) async fn write(
     stores: &Stores,
     public: &NoteVerifyingKey,
@@ -53,21 +53,21 @@ pub(super) async fn write(
     Ok((export.write(events).await?, size))
 }
 
-/// An export that is being written, a piece at a time.
+/// An export that is being written.
 struct Export {
     wanted: EventFilter,
     size: u64,
     is_whole: bool,
     bar: ProgressBar,
     writer: ExportWriter,
-    /// The range whose line comes next.
+    /// The number of the range whose line is written next.
     range: u64,
     out: Vec<u8>,
     file: File,
 }
 
 impl Export {
-    /// Writes what there is; tells how many events that were.
+    /// Writes all events and the last line; returns the number of events written.
     async fn write(mut self, mut events: Places) -> anyhow::Result<u64> {
         let mut written = 0;
         while let Some(placed) = events.next().await? {
@@ -92,11 +92,11 @@ impl Export {
         Ok(written)
     }
 
-    /// Writes an event; tells whether it is one of those that are wanted.
+    /// Writes an event if it is wanted; returns whether it is.
     async fn event(&mut self, placed: Placed, walk: &mut LeafWalk) -> anyhow::Result<bool> {
         let Placed { index, event, entry, leaf } = placed;
         if self.is_whole {
-            // One that the tree does not have stands where the journal has it.
+            // An event that is not in the tree is written where it is in the journal.
             if leaf.is_some() {
                 self.ranges(index / RANGE, walk).await?;
             }
@@ -110,7 +110,7 @@ impl Export {
         Ok(true)
     }
 
-    /// Writes the lines of the ranges before this one.
+    /// Writes the remaining lines of ranges before this range.
     async fn ranges(&mut self, before: u64, walk: &mut LeafWalk) -> anyhow::Result<()> {
         while self.range < before {
             let hash = walk.range(self.range).await?;

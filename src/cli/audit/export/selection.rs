@@ -1,11 +1,11 @@
-//! Which events are exported.
+//! The selection of the events to export.
 
 use anyhow::Context;
 use clap::ArgMatches;
 use keyledger_domain::{EventFilter, Timestamp, UserId};
 use keyledger_tlog::export::Subset;
 
-/// Those that are asked for.
+/// The filter that the options describe.
 pub(super) fn from_matches(matches: &ArgMatches) -> anyhow::Result<EventFilter> {
     let text = |name: &str| matches.get_one::<String>(name);
     let time = |name: &str| {
@@ -24,7 +24,7 @@ pub(super) fn from_matches(matches: &ArgMatches) -> anyhow::Result<EventFilter> 
     })
 }
 
-/// The same for the first line of an export; `None` if it is every event.
+/// The filter in the form of an export's first line; `None` if it selects all events.
 pub(super) fn subset(wanted: &EventFilter) -> Option<Subset> {
     let EventFilter { key_id, owner, from, to, .. } = wanted.clone();
     let user_id = owner.map(|owner| owner.as_str().to_owned());
