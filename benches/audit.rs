@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use keyledger_domain::Clock;
 use keyledger_domain::Delivery;
 use keyledger_domain::Position;
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 use keyledger_projections::log::{LOG_BATCH, LogWriter};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
 use keyledger_tlog::NoteSigningKey;

@@ -1,6 +1,7 @@
 //! Histories of keys, and ways to fill a journal with them.
 
 use futures::StreamExt;
+use keyledger_domain::Clock;
 use keyledger_domain::key::{
     Command, CreateKey, DeleteKey, Key, KeyDetails, RevokeKey, decide, evolve,
 };
@@ -8,7 +9,7 @@ use keyledger_domain::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Secret, Timestamp, UserId,
 };
 use keyledger_journal::{Append, Expected, Journal, NewEvent};
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 use rand::rngs::StdRng;
 
 /// The command that creates a key, and its secret.

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use futures::StreamExt;
+use keyledger_domain::Clock;
 use keyledger_domain::Delivery;
 use keyledger_domain::key::{Key, evolve};
 use keyledger_domain::{KeyId, Position, StoredForm, decode, encode};
 use keyledger_journal::{self, Append, JournalReader};
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 use keyledger_projections::{ReadTables, Rebuild, rebuild};
 use keyledger_test_servers::postgres::Postgres;
 use rand::SeedableRng;

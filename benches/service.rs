@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use keyledger_domain::Clock;
 use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 
 const SECRET: &str = "a secret of the benches, 32 bytes or more";
 

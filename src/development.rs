@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use keyledger_domain::Clock;
 use keyledger_identity::{Claims, SigningError, SigningKey, TokenKeys, TokenRules, mint};
-use keyledger_node::clock::Clock;
 
 const USER: &str = "dev";
 const TOKEN_HOURS: i64 = 12;

@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_domain::Clock;
+use keyledger_node::clock::SystemClock;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use uuid::Uuid;

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod as_of;
+mod clock;
 mod delivery;
 mod error_chain;
 mod filter;
@@ -23,6 +24,7 @@ pub mod testing;
 mod timestamp;
 
 pub use as_of::{KeyAsOf, Moment, MomentError, Reasoning};
+pub use clock::Clock;
 pub use delivery::{Batch, Delivery};
 pub use error_chain::chain;
 pub use filter::EventFilter;

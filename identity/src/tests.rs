@@ -104,7 +104,7 @@ fn rsa() -> Pem {
     pair(public.as_ref().to_vec(), private.as_ref())
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_good_token_tells_who_asks() {
     let caller = accepts(&good()).await;
     assert_eq!(caller.user_id.as_str(), "ann");
@@ -112,7 +112,7 @@ async fn a_good_token_tells_who_asks() {
     assert!(!caller.is_auditor);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_user_is_the_claim_user_id_or_else_sub() {
     assert_eq!(accepts(&with(&json!({"user_id": "u1"}))).await.user_id.as_str(), "u1");
     assert_eq!(accepts(&with(&json!({"user_id": 17}))).await.user_id.as_str(), "17");
@@ -124,14 +124,14 @@ async fn the_user_is_the_claim_user_id_or_else_sub() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_odd_address_is_none() {
     for odd in [json!(null), json!(""), json!(5), json!(["a@b"]), json!("x".repeat(321))] {
         assert_eq!(accepts(&with(&json!({"email": odd}))).await.email, None, "{odd}");
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_role_or_a_scope_makes_an_auditor() {
     for claims in [
         json!({"roles": ["user", "keyledger:audit"]}),
@@ -151,7 +151,7 @@ async fn a_role_or_a_scope_makes_an_auditor() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_token_is_good_for_its_time_and_half_a_minute() {
     accepts(&with(&json!({"exp": now() - 25}))).await;
     refuses(&with(&json!({"exp": now() - 35}))).await;
@@ -162,7 +162,7 @@ async fn a_token_is_good_for_its_time_and_half_a_minute() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_audience_and_the_issuer_are_checked_when_they_are_set() {
     let strict = || TokenRules {
         audiences: vec!["keys".to_owned(), "old-keys".to_owned()],
@@ -187,7 +187,7 @@ async fn the_audience_and_the_issuer_are_checked_when_they_are_set() {
     accepts(&with(&json!({"aud": "anyone", "iss": "anyone"}))).await;
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
     let (ed, ec, rsa) = (ed25519(), p256(), rsa());
     let signers = [
@@ -215,7 +215,7 @@ async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_public_key_is_no_shared_secret() {
     let rsa = rsa();
     let source = || TokenKeys::PublicKey(VerifyingKey::from_pem(&rsa.public).unwrap());
@@ -225,7 +225,7 @@ async fn a_public_key_is_no_shared_secret() {
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn what_is_not_signed_is_refused() {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     for alg in ["none", "None", "NONE", "nOnE", "", "HS256"] {
@@ -255,7 +255,7 @@ async fn what_is_not_signed_is_refused() {
     assert!(judge(rules(shared_secret()), &signed).await.is_ok());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_inside_the_token_is_passed_over() {
     let key = URL_SAFE_NO_PAD.encode("another secret, of 32 bytes or more");
     let mut header = Header::new(Algorithm::HS256);
@@ -266,7 +266,7 @@ async fn a_key_inside_the_token_is_passed_over() {
     assert!(judge(rules(shared_secret()), &token).await.is_err());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn an_extension_that_must_be_understood_is_refused() {
     let mut header = Header::new(Algorithm::HS256);
     header.crit = Some(vec!["exp".to_owned()]);
@@ -275,7 +275,7 @@ async fn an_extension_that_must_be_understood_is_refused() {
     assert_eq!(outcome.unwrap_err(), "the token's header has critical extensions");
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn what_is_no_public_key_is_refused_as_one() {
     let (ed, rsa) = (ed25519(), rsa());
     let certificate = pem("CERTIFICATE", &ed.public_der);
@@ -287,7 +287,7 @@ fn what_is_no_public_key_is_refused_as_one() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn a_minted_token_is_signed_by_the_kind_of_its_key() {
     for (pem, algorithm) in
         [(ed25519(), Algorithm::EdDSA), (p256(), Algorithm::ES256), (rsa(), Algorithm::RS256)]
@@ -312,7 +312,7 @@ fn a_minted_token_is_signed_by_the_kind_of_its_key() {
     assert!(SigningKey::from_pem(&ed25519().public).is_err());
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn secrets_and_keys_are_hidden_from_debug() {
     let secret = SharedSecret::new(SECRET.to_owned()).unwrap();
     let verifier = TokenVerifier::new(rules(shared_secret()));

@@ -1,14 +1,8 @@
-//! The time of day, as a parameter, so that tests can set it.
+//! The time of day, as the operating system has it.
 
 use std::time::SystemTime;
 
-use keyledger_domain::Timestamp;
-
-/// A source of the time of day.
-pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
-    /// The current time, in UTC.
-    fn now(&self) -> Timestamp;
-}
+use keyledger_domain::{Clock, Timestamp};
 
 /// The operating system's clock.
 #[derive(Clone, Copy, Debug)]

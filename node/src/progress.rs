@@ -58,7 +58,7 @@ mod tests {
         Position::try_from(number).unwrap()
     }
 
-    #[tokio::test]
+    #[keyledger_bounded::test]
     async fn a_position_that_was_reached_is_not_waited_for() {
         let progress = Progress::default();
         progress.advance(position(5));
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(reached, Ok(position(5)));
     }
 
-    #[tokio::test]
+    #[keyledger_bounded::test]
     async fn a_waiting_task_is_woken() {
         let progress = Progress::default();
         let wait = progress.wait_for(position(2), Duration::from_secs(60));
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(reached, Ok(position(2)));
     }
 
-    #[tokio::test]
+    #[keyledger_bounded::test]
     async fn the_wait_is_bounded() {
         let progress = Progress::default();
         progress.advance(position(1));
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(reached, Err(Lagging { wanted: position(2), reached: position(1) }));
     }
 
-    #[test]
+    #[keyledger_bounded::test]
     fn progress_never_goes_back() {
         let progress = Progress::default();
         progress.advance(position(5));

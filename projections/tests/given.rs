@@ -72,7 +72,7 @@ macro_rules! on_both_databases {
     ($($name:ident,)*) => {
         mod on_sqlite {
             $(
-                #[tokio::test]
+                #[keyledger_bounded::test]
                 async fn $name() {
                     super::$name($crate::given::Kind::Sqlite).await;
                 }
@@ -80,7 +80,7 @@ macro_rules! on_both_databases {
         }
         mod on_postgres {
             $(
-                #[tokio::test]
+                #[keyledger_bounded::test]
                 async fn $name() {
                     super::$name($crate::given::Kind::Postgres).await;
                 }

@@ -180,7 +180,7 @@ on_both_databases! {
     a_rebuild_leaves_the_tree_as_it_is,
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn whoever_lost_the_lease_appends_and_signs_nothing() {
     let events = creations(20);
     let (_database, tables) = tables(Kind::Postgres).await;

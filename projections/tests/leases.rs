@@ -18,7 +18,7 @@ async fn claimed(lease: &Lease) -> Option<Epoch> {
     lease.claim().await.unwrap()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_lease_has_one_holder_who_may_renew_it() {
     let (_database, tables) = tables(Kind::Postgres).await;
     let (one, other) = (node(&tables, 1, LONG), node(&tables, 2, LONG));
@@ -30,7 +30,7 @@ async fn a_lease_has_one_holder_who_may_renew_it() {
     assert!(claimed(&relay).await.is_some(), "another name is another lease");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn of_many_nodes_one_gets_the_lease() {
     let (database, first) = tables(Kind::Postgres).await;
     let mut all = vec![first];
@@ -43,7 +43,7 @@ async fn of_many_nodes_one_gets_the_lease() {
     assert_eq!(epochs.into_iter().flatten().count(), 1);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_lease_that_is_given_back_is_free_at_once() {
     let (_database, tables) = tables(Kind::Postgres).await;
     let (one, other) = (node(&tables, 1, LONG), node(&tables, 2, LONG));
@@ -56,7 +56,7 @@ async fn a_lease_that_is_given_back_is_free_at_once() {
     assert_eq!(claimed(&one).await, None);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_projector_whose_epoch_is_over_writes_nothing() {
     let events = creations(4);
     let (_database, tables) = tables(Kind::Postgres).await;
@@ -79,7 +79,7 @@ async fn a_projector_whose_epoch_is_over_writes_nothing() {
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_rebuild_needs_no_lease_and_leaves_it_as_it_is() {
     let events = creations(40);
     let (_database, tables) = tables(Kind::Postgres).await;
@@ -91,7 +91,7 @@ async fn a_rebuild_needs_no_lease_and_leaves_it_as_it_is() {
     assert_eq!(claimed(&holder).await, Some(epoch));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn where_one_machine_writes_the_lease_is_always_ours() {
     let (_database, tables) = tables(Kind::Sqlite).await;
     let one = claimed(&node(&tables, 1, LONG)).await;

@@ -20,7 +20,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    #[test]
+    #[keyledger_bounded::test]
     fn the_tables_equal_the_fold_however_the_events_are_cut(
         kind in kinds(),
         attempts in attempts(60),
@@ -40,7 +40,7 @@ proptest! {
         });
     }
 
-    #[test]
+    #[keyledger_bounded::test]
     fn pages_are_the_list_in_parts(kind in kinds(), attempts in attempts(60), limit in 1_u32..8) {
         block_on(async {
             let (_database, tables) = tables(kind).await;

@@ -58,7 +58,7 @@ fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: u64) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    #[test]
+    #[keyledger_bounded::test]
     fn the_index_says_what_the_events_say(
         on_postgres in any::<bool>(), attempts in attempts(60), loaded in 0_usize..60, cut in 0_usize..60,
     ) {

@@ -16,7 +16,7 @@ use clap::Command;
 use keyledger_projections::ReadTables;
 
 use crate::config::{Config, Group, Logging, Stores, args, dev_flag};
-use crate::{http, service, telemetry};
+use crate::{service, telemetry};
 use keyledger_journal as journal;
 
 /// Runs the command that the arguments ask for.
@@ -60,7 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         }
         Some(("token", matches)) => say(&token::mint(matches)?),
         Some(("openapi", _)) => {
-            let document = http::openapi_document().to_pretty_json();
+            let document = keyledger_http::openapi_document().to_pretty_json();
             say(&document.context("the document cannot be encoded as JSON")?)
         }
         _ => Ok(()),

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use keyledger_domain::Clock;
 use keyledger_identity::{Claims, SharedSecret, SigningKey, mint as sign};
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 
 pub(super) fn command() -> Command {
     let value = |name: &'static str, help: &'static str| {

@@ -18,11 +18,11 @@ use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::commands::Commands;
 use crate::config::{Config, Identity, Roles};
-use crate::http::Exposure;
-use crate::{development, http};
+use crate::development;
 use background::Background;
+use keyledger_commands::Commands;
+use keyledger_http::{self as http, Exposure};
 use keyledger_identity::{SigningError, TokenVerifier};
 use keyledger_journal::{Journal, OpenError};
 use keyledger_node::clock::SystemClock;

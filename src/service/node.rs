@@ -7,10 +7,11 @@ use keyledger_projections::ReadTables;
 use keyledger_verifier::Verification;
 use tokio::sync::watch;
 
-use crate::http;
-use crate::metrics::{Counters, Metrics};
+use keyledger_domain::Clock;
+use keyledger_http as http;
+use keyledger_http::{Counters, Metrics};
 use keyledger_journal::JournalReader;
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 use keyledger_node::readiness::{Part, Readiness};
 use keyledger_node::tasks::Head;
 use keyledger_node::{Health, Progress};

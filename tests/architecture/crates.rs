@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::workspace::{CRATES, code, dependencies, sources, tree};
 
 /// The crates of ours that a crate may use. Cargo refuses cycles; this says which arrows there are.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("keyledger-domain", &[]),
     ("keyledger-postgres", &["domain"]),
     ("keyledger-tlog", &["domain"]),
@@ -15,9 +15,37 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("keyledger-projections", &["domain", "postgres", "tlog", "verifier"]),
     ("keyledger-node", &["domain", "journal", "projections", "tlog", "verifier"]),
     ("keyledger-relay", &["domain", "journal", "node", "projections", "tlog"]),
+    ("keyledger-commands", &["domain", "journal"]),
+    ("keyledger-audit", &["domain", "journal"]),
+    (
+        "keyledger-http",
+        &[
+            "audit",
+            "commands",
+            "domain",
+            "identity",
+            "journal",
+            "node",
+            "projections",
+            "tlog",
+            "verifier",
+        ],
+    ),
     (
         "keyledger",
-        &["domain", "identity", "journal", "node", "projections", "relay", "tlog", "verifier"],
+        &[
+            "audit",
+            "commands",
+            "domain",
+            "http",
+            "identity",
+            "journal",
+            "node",
+            "projections",
+            "relay",
+            "tlog",
+            "verifier",
+        ],
     ),
 ];
 

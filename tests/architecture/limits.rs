@@ -1,6 +1,9 @@
 //! Every test has a time limit, and waits only through `keyledger_test_servers::wait`.
 
-use super::workspace::sources;
+use super::workspace::{CRATES, sources};
+
+/// What to do.
+const TEST: &str = "use #[keyledger_bounded::test]";
 
 /// Where tests are, and what they use, but for the crate that waits for them.
 fn tests() -> impl Iterator<Item = (String, String)> {
@@ -9,12 +12,19 @@ fn tests() -> impl Iterator<Item = (String, String)> {
     all.filter(|(path, _)| !path.starts_with("tests/servers/") && !path.ends_with(file!()))
 }
 
+/// The tests of rules and of data structures, which wait for nothing, may be plain `#[test]`.
 #[keyledger_bounded::test]
-fn every_test_has_a_limit() {
+fn every_test_that_may_wait_has_a_limit() {
+    for (_, folder) in CRATES {
+        for (path, text) in sources(folder) {
+            assert!(!text.contains("#[tokio::test"), "{}: {TEST}", path.display());
+        }
+    }
+
     for (path, text) in tests() {
         for attribute in ["#[test]", "#[tokio::test"] {
             let has_it = text.lines().any(|line| line.trim_start().starts_with(attribute));
-            assert!(!has_it, "{path} has {attribute}, and not #[keyledger_bounded::test]");
+            assert!(!has_it, "{path} has {attribute}: {TEST}");
         }
     }
 }

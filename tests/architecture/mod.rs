@@ -13,15 +13,15 @@ use workspace::{sources, uses};
 fn each_technology_has_one_place() {
     let places: [(&str, &[&str]); 13] = [
         ("sqlx", &["postgres/", "projections/", "journal/"]),
-        ("axum", &["src/http/"]),
+        ("axum", &["http/src/"]),
         ("eventstore", &["journal/src/kurrentdb/"]),
         ("async_nats", &["relay/src/nats/"]),
         ("socket2", &["journal/src/kurrentdb/"]),
         ("keyledger_postgres", &["projections/", "journal/"]),
-        ("axum_extra", &["src/http/"]),
-        ("tower_http", &["src/http/"]),
-        ("utoipa", &["src/http/", "domain/src/published"]),
-        ("hyper_util", &["src/http/"]),
+        ("axum_extra", &["http/src/"]),
+        ("tower_http", &["http/src/"]),
+        ("utoipa", &["http/src/", "domain/src/published"]),
+        ("hyper_util", &["http/src/"]),
         ("jsonwebtoken", &["identity/src/"]),
         ("clap", &["src/cli/", "src/config/"]),
         ("tracing_subscriber", &["src/telemetry.rs", "src/config/"]),
@@ -43,7 +43,7 @@ fn each_technology_has_one_place() {
 
 #[keyledger_bounded::test]
 fn nothing_holds_both_the_write_side_and_the_read_side() {
-    for (path, text) in sources("src") {
+    for (path, text) in ["src", "http/src"].into_iter().flat_map(sources) {
         for part in text.split("struct ").skip(1) {
             let fields = part.split_inclusive(['}', ';']).next().unwrap_or_default();
             let writes = ["Commands", "dyn Journal>"].iter().any(|name| fields.contains(name));
@@ -51,24 +51,21 @@ fn nothing_holds_both_the_write_side_and_the_read_side() {
             assert!(!(writes && reads), "{}: struct {fields}", path.display());
         }
     }
-    for (path, text) in sources("src/commands") {
-        assert!(!uses(&text, "keyledger_projections"), "{} reads a projection", path.display());
-    }
 }
 
 #[keyledger_bounded::test]
 fn a_secret_is_exposed_in_one_answer() {
-    let exposing: Vec<_> = sources("src")
+    let exposing: Vec<_> = workspace::CRATES
         .into_iter()
+        .flat_map(|(_, folder)| sources(folder))
         .flat_map(|(path, text)| {
-            let lines: Vec<_> =
-                text.lines().filter(|line| line.contains(".expose()")).map(String::from).collect();
-            lines.into_iter().map(move |line| format!("{}: {}", path.display(), line.trim()))
+            let code = workspace::code(&path, &text).into_iter();
+            let lines = code.filter(|line| line.contains(".expose()"));
+            lines.map(|line| format!("{}: {}", path.display(), line.trim())).collect::<Vec<_>>()
         })
         .collect();
     assert_eq!(exposing.len(), 1, "{exposing:?}");
-    let is_create = ["src/http/commands.rs: ", "src/http/keys/create.rs: "];
-    assert!(is_create.iter().any(|path| exposing[0].starts_with(path)), "{exposing:?}");
+    assert!(exposing[0].starts_with("http/src/keys/create.rs: "), "{exposing:?}");
 }
 
 #[keyledger_bounded::test]

@@ -9,9 +9,12 @@ use serde_json::Value;
 use crate::support::run;
 
 /// Our crates: name, and the folder of its sources.
-pub(super) const CRATES: [(&str, &str); 10] = [
+pub(super) const CRATES: [(&str, &str); 13] = [
     ("keyledger", "src"),
+    ("keyledger-audit", "audit/src"),
+    ("keyledger-commands", "commands/src"),
     ("keyledger-domain", "domain/src"),
+    ("keyledger-http", "http/src"),
     ("keyledger-identity", "identity/src"),
     ("keyledger-journal", "journal/src"),
     ("keyledger-node", "node/src"),

@@ -1,7 +1,8 @@
 //! Sign-in tokens, signed as the services under test expect.
 
+use keyledger_domain::Clock;
 use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 
 /// The secret that signs tokens; every service under test has it.
 pub(crate) const SECRET: &str = "a secret of the tests, 32 bytes or more";

@@ -65,8 +65,7 @@
 //!     }
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
+//! # futures::executor::block_on(async {
 //! let mut writer = IndexWriter::load(&OneKey).await.unwrap();
 //! let verification = Verification {
 //!     index: writer.index(),
@@ -91,7 +90,7 @@
 //! }
 //! let other = verification.verify("no key at all", Timestamp::UNIX_EPOCH, &mut buffer);
 //! assert_eq!(other, Ok(Outcome::Refused(Verdict::NotFound)));
-//! # }
+//! # });
 //! ```
 
 mod atomic;

@@ -123,8 +123,7 @@ proptest! {
         let loaded = loaded.index(folds.len());
         let position = u64::try_from(loaded).unwrap();
         let source = Keys { keys: folds[loaded].clone(), position };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut writer = runtime.block_on(source.load());
+        let mut writer = source.load();
         let index = writer.index();
         assert_shows(&writer, &index, &folds[loaded]);
         for (applied, again) in (loaded..facts.len()).zip(again) {
@@ -141,8 +140,7 @@ proptest! {
 
 #[test]
 fn an_event_that_does_not_follow_is_refused_and_changes_nothing() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut writer = runtime.block_on(Keys::many(1).load());
+    let mut writer = Keys::many(1).load();
     let [gap, next] = [2, 1].map(Revision::new);
     let ended = Known { status: KeyStatus::Revoked, ..Known::new(0, "name") }.ended();
     let unknown = Known { status: KeyStatus::Revoked, ..Known::new(7, "name") }.ended();

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use futures::executor::block_on;
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked, KeyStatus};
 use keyledger_domain::{
     DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Revision, Timestamp, UserId,
@@ -116,8 +117,8 @@ impl Keys {
         }
     }
 
-    pub(crate) async fn load(&self) -> IndexWriter {
-        let Ok(writer) = IndexWriter::load(self).await;
+    pub(crate) fn load(&self) -> IndexWriter {
+        let Ok(writer) = block_on(IndexWriter::load(self));
         writer
     }
 }

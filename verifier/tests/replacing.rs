@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::executor::block_on;
 use keyledger_domain::Revision;
 use keyledger_domain::key::{KeyStatus, Verdict};
 use keyledger_domain::testing::recorded;
@@ -12,8 +13,8 @@ use keyledger_verifier::{
 
 use crate::given::{Keys, Known, Uses, at, hash, key_id, text};
 
-async fn verification(count: usize) -> (IndexWriter, Verification) {
-    let writer = Keys::many(count).load().await;
+fn verification(count: usize) -> (IndexWriter, Verification) {
+    let writer = Keys::many(count).load();
     let freshness = Freshness::new(Duration::from_secs(600));
     freshness.prove(Instant::now());
     let verification = Verification { index: writer.index(), freshness };
@@ -32,9 +33,9 @@ fn verify(verification: &Verification, number: usize, second: u32) -> Result<Str
     }
 }
 
-#[tokio::test]
-async fn an_answer_follows_the_new_record_at_once() {
-    let (mut writer, verification) = verification(2).await;
+#[test]
+fn an_answer_follows_the_new_record_at_once() {
+    let (mut writer, verification) = verification(2);
     assert_eq!(verify(&verification, 0, 5), Ok("name".to_owned()));
     let mut buffer = RecordBuffer::new();
     let known = writer.get(key_id(0), &mut buffer).unwrap().record;
@@ -51,9 +52,9 @@ async fn an_answer_follows_the_new_record_at_once() {
     assert_eq!(verify(&verification, 1, 9), Ok("name".to_owned()), "another key stays as it is");
 }
 
-#[tokio::test]
-async fn a_record_that_comes_late_or_again_changes_nothing() {
-    let (mut writer, verification) = verification(1).await;
+#[test]
+fn a_record_that_comes_late_or_again_changes_nothing() {
+    let (mut writer, verification) = verification(1);
     let [first, second, late] = ["first", "second", "late"].map(|name| Known::new(0, name));
     writer.replace(Revision::new(1), &first.record()).unwrap();
     writer.replace(Revision::new(2), &second.record()).unwrap();
@@ -63,9 +64,9 @@ async fn a_record_that_comes_late_or_again_changes_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_record_that_does_not_follow_is_refused_and_changes_nothing() {
-    let (mut writer, verification) = verification(1).await;
+#[test]
+fn a_record_that_does_not_follow_is_refused_and_changes_nothing() {
+    let (mut writer, verification) = verification(1);
     let (next, gap) = (Revision::new(1), Revision::new(2));
     let renamed = Known::new(0, "other");
     let unknown = Known::new(7, "other");
@@ -88,9 +89,9 @@ async fn a_record_that_does_not_follow_is_refused_and_changes_nothing() {
     assert_eq!(verify(&verification, 0, 5), Ok("other".to_owned()));
 }
 
-#[tokio::test]
-async fn a_replacement_keeps_the_status() {
-    let (mut writer, verification) = verification(1).await;
+#[test]
+fn a_replacement_keeps_the_status() {
+    let (mut writer, verification) = verification(1);
     let revoked = Known { status: KeyStatus::Revoked, ..Known::new(0, "name") };
     let event = recorded(2, Revision::new(1), revoked.ended());
     writer.apply(std::slice::from_ref(&event), event.position, |_| {}).unwrap();
@@ -101,9 +102,9 @@ async fn a_replacement_keeps_the_status() {
     assert_eq!(verification.index.find(&hash(0), &mut buffer), Some(shown.loaded()));
 }
 
-#[tokio::test]
-async fn a_use_that_waits_survives_a_replacement() {
-    let (mut writer, verification) = verification(3).await;
+#[test]
+fn a_use_that_waits_survives_a_replacement() {
+    let (mut writer, verification) = verification(3);
     for number in [0, 1] {
         assert!(verify(&verification, number, 10).is_ok());
     }
@@ -115,17 +116,17 @@ async fn a_use_that_waits_survives_a_replacement() {
     let waiting = index.waiting_uses();
     // Replaced between the collecting and the recording.
     writer.replace(Revision::new(1), &Known::new(1, "other").record()).unwrap();
-    let Ok(()) = index.record_uses(&waiting, &sink).await;
+    let Ok(()) = block_on(index.record_uses(&waiting, &sink));
     assert_eq!(index.uses_waiting(), 0);
     let recorded: Vec<_> = sink.0.lock().unwrap().clone().into_iter().collect();
     assert_eq!(recorded, [(key_id(0), at(10)), (key_id(1), at(20))]);
 }
 
 /// The models explore all orders of few steps; this runs many steps on the real atomics.
-#[tokio::test]
-async fn readers_see_whole_records_while_one_is_replaced_all_the_time() {
+#[test]
+fn readers_see_whole_records_while_one_is_replaced_all_the_time() {
     const REPLACEMENTS: u32 = 30_000;
-    let (mut writer, verification) = verification(2).await;
+    let (mut writer, verification) = verification(2);
     let name = |revision: u32| {
         let size = [1, 20, 130][usize::try_from(revision % 3).unwrap()];
         revision.to_string().repeat(size)

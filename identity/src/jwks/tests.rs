@@ -76,7 +76,7 @@ async fn find(set: &KeySet<Arc<Provider>>, kid: Option<&str>) -> Result<usize, S
     }
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_set_is_fetched_once_for_many_tokens() {
     let (provider, set) = provider(&["a", "b"]);
     for _ in 0..100 {
@@ -86,7 +86,7 @@ async fn a_set_is_fetched_once_for_many_tokens() {
     assert_eq!(provider.fetches(), 1);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_new_key_is_found() {
     let (provider, set) = provider(&["a"]);
     find(&set, Some("a")).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_new_key_is_found() {
     assert_eq!(provider.fetches(), 2);
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn unknown_names_do_not_flood_the_provider() {
     let (provider, set) = provider(&["a"]);
     for number in 0..1_000 {
@@ -106,7 +106,7 @@ async fn unknown_names_do_not_flood_the_provider() {
     assert!(provider.fetches() <= 10, "{} fetches in 100 s", provider.fetches());
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_key_that_was_withdrawn_is_refused_within_minutes() {
     let (provider, set) = provider(&["a", "b"]);
     find(&set, Some("a")).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_key_that_was_withdrawn_is_refused_within_minutes() {
     assert_eq!(find(&set, Some("b")).await, Ok(1));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn keys_are_used_for_a_day_when_the_provider_is_away() {
     let (provider, set) = provider(&["a"]);
     find(&set, Some("a")).await.unwrap();
@@ -131,7 +131,7 @@ async fn keys_are_used_for_a_day_when_the_provider_is_away() {
     assert_eq!(find(&set, Some("a")).await, Ok(1));
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn one_fetch_runs_at_a_time_and_nobody_waits_for_one_to_replace_an_old_set() {
     let provider = Provider::new(&["a"], Some(Notify::new()));
     let answer = || provider.answers.as_ref().unwrap().notify_one();
@@ -151,7 +151,7 @@ async fn one_fetch_runs_at_a_time_and_nobody_waits_for_one_to_replace_an_old_set
     assert_eq!(provider.fetches(), 2);
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn keys_that_we_cannot_use_are_passed_over() {
     let secret = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "s"});
     let mut for_encryption = ed("e");
@@ -170,7 +170,7 @@ fn keys_that_we_cannot_use_are_passed_over() {
     }
 }
 
-#[test]
+#[keyledger_bounded::test]
 fn a_set_is_fetched_over_tls_or_on_this_machine() {
     for url in ["https://id.example.com/keys", "http://localhost:1/", "http://127.0.0.1/k"] {
         assert!(JwksUrl::parse(url).is_ok(), "{url}");

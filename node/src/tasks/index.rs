@@ -12,9 +12,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{Notify, watch};
 
 use super::Head;
-use crate::clock::Clock;
 use crate::readiness::State;
 use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
+use keyledger_domain::Clock;
 
 /// Why the index cannot follow the journal.
 #[derive(Debug, thiserror::Error)]

@@ -15,9 +15,9 @@ use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
 use keyledger_tlog::{CheckpointError, LogKeys, append_note};
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
 use crate::readiness::State;
 use crate::{Follower, Health, Interruption, Pace, ReadyWhen};
+use keyledger_domain::Clock;
 
 /// How long events are gathered before they are appended. Larger batches leave more of the database's
 /// time to the projector, which writes to the same database.

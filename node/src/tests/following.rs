@@ -155,7 +155,7 @@ impl Follower for Store {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn events_are_applied_in_batches_and_progress_is_told_once_they_are() {
     let (store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     let progress = store.start(&Memory::new(5, []), &health);
@@ -165,7 +165,7 @@ async fn events_are_applied_in_batches_and_progress_is_told_once_they_are() {
     until(&health, State::Ready).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_part_is_ready_when_its_follower_has_caught_up() {
     let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.applies = Script::of([Step::Succeed, Step::Hang]);
@@ -175,7 +175,7 @@ async fn a_part_is_ready_when_its_follower_has_caught_up() {
     assert!(health.is(State::Starting), "two of four events are applied");
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn or_when_it_is_loaded_if_it_is_of_use_before_it_has_caught_up() {
     let (mut store, health) = (Store::new(ReadyWhen::Loaded), health());
     store.applies = Script::of([Step::Hang]);
@@ -183,7 +183,7 @@ async fn or_when_it_is_loaded_if_it_is_of_use_before_it_has_caught_up() {
     until(&health, State::Ready).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_part_that_is_interrupted_is_not_ready_until_it_has_caught_up_again() {
     let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.loads = Script::of([Step::Succeed, Step::Retry, Step::Succeed]);
@@ -192,7 +192,7 @@ async fn a_part_that_is_interrupted_is_not_ready_until_it_has_caught_up_again() 
     assert!(until(&health, State::Ready).await >= millis(100));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_follower_that_stands_where_the_journal_is_not_is_stopped() {
     let (store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.kept.lock().unwrap().extend([1, 2, 3].map(id));
@@ -202,7 +202,7 @@ async fn a_follower_that_stands_where_the_journal_is_not_is_stopped() {
     assert!(journal.subscribed().is_empty());
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_subscription_that_ends_is_begun_again_where_the_follower_stands() {
     for end in [End::Silently, End::Unavailable] {
         let (store, health) = (Store::new(ReadyWhen::CaughtUp), health());
@@ -217,7 +217,7 @@ async fn a_subscription_that_ends_is_begun_again_where_the_follower_stands() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn an_event_that_cannot_be_read_stops_a_follower_after_those_before_it() {
     let (store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.start(&Memory::new(3, [End::Corrupt]), &health);
@@ -225,7 +225,7 @@ async fn an_event_that_cannot_be_read_stops_a_follower_after_those_before_it() {
     assert_eq!(store.kept(), [1, 2, 3].map(id));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_batch_that_fails_is_applied_again_after_a_load() {
     let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.applies = Script::of([Step::Retry, Step::Restart, Step::Succeed]);
@@ -237,7 +237,7 @@ async fn a_batch_that_fails_is_applied_again_after_a_load() {
     assert_eq!(store.kept(), [1, 2].map(id));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_follower_that_fails_for_ever_is_failing_and_is_tried_again_for_ever() {
     let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.applies = Script::of([Step::Retry; 500]);
@@ -249,7 +249,7 @@ async fn a_follower_that_fails_for_ever_is_failing_and_is_tried_again_for_ever()
     assert!((95..110).contains(&applies), "{applies} attempts in 200 s");
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_follower_that_hangs_is_failing_after_ten_seconds_and_loaded_anew_after_two_minutes() {
     let (mut store, health) = (Store::new(ReadyWhen::Loaded), health());
     store.applies = Script::of([Step::Hang, Step::Succeed]);
@@ -264,7 +264,7 @@ async fn a_follower_that_hangs_is_failing_after_ten_seconds_and_loaded_anew_afte
     until(&health, State::Ready).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_follower_whose_load_hangs_is_failing_and_may_take_as_long_as_it_needs() {
     let (mut store, health) = (Store::new(ReadyWhen::Loaded), health());
     store.loads = Script::of([Step::Hang]);
@@ -274,7 +274,7 @@ async fn a_follower_whose_load_hangs_is_failing_and_may_take_as_long_as_it_needs
     assert_eq!(store.calls(), ["load"]);
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn ticks_come_at_their_pace_and_say_whether_it_has_caught_up() {
     let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.pace.tick = Some(seconds(1));
@@ -287,7 +287,7 @@ async fn ticks_come_at_their_pace_and_say_whether_it_has_caught_up() {
     assert!((5..=6).contains(&calls.len()), "{:?}", store.calls());
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_follower_that_loses_its_lease_is_loaded_before_anything_else() {
     let (mut store, health, lease) =
         (Store::new(ReadyWhen::CaughtUp), health(), SharedLease::free());

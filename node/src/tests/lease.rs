@@ -3,7 +3,7 @@
 use super::*;
 use crate::lease::hold;
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_lease_is_renewed_three_times_a_period() {
     let lease = SharedLease::free();
     let node = lease.as_node(1);
@@ -13,7 +13,7 @@ async fn a_lease_is_renewed_three_times_a_period() {
     assert_eq!(lease.claims(), 31);
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_short_failure_of_the_database_does_not_lose_the_lease() {
     let lease = SharedLease::free();
     let node = lease.as_node(1);
@@ -29,7 +29,7 @@ async fn a_short_failure_of_the_database_does_not_lose_the_lease() {
     assert_eq!(lease.holder().epoch, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_lease_of_another_epoch_is_lost() {
     let lease = SharedLease::free();
     let node = lease.as_node(1);

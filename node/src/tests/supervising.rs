@@ -66,7 +66,7 @@ impl Work for Scripted {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn work_that_needs_no_lease_runs_at_once() {
     let (work, health) = (Scripted::new([Step::Succeed]), health());
     work.start(None, &health);
@@ -74,7 +74,7 @@ async fn work_that_needs_no_lease_runs_at_once() {
     assert_eq!(work.epochs(), [None]);
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn work_that_needs_a_lease_runs_in_its_epoch() {
     let (work, health, lease) = (Scripted::new([]), health(), SharedLease::free());
     work.start(Some(lease.as_node(1)), &health);
@@ -83,7 +83,7 @@ async fn work_that_needs_a_lease_runs_in_its_epoch() {
     assert_eq!(lease.holder().epoch, 1, "it is renewed, and not begun anew");
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_node_without_the_lease_is_ready_and_claims_it_three_times_a_period() {
     let (work, health, lease) = (Scripted::new([]), health(), SharedLease::free());
     lease.holder().until = Instant::now() + LIMIT;
@@ -95,7 +95,7 @@ async fn a_node_without_the_lease_is_ready_and_claims_it_three_times_a_period() 
     assert_eq!(lease.claims(), 7);
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn failures_are_waited_out_longer_each_time_and_two_seconds_at_most() {
     let (work, health) = (Scripted::new([Step::Retry; 7]), health());
     work.start(None, &health);
@@ -105,7 +105,7 @@ async fn failures_are_waited_out_longer_each_time_and_two_seconds_at_most() {
     assert!(health.is(State::Failing));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_failure_after_progress_is_waited_out_briefly() {
     let (mut work, health) = (Scripted::new([Step::Retry; 4]), health());
     work.progresses = true;
@@ -114,7 +114,7 @@ async fn a_failure_after_progress_is_waited_out_briefly() {
     assert_eq!(work.times(), [0, 100, 200, 300, 400].map(millis));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn work_that_fails_for_ever_is_tried_once_in_two_seconds_and_never_given_up() {
     let (work, health) = (Scripted::new([Step::Retry; 2_000]), health());
     work.start(None, &health);
@@ -124,7 +124,7 @@ async fn work_that_fails_for_ever_is_tried_once_in_two_seconds_and_never_given_u
     assert!(health.is(State::Failing));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_restart_is_at_once_and_no_failure() {
     let (work, health) = (Scripted::new([Step::Succeed, Step::Restart]), health());
     work.start(None, &health);
@@ -133,7 +133,7 @@ async fn a_restart_is_at_once_and_no_failure() {
     assert!(health.is(State::Ready));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn what_stops_work_for_good_ends_it_and_says_so() {
     let (work, health) = (Scripted::new([Step::Retry, Step::Stop]), health());
     work.start(None, &health).await.unwrap();
@@ -141,7 +141,7 @@ async fn what_stops_work_for_good_ends_it_and_says_so() {
     assert_eq!((work.times().len(), *work.stops.lock().unwrap()), (2, 1));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_lease_that_another_node_gets_ends_the_work_until_it_is_free_again() {
     let (work, health, lease) = (Scripted::new([]), health(), SharedLease::free());
     work.start(Some(lease.as_node(1)), &health);
@@ -153,7 +153,7 @@ async fn a_lease_that_another_node_gets_ends_the_work_until_it_is_free_again() {
     assert!((PERIOD * 2..PERIOD * 3).contains(&again), "{again:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_lease_that_cannot_be_renewed_ends_the_work_before_another_node_may_begin() {
     let (work, health, lease) = (Scripted::new([]), health(), SharedLease::free());
     work.start(Some(lease.as_node(1)), &health);
@@ -167,7 +167,7 @@ async fn a_lease_that_cannot_be_renewed_ends_the_work_before_another_node_may_be
     assert_eq!(work.epochs().len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn a_lease_that_cannot_be_claimed_is_a_failure_that_passes() {
     let (work, health, lease) = (Scripted::new([Step::Succeed]), health(), SharedLease::free());
     lease.holder().is_away = true;
@@ -178,7 +178,7 @@ async fn a_lease_that_cannot_be_claimed_is_a_failure_that_passes() {
     assert!(until(&health, State::Ready).await <= seconds(2));
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn when_a_node_dies_another_takes_over_within_a_period_and_a_third() {
     let lease = SharedLease::free();
     let (first, second) = (Scripted::new([]), Scripted::new([]));
@@ -194,7 +194,7 @@ async fn when_a_node_dies_another_takes_over_within_a_period_and_a_third() {
     assert!(died.elapsed() >= PERIOD, "never two at a time");
 }
 
-#[tokio::test(start_paused = true)]
+#[keyledger_bounded::test(paused)]
 async fn work_that_hangs_is_ended_by_the_loss_of_its_lease() {
     let (work, health, lease) = (Scripted::new([Step::Hang]), health(), SharedLease::free());
     work.start(Some(lease.as_node(1)), &health);

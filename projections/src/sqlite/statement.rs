@@ -41,14 +41,14 @@ mod tests {
     static INSERT: LazyLock<ManyRows> =
         LazyLock::new(|| ManyRows::new(2, |rows| format!("VALUES {rows}")));
 
-    #[test]
+    #[keyledger_bounded::test]
     fn a_text_has_room_for_the_rows_and_little_more() {
         for (rows, room) in [(0, 1), (1, 1), (2, 4), (5, 32), (128, 128), (129, 512), (512, 512)] {
             assert_eq!(INSERT.text(rows).matches('(').count(), room, "{rows}");
         }
     }
 
-    #[test]
+    #[keyledger_bounded::test]
     fn each_row_has_its_places() {
         assert_eq!(INSERT.text(3), "VALUES (?, ?), (?, ?), (?, ?), (?, ?)");
     }

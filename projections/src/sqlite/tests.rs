@@ -17,7 +17,7 @@ async fn plan(text: String, arguments: usize) -> String {
     steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn the_row_of_a_changed_key_is_looked_up() {
     let row = format!("({})", ["?"; COLUMNS].join(", "));
     let plan = plan(statement(&format!("{row}, {row}")), 3 + 2 * COLUMNS).await;
@@ -26,7 +26,7 @@ async fn the_row_of_a_changed_key_is_looked_up() {
     assert!(!plan.contains("SCAN keys"), "{plan}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
     let plan = plan(LIST.to_owned(), 5).await;
     assert!(
@@ -39,7 +39,7 @@ async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
 }
 
-#[tokio::test]
+#[keyledger_bounded::test]
 async fn one_key_is_looked_up() {
     let plan = plan(GET.to_owned(), 1).await;
     let by_key = "SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)";

@@ -5,12 +5,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use keyledger_domain::KeyId;
 use keyledger_domain::Moment;
 
-use crate::audit::key_at;
 use crate::cli::say;
 use crate::config::{Group, Stores, args};
-use crate::http::KeyState;
+use keyledger_audit::key_at;
+use keyledger_domain::Clock;
+use keyledger_http::KeyState;
 use keyledger_journal as journal;
-use keyledger_node::clock::{Clock, SystemClock};
+use keyledger_node::clock::SystemClock;
 
 pub(super) fn command() -> Command {
     let value = |name: &'static str, help: &'static str, of: &'static str| {

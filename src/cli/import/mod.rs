@@ -20,8 +20,8 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 
 use super::say;
-use crate::commands::{CommandError, Commands, Imported, Origin};
 use crate::config::{Group, Stores, args};
+use keyledger_commands::{CommandError, Commands, Imported, Origin};
 use keyledger_journal as journal;
 use keyledger_node::clock::SystemClock;
 use line::{BadLine, Wanted};

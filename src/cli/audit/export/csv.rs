@@ -11,7 +11,7 @@ use keyledger_domain::{
 use serde::Serialize;
 
 use super::{create, progress};
-use crate::audit::{broken_off, deliveries};
+use keyledger_audit::{broken_off, deliveries};
 use keyledger_journal::JournalReader;
 
 /// Writes all events up to the current head; returns their number.

@@ -1,0 +1,136 @@
+//! Creating a key: the only command that generates a secret and accepts an idempotency key.
+
+use keyledger_domain::key::{Command, CreateKey, Key, KeyDetails, decide, fold};
+use keyledger_domain::{CommandId, Email, KeyId, KeyName, Position, Secret, Timestamp, UserId};
+use uuid::Uuid;
+
+use crate::{CommandError, Commands, Origin, recorded_by};
+use keyledger_journal::{Append, Expected};
+
+/// A request for a new key.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The user who will own the key.
+    pub owner: UserId,
+    /// The owner's address, if the identity provider gave one.
+    pub owner_email: Option<Email>,
+    /// The name that the owner chose.
+    pub name: KeyName,
+    /// When the key is to expire; `None` if never.
+    pub expires: Option<Expiry>,
+    /// A repeated request with the same idempotency key does not create a second key.
+    pub idempotency_key: Option<String>,
+}
+
+/// When a new key is to expire, as the request says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// At this time.
+    At(Timestamp),
+    /// This many seconds after its creation.
+    InSeconds(u32),
+}
+
+/// A key that was created.
+#[derive(Debug)]
+pub struct Created {
+    /// The key's state.
+    pub key: Key,
+    /// The key's secret, which is shown once.
+    pub secret: Secret,
+    /// The position of the key's first event.
+    pub position: Position,
+}
+
+/// The ids that are the same in all attempts at an idempotent request.
+struct Identity {
+    key_id: KeyId,
+    /// UUIDv5 of the key's id and all parameters of the request. It is stored as the event's
+    /// `causation_id`, so that another request with the same idempotency key is noticed.
+    request: Uuid,
+}
+
+impl Identity {
+    fn of(new: &NewKey, idempotency_key: &str) -> Self {
+        let key_id = KeyId::for_idempotency_key(&new.owner, idempotency_key);
+        // A name has no control characters, so the separator cannot occur in it.
+        let expires = match new.expires {
+            None => String::new(),
+            Some(Expiry::At(at)) => format!("at {at}"),
+            Some(Expiry::InSeconds(seconds)) => format!("in {seconds}"),
+        };
+        let asked = format!("{}\0{expires}", new.name.as_str());
+        Self { key_id, request: Uuid::new_v5(&key_id.as_uuid(), asked.as_bytes()) }
+    }
+}
+
+impl Commands {
+    /// Creates a key.
+    ///
+    /// # Errors
+    /// Every variant of [`CommandError`] but [`CommandError::Contended`].
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn create(&self, new: NewKey, origin: &Origin) -> Result<Created, CommandError> {
+        let now = self.clock.now();
+        let identity = new.idempotency_key.as_deref().map(|key| Identity::of(&new, key));
+        let (command_id, key_id, secret) = self.with_random(|random| {
+            let key_id = identity.as_ref().map(|identity| identity.key_id);
+            (
+                CommandId::generate(random),
+                key_id.unwrap_or_else(|| KeyId::generate(now, random)),
+                Secret::generate(&self.key_prefix, random),
+            )
+        });
+        let expires_at = match new.expires {
+            None => None,
+            Some(Expiry::At(at)) => Some(at),
+            Some(Expiry::InSeconds(seconds)) => {
+                Some(now.plus_seconds(seconds).unwrap_or(Timestamp::MAX))
+            }
+        };
+        let command = Command::Create(CreateKey {
+            key_id,
+            details: KeyDetails {
+                owner: new.owner,
+                owner_email: new.owner_email,
+                name: new.name,
+                prefix: secret.display_prefix(),
+                hash: secret.hash(),
+                expires_at,
+            },
+        });
+        let decided = decide(None, &command, now);
+        if let (Err(_), Some(identity)) = (&decided, &identity) {
+            // An earlier attempt may have succeeded: its expiry was still in the future then.
+            self.refuse_replay(identity).await?;
+        }
+        let events = decided?;
+        let key = fold(&events)?.ok_or(CommandError::Contended)?;
+        let cause = identity.as_ref().map_or(command_id.as_uuid(), |identity| identity.request);
+        let events = recorded_by(command_id, cause, events, origin);
+        let append = Append { key_id, expected: Expected::NoStream, events };
+        match self.append(append).await? {
+            Some(appended) => Ok(Created { key, secret, position: appended.position }),
+            None => {
+                if let Some(identity) = &identity {
+                    self.refuse_replay(identity).await?;
+                }
+                Err(CommandError::Contended)
+            }
+        }
+    }
+
+    /// Fails if a request with this idempotency key was carried out before: with
+    /// [`CommandError::Replayed`] if it was the same request, else with
+    /// [`CommandError::IdempotencyMismatch`].
+    async fn refuse_replay(&self, identity: &Identity) -> Result<(), CommandError> {
+        let events = self.journal.read(identity.key_id).await?;
+        match events.first() {
+            None => Ok(()),
+            Some(first) if first.metadata.causation_id == identity.request => {
+                Err(CommandError::Replayed { key_id: identity.key_id })
+            }
+            Some(_) => Err(CommandError::IdempotencyMismatch),
+        }
+    }
+}

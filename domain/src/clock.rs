@@ -1,0 +1,9 @@
+//! The time of day, as a parameter.
+
+use crate::Timestamp;
+
+/// A source of the time of day: the operating system's in the service, a chosen one in tests.
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
+    /// The current time, in UTC.
+    fn now(&self) -> Timestamp;
+}

@@ -1,0 +1,89 @@
+//! The caller of a request, for any state that has an [`Authenticator`].
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use super::authenticator::Authenticator;
+use crate::observe::RequestId;
+use crate::problem::ApiError;
+use keyledger_commands::Origin;
+use keyledger_identity::Caller;
+
+/// How many characters of the `User-Agent` header are stored.
+const MAX_CLIENT_CHARACTERS: usize = 200;
+
+/// A caller with a valid token.
+pub(crate) struct SignedIn(pub(crate) Caller);
+
+impl<S> FromRequestParts<S> for SignedIn
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Arc::<Authenticator>::from_ref(state).authenticate(parts).await.map(Self)
+    }
+}
+
+/// A caller whose token has the role of an auditor.
+pub(crate) struct Auditor(pub(crate) Caller);
+
+impl<S> FromRequestParts<S> for Auditor
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, state).await?;
+        if caller.is_auditor { Ok(Self(caller)) } else { Err(ApiError::AuditorsOnly) }
+    }
+}
+
+/// The caller of a command, with what the event's metadata will say about the request.
+pub(crate) struct CommandCaller {
+    pub(crate) caller: Caller,
+    pub(crate) origin: Origin,
+}
+
+impl<S> FromRequestParts<S> for CommandCaller
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, state).await?;
+        let request_id = parts.extensions.get::<RequestId>();
+        let client = text(&parts.headers, "user-agent");
+        let origin = Origin {
+            actor: caller.user_id.clone(),
+            correlation_id: request_id.map(ToString::to_string).unwrap_or_default(),
+            traceparent: text(&parts.headers, "traceparent").filter(|it| is_traceparent(it)),
+            client: client.map(|it| it.chars().take(MAX_CLIENT_CHARACTERS).collect()),
+        };
+        Ok(Self { caller, origin })
+    }
+}
+
+/// The header's value, if all of it is visible ASCII.
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// Whether the text has the form of W3C Trace Context, version 00.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    matches!(parts.as_slice(), ["00", trace, span, flags]
+        if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
+}

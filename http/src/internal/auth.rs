@@ -1,0 +1,129 @@
+//! `/auth`: forward authentication. A gateway sends the headers of a request, and forwards the request
+//! if the answer has status 200. nginx, Traefik and Envoy can do this.
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use keyledger_verifier::{KeyRecord, Outcome, Owner, RecordBuffer};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+
+use super::state::VerificationState;
+use crate::extract::min_position;
+use crate::problem::ApiError;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
+const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+const KEY_NAME: HeaderName = HeaderName::from_static("x-key-name");
+
+/// The characters that are percent-encoded in a header: everything but visible ASCII, and `%`.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+pub(super) async fn auth<B>(
+    State(state): State<&'static VerificationState>,
+    request: Request<B>,
+) -> Result<Response, ApiError> {
+    let headers = request.headers();
+    let position = min_position(headers)?;
+    let key = match presented(headers) {
+        Ok(key) => key,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
+    let mut buffer = RecordBuffer::new();
+    match state.verify(key, position, &mut buffer).await? {
+        Outcome::Valid(key) => Ok(identity(&key)),
+        Outcome::Refused(_) => Ok(Unauthorized::Invalid.into_response()),
+    }
+}
+
+/// The key of a request, from `X-API-Key` or else from `Authorization: Bearer`.
+fn presented(headers: &HeaderMap) -> Result<&str, Unauthorized> {
+    if let Some(key) = once(headers, API_KEY)? {
+        return Ok(key);
+    }
+    let authorization = once(headers, header::AUTHORIZATION)?.ok_or(Unauthorized::Missing)?;
+    match authorization.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(key.trim()),
+        _ => Err(Unauthorized::Missing),
+    }
+}
+
+fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthorized> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        // A key is visible ASCII, so another value cannot be one.
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Unauthorized::Invalid),
+        (Some(_), Some(_)) => Err(Unauthorized::Several),
+    }
+}
+
+/// The answer for a valid key: headers that tell the service behind the gateway whose key it is.
+fn identity(key: &KeyRecord<'_>) -> Response {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    // All values are slices of one allocation.
+    let mut all = String::with_capacity(256);
+    all.push_str(key.key_id.as_uuid().hyphenated().encode_lower(&mut buffer));
+    let id = all.len();
+    match key.owner {
+        Owner::Uuid(uuid) => all.push_str(uuid.hyphenated().encode_lower(&mut buffer)),
+        Owner::Text(text) => all.extend(utf8_percent_encode(text, ENCODED)),
+    }
+    let owner = all.len();
+    all.extend(utf8_percent_encode(key.owner_email.unwrap_or_default(), ENCODED));
+    let email = all.len();
+    all.extend(utf8_percent_encode(key.name, ENCODED));
+    let values = [(KEY_ID, id), (USER_ID, owner), (USER_EMAIL, email), (KEY_NAME, all.len())];
+    let all = Bytes::from(all);
+    let mut headers = HeaderMap::with_capacity(8);
+    let mut begin = 0;
+    for (name, end) in values {
+        // A percent-encoded text is always a valid header value.
+        if let Ok(value) = HeaderValue::from_maybe_shared(all.slice(begin..end)) {
+            headers.insert(name, value);
+        }
+        begin = end;
+    }
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy)]
+enum Unauthorized {
+    Missing,
+    Several,
+    Invalid,
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    error: &'static str,
+    message: &'static str,
+}
+
+/// How to present a key (RFC 6750, section 3).
+const NO_KEY: &str = "Bearer realm=\"api\"";
+const BAD_KEY: &str = "Bearer realm=\"api\", error=\"invalid_token\"";
+
+impl IntoResponse for Unauthorized {
+    fn into_response(self) -> Response {
+        let (error, message, challenge) = match self {
+            Self::Missing => {
+                ("API key required", "Send an API key in X-API-Key or as a bearer token", NO_KEY)
+            }
+            Self::Several => ("Invalid API key", "Send one API key, not several", BAD_KEY),
+            Self::Invalid => {
+                ("Invalid API key", "The API key is unknown, revoked or expired", BAD_KEY)
+            }
+        };
+        let challenge = HeaderValue::from_static(challenge);
+        let body = Json(Refusal { error, message });
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], body).into_response()
+    }
+}
