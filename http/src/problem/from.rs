@@ -52,7 +52,7 @@ impl From<ReadError> for ApiError {
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
-        if error.is_unavailable() {
+        if error.is_passing() {
             Self::Unavailable { access: Access::Read, cause: error.into() }
         } else {
             Self::Internal(error.into())
@@ -62,7 +62,7 @@ impl From<QueryError> for ApiError {
 
 impl From<LogReadError> for ApiError {
     fn from(error: LogReadError) -> Self {
-        if error.is_unavailable() {
+        if error.is_passing() {
             Self::Unavailable { access: Access::Read, cause: error.into() }
         } else {
             Self::Internal(error.into())

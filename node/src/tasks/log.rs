@@ -47,7 +47,7 @@ impl LogError {
             Self::Tree(LogWriteError::Write(error)) => {
                 matches!(error, WriteError::Superseded | WriteError::Database(_))
             }
-            Self::Tree(LogWriteError::Read(error)) => error.is_unavailable(),
+            Self::Tree(LogWriteError::Read(error)) => error.is_passing(),
             Self::Events(error) => error.is_passing(),
             Self::Sign(_) | Self::File(..) | Self::Ended => true,
             Self::NoLease

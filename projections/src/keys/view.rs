@@ -87,7 +87,7 @@ pub enum QueryError {
 impl QueryError {
     /// Whether the same query may succeed later.
     #[must_use]
-    pub fn is_unavailable(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }

@@ -59,7 +59,7 @@ pub enum LogReadError {
 impl LogReadError {
     /// Whether the same read may succeed later.
     #[must_use]
-    pub fn is_unavailable(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 

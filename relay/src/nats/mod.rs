@@ -74,7 +74,7 @@ impl NatsError {
             | Self::NotConnected
             | Self::TreeBehind(_) => true,
             Self::Journal(error) => error.is_passing(),
-            Self::Tree(error) => error.is_unavailable(),
+            Self::Tree(error) => error.is_passing(),
             Self::Differs(_) | Self::Foreign | Self::OtherTree(_) | Self::Form(_) => false,
         }
     }
