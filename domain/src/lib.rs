@@ -31,7 +31,7 @@ pub use filter::EventFilter;
 pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
 pub use name::{Email, KeyName, KeyNameError, Reason, ReasonError};
 pub use published::{PublishedData, PublishedEvent};
-pub use recorded::{Metadata, Place, Position, PositionError, RecordedEvent, Revision};
+pub use recorded::{Metadata, Place, Position, PositionError, Reached, RecordedEvent, Revision};
 pub use redact::without_password;
 pub use secret::{DisplayPrefix, DisplayPrefixError, KeyHash, KeyHashError, KeyPrefix};
 pub use secret::{KeyPrefixError, Secret, UnrecognisedSecret, hash_presented};

@@ -76,36 +76,53 @@ impl fmt::Display for Position {
     }
 }
 
-/// A place in the journal: a position, and the id of the event that stands there.
+/// The place of an event in the journal: its position and its id.
 ///
-/// A position alone does not identify a place once the journal's past can have changed (a restored
-/// backup, a failover to a standby that was behind): the id tells whether the event is still the
-/// same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// A position alone does not identify an event once the journal's past can have changed, as by a
+/// restored backup or a failover to a standby that was behind. The id tells whether the event at
+/// the position is still the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The position of the last event that is included.
+    /// The event's position.
     pub position: Position,
-    /// The id of the event at that position. `None` at [`Position::START`], at a position that
-    /// belongs to no event of a key, and where only the position was stored.
-    pub event_id: Option<EventId>,
+    /// The event's id.
+    pub event_id: EventId,
 }
 
-impl Place {
-    /// Before the first event.
-    pub const START: Self = Self { position: Position::START, event_id: None };
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {} at position {}", self.event_id, self.position)
+    }
+}
 
-    /// A position whose event is not known.
+/// How far a reader of the journal has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// The position up to which the reader includes all events.
+    pub position: Position,
+    /// The place of the last of these events. `None` if there is none, and where it is unknown
+    /// because only the position was stored. It may be before `position`, since a journal has
+    /// positions that belong to no event of a key.
+    pub last: Option<Place>,
+}
+
+impl Reached {
+    /// Before the first event.
+    pub const START: Self = Self { position: Position::START, last: None };
+
+    /// A position, where the last event is unknown.
     #[must_use]
     pub fn at(position: Position) -> Self {
-        Self { position, event_id: None }
+        Self { position, last: None }
     }
 
-    /// The place that a reader has reached once it has applied these events and knows that there is
-    /// no event between the last of them and `to`.
+    /// How far a reader has come that was here, once it has applied these events and knows that
+    /// there is no event between the last of them and `to`.
     #[must_use]
     pub fn after(self, events: &[RecordedEvent], to: Position) -> Self {
-        let last = events.last().map_or(self, RecordedEvent::place);
-        if to > last.position { Self::at(to) } else { last }
+        let last = events.last().map(RecordedEvent::place).or(self.last);
+        let least = last.map_or(self.position, |last| last.position.max(self.position));
+        Self { position: least.max(to), last }
     }
 }
 
@@ -185,9 +202,9 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
-    /// Where the event stands in the journal.
+    /// The event's place in the journal.
     #[must_use]
     pub fn place(&self) -> Place {
-        Place { position: self.position, event_id: Some(self.id) }
+        Place { position: self.position, event_id: self.id }
     }
 }

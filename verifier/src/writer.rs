@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use hashbrown::HashTable;
 use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent, KeyStatus};
-use keyledger_domain::{KeyId, Position, RecordedEvent, Revision};
+use keyledger_domain::{KeyId, Position, Reached, RecordedEvent, Revision};
 
 use crate::index::Index;
 use crate::record::{KeyRecord, LoadedKey, Owner};
@@ -22,14 +22,14 @@ pub trait KeySource: Sync {
     async fn count(&self) -> Result<usize, Self::Error>;
 
     /// Calls `each` with every key that is not deleted, in the order of the keys' ids, and returns
-    /// the journal position that the keys include. All keys must be as of this one position.
+    /// how far in the journal the keys include events. All keys must be as of this one position.
     ///
     /// # Errors
     /// The source's own error.
     async fn scan(
         &self,
         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
-    ) -> Result<Position, Self::Error>;
+    ) -> Result<Reached, Self::Error>;
 }
 
 /// An event does not follow the last event of its key that the index includes, or cannot be applied to
@@ -50,7 +50,7 @@ pub struct IndexWriter {
     /// The numbers of all other keys, by their ids.
     added: HashTable<u32>,
     free: FreePieces,
-    position: Position,
+    reached: Reached,
 }
 
 impl IndexWriter {
@@ -65,10 +65,10 @@ impl IndexWriter {
             loaded: 0,
             added: HashTable::new(),
             free: FreePieces::default(),
-            position: Position::START,
+            reached: Reached::START,
         };
-        let position = source.scan(&mut |key| writer.load_one(&key)).await?;
-        writer.advance(position);
+        let reached = source.scan(&mut |key| writer.load_one(&key)).await?;
+        writer.advance(reached);
         Ok(writer)
     }
 
@@ -78,11 +78,11 @@ impl IndexWriter {
         self.index.clone()
     }
 
-    /// The position up to which the index includes all events. [`IndexWriter::apply`] takes the events
-    /// after it.
+    /// How far in the journal the index includes all events. [`IndexWriter::apply`] takes the events
+    /// after this position.
     #[must_use]
-    pub fn position(&self) -> Position {
-        self.position
+    pub fn reached(&self) -> Reached {
+        self.reached
     }
 
     /// Applies events in journal order; afterwards the index includes every event up to `to`. An event
@@ -91,7 +91,7 @@ impl IndexWriter {
     ///
     /// # Errors
     /// [`OutOfStep`] when an event does not follow the last one of its key. The events before it
-    /// stay applied, and [`IndexWriter::position`] says up to where.
+    /// stay applied, and [`IndexWriter::reached`] says up to where.
     pub fn apply(
         &mut self,
         events: &[RecordedEvent],
@@ -100,20 +100,20 @@ impl IndexWriter {
     ) -> Result<(), OutOfStep> {
         for event in events {
             self.apply_one(event)?;
-            self.advance(event.position);
+            self.advance(self.reached.after(std::slice::from_ref(event), event.position));
             match event.event {
                 KeyEvent::Created(_) => {}
                 KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => ended(event),
             }
         }
-        self.advance(to);
+        self.advance(self.reached.after(&[], to));
         Ok(())
     }
 
-    fn advance(&mut self, position: Position) {
-        if position > self.position {
-            self.position = position;
-            self.index.advance(position);
+    fn advance(&mut self, reached: Reached) {
+        if reached.position > self.reached.position {
+            self.reached = reached;
+            self.index.advance(reached.position);
         }
     }
 
