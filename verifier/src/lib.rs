@@ -4,7 +4,7 @@
 //! An [`IndexWriter`] loads an [`Index`] of all keys from a [`KeySource`], then applies the journal's
 //! events to it. [`Verification::verify`] answers from the index, on any thread, without locks, I/O or
 //! an async runtime. It returns [`Stale`] rather than an answer that may be out of date: when the index
-//! was not proven recently to have caught up with the journal ([`Freshness`]), or does not include what
+//! was not proven recently to have caught up with the journal ([`Verification::prove`]), or does not include what
 //! a client of this process was told already.
 //!
 //! The crate depends on no server, database or runtime, so that a gateway can verify keys in its own
@@ -12,11 +12,11 @@
 //!
 //! 1. **A source of keys**, read once at the start: implement [`KeySource`] over a table, a snapshot or
 //!    another service. An empty source is fine if all events are applied from the first one on.
-//! 2. **A task that applies events**: read the journal after [`IndexWriter::position`], in order, and
+//! 2. **A task that applies events**: read the journal after [`IndexWriter::reached`], in order, and
 //!    hand the events to [`IndexWriter::apply`]. On [`OutOfStep`] stop answering: an event is missing,
 //!    and it may be a revocation.
-//! 3. **A task that proves freshness**: note [`Instant::now`], then ask the journal for its head; once
-//!    [`Index::reached`] is at least that position, call [`Freshness::prove`] with the noted time. Do it
+//! 3. **A task that proves freshness**: note [`Clocks::now`], then ask the journal for its head; once
+//!    [`Index::reached`] is at least that position, call [`Verification::prove`] with the noted time. Do it
 //!    several times within the bound.
 //!
 //! To keep when keys were last used, call [`Index::waiting_uses`] and [`Index::record_uses`] from time
@@ -24,12 +24,12 @@
 //!
 //! ```
 //! use std::convert::Infallible;
-//! use std::time::{Duration, Instant};
+//! use std::time::Duration;
 //!
 //! use keyledger_domain::key::{KeyStatus, Verdict};
-//! use keyledger_domain::{KeyId, Position, Revision, Timestamp, hash_presented};
+//! use keyledger_domain::{KeyId, Position, Reached, Revision, Timestamp, hash_presented};
 //! use keyledger_verifier::{
-//!     Freshness, IndexWriter, KeyRecord, KeySource, LoadedKey, Outcome, Owner, RecordBuffer, Stale,
+//!     Clocks, IndexWriter, KeyRecord, KeySource, LoadedKey, Outcome, Owner, RecordBuffer, Stale,
 //!     Verification,
 //! };
 //!
@@ -49,7 +49,7 @@
 //!     async fn scan(
 //!         &self,
 //!         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
-//!     ) -> Result<Position, Infallible> {
+//!     ) -> Result<Reached, Infallible> {
 //!         let hash = hash_presented(TEXT).unwrap();
 //!         let record = KeyRecord {
 //!             key_id: KeyId::for_imported_hash(&hash),
@@ -61,27 +61,25 @@
 //!             expires_at: None,
 //!         };
 //!         each(LoadedKey { record, revision: Revision::FIRST, status: KeyStatus::Active });
-//!         Ok(Position::try_from(7_u64).unwrap())
+//!         Ok(Reached::at(Position::try_from(7_u64).unwrap()))
 //!     }
 //! }
 //!
 //! # futures::executor::block_on(async {
 //! let mut writer = IndexWriter::load(&OneKey).await.unwrap();
-//! let verification = Verification {
-//!     index: writer.index(),
-//!     freshness: Freshness::new(Duration::from_secs(1)),
-//! };
+//! let verification = Verification::new(Duration::from_secs(1));
+//! verification.set_index(writer.index());
 //!
 //! // Before the first proof, no verification is answered.
 //! let mut buffer = RecordBuffer::new();
 //! assert_eq!(verification.verify(TEXT, Timestamp::UNIX_EPOCH, &mut buffer), Err(Stale));
 //!
 //! // The head is asked for after the time is noted. Events up to it are applied: here there are none.
-//! let asked = Instant::now();
+//! let asked = Clocks::now(Timestamp::UNIX_EPOCH);
 //! let head = Position::try_from(9_u64).unwrap();
 //! writer.apply(&[], head, |_ended| {}).unwrap();
-//! if verification.index.reached() >= head {
-//!     verification.freshness.prove(asked);
+//! if writer.index().reached() >= head {
+//!     verification.prove(asked);
 //! }
 //!
 //! match verification.verify(TEXT, Timestamp::UNIX_EPOCH, &mut buffer).unwrap() {
@@ -110,12 +108,14 @@ mod uses;
 mod words;
 mod writer;
 
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use keyledger_domain::key::Verdict;
-use keyledger_domain::{Timestamp, hash_presented};
+use keyledger_domain::{Position, Timestamp, hash_presented};
 
-pub use freshness::Freshness;
+pub use freshness::Clocks;
+use freshness::Freshness;
 pub use index::Index;
 pub use record::{KeyRecord, LoadedKey, Owner};
 pub use records::RecordBuffer;
@@ -125,10 +125,10 @@ pub use writer::{IndexWriter, KeySource, OutOfStep};
 /// Answers whether keys are valid.
 #[derive(Debug)]
 pub struct Verification {
-    /// The index that answers are read from.
-    pub index: Index,
+    /// The index that answers are read from, and when it was there.
+    index: OnceLock<(Index, Instant)>,
     /// Decides whether an answer may be given.
-    pub freshness: Freshness,
+    freshness: Freshness,
 }
 
 /// The answer about a key that a client presents.
@@ -146,6 +146,46 @@ pub enum Outcome<'a> {
 pub struct Stale;
 
 impl Verification {
+    /// Verification without an index: it answers nothing yet. Once it has one, it answers for less than
+    /// `bound` after the moment of each proof.
+    #[must_use]
+    pub fn new(bound: Duration) -> Self {
+        Self { index: OnceLock::new(), freshness: Freshness::new(bound) }
+    }
+
+    /// Sets the index that answers are read from. Only the first index is kept.
+    pub fn set_index(&self, index: Index) {
+        self.index.get_or_init(|| (index, Instant::now()));
+    }
+
+    /// The index that answers are read from.
+    #[must_use]
+    pub fn index(&self) -> Option<&Index> {
+        self.index.get().map(|(index, _)| index)
+    }
+
+    /// Notes that the index includes every event that was committed before this moment. A moment before
+    /// the index was set proves nothing: a client may have been told of a later event by then, when
+    /// nothing could be owed to the index.
+    pub fn prove(&self, asked: Clocks) {
+        if self.index.get().is_some_and(|(_, since)| asked.monotonic >= *since) {
+            self.freshness.prove(asked);
+        }
+    }
+
+    /// How long ago the moment of the last proof was; `None` before the first one.
+    #[must_use]
+    pub fn staleness(&self, now: Clocks) -> Option<Duration> {
+        self.freshness.staleness(now)
+    }
+
+    /// Requires answers to include this position from now on, also those of an index that is set later:
+    /// call it before a client is told that the event there has happened. [`Position::MAX`] ends all
+    /// answers.
+    pub fn owe(&self, position: Position) {
+        self.freshness.owe(position);
+    }
+
     /// Whether the presented text is a valid key. If it is, its record is copied into `buffer`, from
     /// which the answer borrows, and its use is noted.
     ///
@@ -161,18 +201,16 @@ impl Verification {
         buffer: &'b mut RecordBuffer,
     ) -> Result<Outcome<'b>, Stale> {
         // Checked before the look into the index: a proof covers only what is read after the check.
-        if !self.knows() {
-            return Err(Stale);
-        }
+        let index = self.proven_index(now).ok_or(Stale)?;
         let Ok(hash) = hash_presented(presented) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
-        let Some((number, key)) = self.index.find_numbered(&hash, buffer) else {
+        let Some((number, key)) = index.find_numbered(&hash, buffer) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
         match key.status.verdict(key.record.expires_at, now) {
             Verdict::Valid => {
-                self.index.records().note_use(number, now);
+                index.records().note_use(number, now);
                 Ok(Outcome::Valid(key.record))
             }
             refused @ (Verdict::Revoked | Verdict::Expired | Verdict::NotFound) => {
@@ -183,7 +221,14 @@ impl Verification {
 
     /// Whether answers can be given now.
     #[must_use]
-    pub fn knows(&self) -> bool {
-        self.freshness.holds(Instant::now()) && self.index.reached() >= self.freshness.owed()
+    pub fn knows(&self, now: Timestamp) -> bool {
+        self.proven_index(now).is_some()
+    }
+
+    /// The index, if it is proven and includes what is owed.
+    fn proven_index(&self, now: Timestamp) -> Option<&Index> {
+        let index = self.index()?;
+        let is_proven = self.freshness.holds(Clocks::now(now));
+        (is_proven && index.reached() >= self.freshness.owed()).then_some(index)
     }
 }

@@ -149,7 +149,7 @@ fn an_event_that_does_not_follow_is_refused_and_changes_nothing() {
         let refused = writer.apply(&[event], Position::MAX, |_| {});
         assert_eq!(refused, Err(OutOfStep { key_id: key_id(number) }));
     }
-    assert_eq!(writer.position().as_u64(), 1);
+    assert_eq!(writer.reached().position.as_u64(), 1);
     let known = Known::new(0, "name");
     assert_eq!(writer.get(key_id(0), &mut RecordBuffer::new()), Some(known.loaded()));
 }

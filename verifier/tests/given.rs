@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked, KeyStatus};
 use keyledger_domain::{
-    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Revision, Timestamp, UserId,
+    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Reached, Revision, Timestamp, UserId,
     hash_presented,
 };
 use keyledger_verifier::{IndexWriter, KeyRecord, KeySource, LoadedKey, Owner, Use, UseSink};
@@ -134,11 +134,11 @@ impl KeySource for Keys {
     async fn scan(
         &self,
         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
-    ) -> Result<Position, Infallible> {
+    ) -> Result<Reached, Infallible> {
         for known in self.keys.values().filter(|known| known.status != KeyStatus::Deleted) {
             each(known.loaded());
         }
-        Ok(Position::try_from(self.position).unwrap())
+        Ok(Reached::at(Position::try_from(self.position).unwrap()))
     }
 }
 

@@ -1,23 +1,23 @@
 //! A key's record is replaced while the index is in use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::executor::block_on;
 use keyledger_domain::Revision;
 use keyledger_domain::key::{KeyStatus, Verdict};
 use keyledger_domain::testing::recorded;
 use keyledger_verifier::{
-    Freshness, IndexWriter, KeyRecord, OutOfStep, Outcome, RecordBuffer, Verification,
+    Clocks, IndexWriter, KeyRecord, OutOfStep, Outcome, RecordBuffer, Verification,
 };
 
 use crate::given::{Keys, Known, Uses, at, hash, key_id, text};
 
 fn verification(count: usize) -> (IndexWriter, Verification) {
     let writer = Keys::many(count).load();
-    let freshness = Freshness::new(Duration::from_secs(600));
-    freshness.prove(Instant::now());
-    let verification = Verification { index: writer.index(), freshness };
+    let verification = Verification::new(Duration::from_secs(600));
+    verification.set_index(writer.index());
+    verification.prove(Clocks::now(at(5)));
     (writer, verification)
 }
 
@@ -99,7 +99,7 @@ fn a_replacement_keeps_the_status() {
     assert_eq!(verify(&verification, 0, 5), Err(Verdict::Revoked));
     let shown = Known { name: "other".to_owned(), revision: Revision::new(2), ..revoked };
     let mut buffer = RecordBuffer::new();
-    assert_eq!(verification.index.find(&hash(0), &mut buffer), Some(shown.loaded()));
+    assert_eq!(verification.index().unwrap().find(&hash(0), &mut buffer), Some(shown.loaded()));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_use_that_waits_survives_a_replacement() {
     }
     writer.replace(Revision::new(1), &Known::new(0, "other").record()).unwrap();
     assert!(verify(&verification, 1, 20).is_ok());
-    let index = &verification.index;
+    let index = verification.index().unwrap();
     assert_eq!(index.uses_waiting(), 2);
     let sink = Uses::default();
     let waiting = index.waiting_uses();
@@ -138,7 +138,7 @@ fn readers_see_whole_records_while_one_is_replaced_all_the_time() {
             scope.spawn(|| {
                 let (mut buffer, mut last) = (RecordBuffer::new(), 1);
                 while !is_done.load(Ordering::Relaxed) {
-                    let found = verification.index.find(&hash(0), &mut buffer).unwrap();
+                    let found = verification.index().unwrap().find(&hash(0), &mut buffer).unwrap();
                     let revision = found.revision.as_u32();
                     assert_eq!(found.record.name, name(revision));
                     assert!(revision >= last, "a reader never sees a key go back");
