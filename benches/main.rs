@@ -34,7 +34,7 @@ use keyledger_domain::Position;
 use keyledger_journal::Journal;
 use keyledger_node::readiness::{Part, Readiness};
 use keyledger_node::tasks::TablesFollower;
-use keyledger_node::{Following, Health, Progress, supervise};
+use keyledger_node::{Following, Health, History, supervise};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -99,10 +99,13 @@ async fn appends(journal: &dyn Journal, callers: usize) -> (f64, Position) {
 async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, callers: usize) -> f64 {
     let holder = uuid::Uuid::from_u128(1);
     let lease = Lease::new(tables, LeaseName::Project, holder, Duration::from_secs(600));
-    let (progress, readiness) = (Progress::default(), Readiness::default());
+    let readiness = Readiness::default();
     let (_head, heads) = tokio::sync::watch::channel(None);
-    let follower = TablesFollower::new(tables.clone(), heads, progress.clone());
-    let following = Following::new(follower, journal.clone(), progress.clone());
+    let history = History::new(Duration::from_secs(10));
+    let progress = history.tables().clone();
+    let reader: Arc<dyn JournalReader> = journal.clone();
+    let follower = TablesFollower::new(tables.clone(), heads, reader.clone(), history.clone());
+    let following = Following::new(follower, reader, progress.clone(), history);
     let health = Health::new(Part::ReadTables, &readiness);
     let projecting = tokio::spawn(supervise(following, Some(Arc::new(lease)), health));
     let (_, first) = appends(&*journal, 1).await;

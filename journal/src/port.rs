@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent};
+use keyledger_domain::{Delivery, KeyId, Place, Position, RecordedEvent};
 
 use crate::{Append, AppendError, Appended, ReadError};
 
@@ -29,6 +29,15 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ReadError::Unavailable`].
     async fn head(&self) -> Result<Position, ReadError>;
+
+    /// Whether the journal has this event at this position; `None` if it cannot tell, because the
+    /// database has removed old records. A place that was read from the journal and is not there any
+    /// more tells that the journal's past has changed, as by a restored backup or a failover to a
+    /// standby that was behind.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`].
+    async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError>;
 }
 
 /// Reads and appends events.

@@ -7,15 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use keyledger_domain::{Batch, Place, Position, RecordedEvent};
+use keyledger_domain::{Batch, Position, Reached, RecordedEvent};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::Epoch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::health::Health;
+use super::history::{History, HistoryChanged};
 use super::progress::Progress;
 use super::readiness::State;
-use super::supervise::{Interruption, Work};
+use super::supervise::{Advice, Interruption, Work};
 
 /// The duration of one call of a follower after which its part counts as failing.
 const STALLED: Duration = Duration::from_secs(10);
@@ -32,14 +33,14 @@ pub trait Follower: Send {
     /// The size and the frequency of batches.
     fn pace(&self) -> Pace;
 
-    /// Loads the follower's state, and returns the place of the last event that it includes.
+    /// Loads the follower's state, and returns how far in the journal it includes events.
     ///
     /// # Errors
     /// Why the state cannot be loaded, and whether to try again.
-    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption>;
+    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Reached, Interruption>;
 
-    /// Applies the next events, possibly none, and returns the place of the last event that is included
-    /// then. The journal has no other events up to `to`.
+    /// Applies the next events, possibly none, and returns how far events are included then. The journal
+    /// has no other events up to `to`.
     ///
     /// # Errors
     /// Why they cannot be applied, and whether to try again.
@@ -47,7 +48,13 @@ pub trait Follower: Send {
         &mut self,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Place, Interruption>;
+    ) -> Result<Reached, Interruption>;
+
+    /// Called when the journal does not have the events that the follower includes, after
+    /// [`Follower::load`]: does what has to be done before it is loaded again, if it may be.
+    async fn lost(&mut self, lost: Lost, _journal: &Arc<dyn JournalReader>) -> Interruption {
+        Interruption::stop(lost)
+    }
 
     /// Called every [`Pace::tick`] between batches.
     ///
@@ -107,13 +114,36 @@ pub enum ReadyWhen {
     ItSays,
 }
 
+/// A follower includes what the journal does not have.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// The journal does not have the follower's last event.
+    #[error("{part} includes {}, which the journal does not have", .changed.lost)]
+    Event {
+        /// The follower's part.
+        part: &'static str,
+        /// The event.
+        changed: HistoryChanged,
+    },
+    /// The follower is further than the journal.
+    #[error("{part} includes position {position}, but the journal ends at {head}")]
+    BeyondHead {
+        /// The follower's part.
+        part: &'static str,
+        /// How far the follower is.
+        position: Position,
+        /// The journal's head.
+        head: Position,
+    },
+}
+
 /// Interruptions that do not come from the follower itself.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
-    #[error("the journal's head cannot be read")]
-    Head(#[source] ReadError),
-    #[error("{part} includes position {place}, but the journal ends at {head}")]
-    BeyondHead { part: &'static str, place: Position, head: Position },
+    #[error("the journal cannot be asked whether it has the follower's last event")]
+    Check(#[source] ReadError),
+    #[error("the journal's history has changed")]
+    HistoryChanged,
     #[error("the events cannot be read")]
     Events(#[source] ReadError),
     #[error("the subscription to the journal has ended")]
@@ -129,12 +159,19 @@ pub struct Following<F> {
     journal: Arc<dyn JournalReader>,
     /// The position that the follower includes, for tasks that wait for it.
     progress: Progress,
+    history: History,
 }
 
 impl<F: Follower> Following<F> {
-    /// Lets a follower follow a journal. `progress` is advanced to each position that it reaches.
-    pub fn new(follower: F, journal: Arc<dyn JournalReader>, progress: Progress) -> Self {
-        Self { follower, journal, progress }
+    /// Lets a follower follow a journal. `progress` is advanced to each position that it reaches, and
+    /// `history` is told of it. When the history changes, the follower is interrupted and loaded again.
+    pub fn new(
+        follower: F,
+        journal: Arc<dyn JournalReader>,
+        progress: Progress,
+        history: History,
+    ) -> Self {
+        Self { follower, journal, progress, history }
     }
 
     async fn follow(
@@ -142,26 +179,42 @@ impl<F: Follower> Following<F> {
         epoch: Option<Epoch>,
         health: &Health,
     ) -> Result<Infallible, Interruption> {
-        let place = attended(health, self.follower.load(epoch)).await?;
-        check(&*self.journal, place, health.name()).await?;
-        self.progress.advance(place.position);
+        let generation = self.history.generation();
+        let reached = attended(health, self.follower.load(epoch)).await?;
+        if let Some(lost) = check(&*self.journal, reached, health.name()).await? {
+            // What else this node has followed may be lost too.
+            let noted = self.history.check(&*self.journal).await;
+            noted.map_err(|error| Interruption::retry(FollowError::Check(error)))?;
+            return Err(self.follower.lost(lost, &self.journal).await);
+        }
+        self.advance(generation, reached)?;
         if self.follower.pace().ready == ReadyWhen::Loaded {
             health.set(State::Ready);
         }
         let beside = self.follower.beside(health);
+        let history = self.history.clone();
         tokio::select! {
-            outcome = self.apply_all(place, health) => outcome,
+            outcome = self.apply_all(generation, reached, health) => outcome,
             interruption = beside => Err(interruption),
+            () = history.is_another_than(generation) => Err(history_changed()),
         }
+    }
+
+    /// Reports how far the follower is, unless the history has changed since it was checked.
+    fn advance(&self, generation: u64, reached: Reached) -> Result<(), Interruption> {
+        let is_same = self.history.advance(generation, &self.progress, reached);
+        if is_same { Ok(()) } else { Err(history_changed()) }
     }
 
     async fn apply_all(
         &mut self,
-        mut place: Place,
+        generation: u64,
+        mut reached: Reached,
         health: &Health,
     ) -> Result<Infallible, Interruption> {
         let Pace { batch: most, gather, tick, ready } = self.follower.pace();
-        let mut batches = std::pin::pin!(self.journal.subscribe(place.position).ready_chunks(most));
+        let mut batches =
+            std::pin::pin!(self.journal.subscribe(reached.position).ready_chunks(most));
         // Without a tick the timer is never polled; `HUNG` is only a valid period.
         let mut ticks = interval(tick.unwrap_or(HUNG));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -172,11 +225,11 @@ impl<F: Follower> Following<F> {
                     let deliveries = deliveries.ok_or(Interruption::retry(FollowError::Ended))?;
                     let is_full = deliveries.len() == most;
                     let batch = Batch::gather(deliveries);
-                    let to = batch.reaches(place.position);
-                    if to > place.position {
+                    let to = batch.reaches(reached.position);
+                    if to > reached.position {
                         let applied = self.follower.apply(&batch.events, to);
-                        place = attended(health, bounded(applied)).await?;
-                        self.progress.advance(place.position);
+                        reached = attended(health, bounded(applied)).await?;
+                        self.advance(generation, reached)?;
                         health.progressed();
                     }
                     if batch.caught_up.is_some() {
@@ -207,7 +260,15 @@ impl<F: Follower> Following<F> {
 #[async_trait]
 impl<F: Follower> Work for Following<F> {
     async fn run(&mut self, epoch: Option<Epoch>, health: &Health) -> Interruption {
+        let generation = self.history.generation();
         let Err(interruption) = self.follow(epoch, health).await;
+        // An event that does not follow may be of another history.
+        if interruption.advice() == Advice::Stop
+            && self.history.check(&*self.journal).await.is_ok()
+            && self.history.generation() != generation
+        {
+            return history_changed();
+        }
         interruption
     }
 
@@ -228,18 +289,24 @@ impl<F: Follower> Work for Following<F> {
     }
 }
 
-/// Fails if a follower includes a position beyond the journal's head.
+/// What a follower includes that the journal does not have, if anything.
 async fn check(
     journal: &dyn JournalReader,
-    Place { position: place, .. }: Place,
+    Reached { position, last }: Reached,
     part: &'static str,
-) -> Result<(), Interruption> {
-    let head = journal.head().await;
-    let head = head.map_err(|error| Interruption::retry(FollowError::Head(error)))?;
-    if place > head {
-        return Err(Interruption::stop(FollowError::BeyondHead { part, place, head }));
+) -> Result<Option<Lost>, Interruption> {
+    let passing = |error| Interruption::retry(FollowError::Check(error));
+    if let Some(lost) = last
+        && journal.holds(lost).await.map_err(passing)? == Some(false)
+    {
+        return Ok(Some(Lost::Event { part, changed: HistoryChanged { lost } }));
     }
-    Ok(())
+    let head = journal.head().await.map_err(passing)?;
+    Ok((position > head).then_some(Lost::BeyondHead { part, position, head }))
+}
+
+fn history_changed() -> Interruption {
+    Interruption::restart(FollowError::HistoryChanged)
 }
 
 /// Waits for a call of a follower. If it takes longer than [`STALLED`], the part counts as failing

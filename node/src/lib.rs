@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod clock;
 pub mod follow;
 pub mod health;
+pub mod history;
 pub mod lease;
 pub mod progress;
 pub mod readiness;
@@ -18,6 +19,7 @@ pub mod tasks;
 
 pub use follow::{Follower, Following, Pace, ReadyWhen};
 pub use health::Health;
+pub use history::{History, HistoryChanged, WatchedAppends, WatchedJournal};
 pub use lease::LeaseClaims;
 pub use progress::{Lagging, Progress};
 pub use supervise::{Interruption, Work, supervise};

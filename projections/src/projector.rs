@@ -5,7 +5,7 @@
 //! epoch. If several projectors run, or one restarts after a crash, all but one fail with
 //! [`WriteError::Superseded`].
 
-use keyledger_domain::{Position, RecordedEvent};
+use keyledger_domain::{Position, Reached, RecordedEvent};
 
 use crate::store::{Build, Target};
 use crate::{Epoch, ReadTables, WriteError};
@@ -31,10 +31,10 @@ impl Projector {
         Ok(Self { tables: tables.clone(), build, epoch })
     }
 
-    /// The position up to which all events are applied.
+    /// How far in the journal all events are applied.
     #[must_use]
-    pub fn position(&self) -> Position {
-        self.build.position
+    pub fn reached(&self) -> Reached {
+        self.build.reached
     }
 
     /// Applies events in one transaction, and moves the table's position to `to`. Does nothing if
@@ -47,7 +47,7 @@ impl Projector {
         events: &[RecordedEvent],
         to: Position,
     ) -> Result<(), WriteError> {
-        if to > self.build.position {
+        if to > self.build.reached.position {
             let target = Target::Live(self.epoch);
             let written = self.tables.store.write(self.build, target, events, to);
             self.build = written.await?;

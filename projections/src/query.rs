@@ -1,7 +1,7 @@
 //! The queries of the key table, and the scan that fills the verification index.
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Position, UserId};
+use keyledger_domain::{KeyId, Reached, UserId};
 use keyledger_verifier::{KeySource, LoadedKey};
 
 use crate::keys::{ListQuery, loaded_key};
@@ -65,7 +65,7 @@ impl KeySource for ReadTables {
     async fn scan(
         &self,
         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
-    ) -> Result<Position, QueryError> {
+    ) -> Result<Reached, QueryError> {
         let mut bad = None;
         let mut take = |row| match loaded_key(&row) {
             Ok(key) => {
@@ -77,7 +77,7 @@ impl KeySource for ReadTables {
                 false
             }
         };
-        let position = self.store.scan(&mut take).await?.position;
-        bad.map_or(Ok(position), |error| Err(error.into()))
+        let reached = self.store.scan(&mut take).await?.reached;
+        bad.map_or(Ok(reached), |error| Err(error.into()))
     }
 }

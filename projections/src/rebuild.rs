@@ -79,18 +79,18 @@ impl Rebuild {
         let mut count = 0;
         loop {
             let batch = next_batch(&mut batches).await?;
-            let to = batch.reaches(self.build.position);
+            let to = batch.reaches(self.build.reached.position);
             let written = self.tables.store.write(self.build, Target::Next, &batch.events, to);
             self.build = written.await?;
             count += batch.events.len();
-            reached(self.build.position);
+            reached(self.build.reached.position);
             if batch.caught_up.is_some() {
                 count += self.take_over(&mut batches, head).await?;
-                reached(self.build.position);
+                reached(self.build.reached.position);
                 break;
             }
         }
-        Ok(Rebuilt { events: count, position: self.build.position })
+        Ok(Rebuilt { events: count, position: self.build.reached.position })
     }
 
     /// Applies the events that the live build includes and this one does not, and makes this build
@@ -109,11 +109,11 @@ impl Rebuild {
         let live = swap.live().await?;
         // The journal holds every event that the live build includes, so the stream delivers them.
         // If the live build was made from another, longer journal, the journal's head is the limit.
-        let due = live.position.min(head.await.map_err(RebuildError::Source)?);
+        let due = live.reached.position.min(head.await.map_err(RebuildError::Source)?);
         let mut count = 0;
-        while self.build.position < due {
+        while self.build.reached.position < due {
             let batch = next_batch(batches).await?;
-            let to = batch.reaches(self.build.position);
+            let to = batch.reaches(self.build.reached.position);
             self.build = swap.write(self.build, &batch.events, to).await?;
             count += batch.events.len();
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyledger_domain::Position;
+use keyledger_domain::{Position, Reached};
 
 use crate::OpenTablesError;
 use crate::postgres::PostgresStore;
@@ -48,13 +48,13 @@ impl ReadTables {
         Ok(Self { store })
     }
 
-    /// The position up to which queries see all events, read from the tables: for a process that
-    /// runs no projector.
+    /// How far in the journal queries see all events, read from the tables: for a process that runs
+    /// no projector.
     ///
     /// # Errors
     /// The database's error.
-    pub async fn position(&self) -> Result<Position, sqlx::Error> {
-        Ok(self.store.live().await?.position)
+    pub async fn reached(&self) -> Result<Reached, sqlx::Error> {
+        Ok(self.store.live().await?.reached)
     }
 
     /// Waits until another process has notified of a change of the tables, or at most 50 ms; the

@@ -120,7 +120,7 @@ pub(crate) async fn apply(
     for some in events.chunks(PROJECTION_BATCH) {
         let deliveries = some.iter().cloned().map(Delivery::Event).map(Ok::<_, Infallible>);
         let batch = Batch::gather(deliveries);
-        let to = batch.reaches(projector.position());
+        let to = batch.reaches(projector.reached().position);
         projector.apply(&batch.events, to).await?;
     }
     Ok(())

@@ -68,7 +68,7 @@ async fn more_events_than_a_batch_holds_are_all_applied(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     assert_eq!(shown(&tables).await, folded(&events));
-    assert_eq!(tables.position().await.unwrap(), events.last().unwrap().position);
+    assert_eq!(tables.reached().await.unwrap().position, events.last().unwrap().position);
 }
 
 async fn one_key_is_found_until_it_is_deleted(kind: Kind) {
@@ -111,8 +111,8 @@ async fn a_batch_that_cannot_be_applied_leaves_nothing(kind: Kind) {
             "{outcome:?}"
         );
         assert_eq!(shown(&tables).await, []);
-        assert_eq!(tables.position().await.unwrap(), Position::START);
-        assert_eq!(projector.position(), Position::START);
+        assert_eq!(tables.reached().await.unwrap().position, Position::START);
+        assert_eq!(projector.reached().position, Position::START);
     }
 }
 

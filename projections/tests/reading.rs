@@ -12,7 +12,7 @@ async fn tables_that_are_opened_read_only_answer_queries_and_refuse_changes(kind
     project(&tables, &events).await;
     let read_only = ReadTables::open_read_only(&database.url).await.unwrap();
     assert_eq!(shown(&read_only).await, folded(&events));
-    assert_eq!(read_only.position().await.unwrap(), events[2].position);
+    assert_eq!(read_only.reached().await.unwrap().position, events[2].position);
     let refused = read_only.record(&[(key_id(0), at(9))]).await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(shown(&tables).await, folded(&events), "nothing has changed");

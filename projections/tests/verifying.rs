@@ -2,13 +2,13 @@
 //! tables and events applied afterwards.
 
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keyledger_domain::key::{KeyDetails, KeyEvent, KeyStatus, Verdict, fold};
 use keyledger_domain::testing::{Attempt, at, creations, history, key_id, secret};
 use keyledger_domain::{KeyHash, Position, RecordedEvent};
 use keyledger_verifier::{
-    Freshness, Index, IndexWriter, OutOfStep, Outcome, RecordBuffer, Stale, Verification,
+    Clocks, Index, IndexWriter, OutOfStep, Outcome, RecordBuffer, Stale, Verification,
 };
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn follow(
     events: &[RecordedEvent],
     ended: impl FnMut(&RecordedEvent),
 ) -> Result<(), OutOfStep> {
-    let to = events.last().map_or(writer.position(), |last| last.position);
+    let to = events.last().map_or(writer.reached().position, |last| last.position);
     writer.apply(events, to, ended)
 }
 
@@ -73,10 +73,10 @@ proptest! {
             assert_shows(&index, &events[..loaded], 21);
             // In two steps, as when a subscription is lost between them.
             for upto in [cut.max(loaded), events.len()] {
-                let from = usize::try_from(writer.position().as_u64()).unwrap();
+                let from = usize::try_from(writer.reached().position.as_u64()).unwrap();
                 follow(&mut writer, &events[from..upto], |_| {}).unwrap();
                 assert_shows(&index, &events[..upto], 21);
-                assert_eq!(index.reached(), writer.position());
+                assert_eq!(index.reached(), writer.reached().position);
             }
         });
     }
@@ -130,8 +130,8 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &creations(3)).await;
     let writer = IndexWriter::load(&tables).await.unwrap();
-    let freshness = Freshness::new(Duration::from_secs(60));
-    let verification = Verification { index: writer.index(), freshness };
+    let verification = Verification::new(Duration::from_secs(60));
+    verification.set_index(writer.index());
     let verify = |number, now| {
         let mut buffer = RecordBuffer::new();
         let outcome = verification.verify(secret(number).expose(), at(now), &mut buffer);
@@ -141,21 +141,22 @@ async fn uses_wait_until_they_are_recorded(kind: Kind) {
         })
     };
     assert_eq!(verify(0, 9), Err(Stale), "nothing is proven yet");
-    verification.freshness.prove(Instant::now());
+    verification.prove(Clocks::now(at(9)));
     for (number, now) in [(0, 9), (1, 10), (0, 12), (0, 11)] {
         assert_eq!(verify(number, now), Ok(Verdict::Valid));
     }
     assert_eq!(verify(7, 20), Ok(Verdict::NotFound));
-    assert_eq!(verification.index.uses_waiting(), 2);
-    let waiting = verification.index.waiting_uses();
-    verification.index.record_uses(&waiting, &tables).await.unwrap();
-    assert_eq!(verification.index.uses_waiting(), 0);
+    let index = writer.index();
+    assert_eq!(index.uses_waiting(), 2);
+    let waiting = index.waiting_uses();
+    index.record_uses(&waiting, &tables).await.unwrap();
+    assert_eq!(index.uses_waiting(), 0);
     for (number, used) in [(0, Some(at(12))), (1, Some(at(10))), (2, None)] {
         let shown = tables.get(key_id(number)).await.unwrap().unwrap();
         assert_eq!(shown.last_used_at, used);
     }
     // A client knows an event that this index does not include yet.
-    verification.freshness.owe(Position::try_from(4_u64).unwrap());
+    verification.owe(Position::try_from(4_u64).unwrap());
     assert_eq!(verify(0, 30), Err(Stale));
 }
 
@@ -165,10 +166,10 @@ async fn uses_that_nobody_waits_to_see_recorded_wait_on(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &creations(COUNT)).await;
     let writer = IndexWriter::load(&tables).await.unwrap();
-    let freshness = Freshness::new(Duration::from_secs(60));
-    freshness.prove(Instant::now());
-    let verification = Verification { index: writer.index(), freshness };
-    let index = &verification.index;
+    let verification = Verification::new(Duration::from_secs(86_400));
+    verification.set_index(writer.index());
+    verification.prove(Clocks::now(time(0)));
+    let index = writer.index();
     let secrets: Vec<_> = (0..COUNT).map(secret).collect();
     // Each time, the recording is dropped one poll later, until it completes.
     let mut polls = 0;

@@ -88,7 +88,8 @@ impl Background {
         lease: Option<Lease>,
         part: Part,
     ) {
-        let following = Following::new(follower, node.journal.clone(), progress);
+        let history = node.shared.history.clone();
+        let following = Following::new(follower, node.journal.clone(), progress, history);
         let lease = lease.map(|lease| -> Arc<dyn LeaseClaims> { Arc::new(lease) });
         self.tasks.spawn(supervise(following, lease, node.health(part)));
     }
@@ -96,44 +97,31 @@ impl Background {
     /// Applies events to the read tables or, without the role, watches the position that they include.
     /// Watches the journal's head too.
     fn follow_tables(&mut self, node: &Node, roles: Roles, max_staleness: Duration) {
-        let Shared { progress, head, .. } = node.shared.clone();
+        let Shared { history, ask, clock, head, .. } = node.shared.clone();
         let heads = head.subscribe();
-        let health = node.health(Part::Journal);
-        self.tasks.spawn(tasks::watch_head(node.journal.clone(), max_staleness, head, health));
+        let (journal, health) = (node.journal.clone(), node.health(Part::Journal));
+        self.tasks.spawn(tasks::watch_head(journal, max_staleness, clock, ask, head, health));
         let (tables, part) = (node.tables.clone(), Part::ReadTables);
         if roles.projector {
-            let follower = TablesFollower::new(tables, heads, progress.clone());
+            let progress = history.tables().clone();
+            let follower = TablesFollower::new(tables, heads, node.journal.clone(), history);
             let lease = self.lease(node, LeaseName::Project);
             self.follow(node, follower, progress, Some(lease), part);
         } else {
-            self.tasks.spawn(tasks::watch_tables(tables, heads, progress, node.health(part)));
+            let (journal, health) = (node.journal.clone(), node.health(part));
+            self.tasks.spawn(tasks::watch_tables(tables, journal, history, heads, health));
         }
     }
 
     /// Applies events to the verification index, proves its freshness, and records last uses of keys.
     fn follow_keys(&mut self, node: &Node, max_staleness: Duration, flush: Duration) {
-        let Shared { head, verification, verified, counters, clock, .. } = node.shared.clone();
-        let loaded = Arc::new(Notify::new());
-        let follower = IndexFollower::new(
-            node.tables.clone(),
-            verification.clone(),
-            loaded.clone(),
-            max_staleness,
-            counters.revocation_lag,
-            clock,
-        );
-        self.follow(node, follower, verified.clone(), None, Part::Verification);
-        let health = node.health(Part::Verification);
-        let heads = head.subscribe();
-        self.tasks.spawn(tasks::prove(
-            verification.clone(),
-            loaded,
-            verified,
-            heads,
-            max_staleness,
-            health,
-        ));
-        self.tasks.spawn(tasks::record_uses(verification, node.tables.clone(), flush));
+        let Shared { head, history, ask, counters, clock, .. } = node.shared.clone();
+        let (tables, lag) = (node.tables.clone(), counters.revocation_lag);
+        let follower = IndexFollower::new(tables.clone(), history.clone(), ask, lag, clock.clone());
+        self.follow(node, follower, history.verified().clone(), None, Part::Verification);
+        let (heads, health) = (head.subscribe(), node.health(Part::Verification));
+        self.tasks.spawn(tasks::prove(history.clone(), heads, clock, max_staleness, health));
+        self.tasks.spawn(tasks::record_uses(history, tables, flush));
     }
 
     /// Publishes events to NATS.
@@ -195,7 +183,7 @@ impl Background {
                 end::sign_last(node, log, lease).await;
             }
         };
-        tokio::join!(end::record_last_uses(&node.shared.verification, &node.tables), signing);
+        tokio::join!(end::record_last_uses(&node.shared.history, &node.tables), signing);
         end::give_back(self.leases).await;
     }
 }

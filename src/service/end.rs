@@ -1,14 +1,13 @@
 //! The last steps before the process ends. Each has a time limit.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use keyledger_projections::{Lease, ReadTables};
-use keyledger_verifier::Verification;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::node::Node;
 use keyledger_domain::chain;
+use keyledger_node::History;
 use keyledger_node::readiness::Part;
 use keyledger_node::tasks::{self, LogFollower};
 
@@ -20,8 +19,8 @@ const LAST_FLUSH: Duration = Duration::from_millis(1_500);
 const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
 
 /// Records all uses of keys that are not recorded yet.
-pub(super) async fn record_last_uses(verification: &OnceLock<Verification>, tables: &ReadTables) {
-    match timeout(LAST_FLUSH, tasks::record_now(verification, tables)).await {
+pub(super) async fn record_last_uses(history: &History, tables: &ReadTables) {
+    match timeout(LAST_FLUSH, tasks::record_now(history, tables)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "the last uses are not recorded"),
         Err(_) => tracing::warn!("the last uses are not recorded: the time limit has passed"),

@@ -28,6 +28,7 @@ use keyledger_journal::{Journal, OpenError};
 use keyledger_node::clock::SystemClock;
 use keyledger_node::readiness::{Part, State};
 use keyledger_node::shutdown::StopSignals;
+use keyledger_node::{WatchedAppends, WatchedJournal};
 use keyledger_relay::nats::StreamDiffers;
 use node::{Node, Shared};
 use open::Journals;
@@ -80,7 +81,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (listener, address) = listen(config.listen).await?;
     let (internal, internal_address) = listen(config.internal_listen).await?;
 
-    let shared = Shared::new();
+    let shared = Shared::new(config.background.max_staleness);
     // Set before the listeners open: readiness ignores parts whose state was never set.
     for part in needed(config.roles) {
         shared.readiness.set(part, State::Starting);
@@ -118,6 +119,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         }
     };
     let (Journals { reads: journal, appends }, tables) = opened;
+    let history = shared.history.clone();
+    let journal = Arc::new(WatchedJournal::new(journal, history.clone()));
     let node = Node { shared, journal, tables };
     let mut background = Background::start(&node, config.roles, config.background).await?;
     let router = match appends {
@@ -126,7 +129,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             let verifier = Arc::new(TokenVerifier::new(rules));
             background.prepare_sign_in(verifier.clone(), &node);
             let authenticator = http::Authenticator::new(verifier, &config.allowed_origins);
-            api(&node, appends, Arc::new(authenticator), config.key_prefix, stopping)
+            let appends = Arc::new(WatchedAppends::new(appends, history));
+            let verifies = config.roles.verify;
+            api(&node, appends, Arc::new(authenticator), config.key_prefix, verifies, stopping)
         }
     };
     // Cannot fail: the router is set only here.
@@ -169,13 +174,15 @@ fn api(
     appends: Arc<dyn Journal>,
     authenticator: Arc<http::Authenticator>,
     key_prefix: KeyPrefix,
+    verifies: bool,
     stopping: watch::Receiver<()>,
 ) -> http::Router {
     let Node { shared, journal, tables } = node;
-    let Shared { readiness, progress, verification, verified, clock, .. } = shared.clone();
+    let Shared { readiness, history, clock, .. } = shared.clone();
+    let progress = history.tables().clone();
     let random = Box::new(UnwrapErr(SysRng));
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
-    let followers = http::Followers { tables: progress.clone(), verification, verified };
+    let followers = http::Followers { history, verifies };
     let (journal, tables) = (journal.clone(), tables.clone());
     let tree = LogReader::new(&tables);
     http::router(

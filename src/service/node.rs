@@ -1,11 +1,11 @@
 //! The state that requests and background tasks of this process share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use keyledger_domain::Position;
 use keyledger_projections::ReadTables;
-use keyledger_verifier::Verification;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use keyledger_domain::Clock;
 use keyledger_http as http;
@@ -14,35 +14,33 @@ use keyledger_journal::JournalReader;
 use keyledger_node::clock::SystemClock;
 use keyledger_node::readiness::{Part, Readiness};
 use keyledger_node::tasks::Head;
-use keyledger_node::{Health, Progress};
+use keyledger_node::{Health, History};
 
 /// State that exists before the stores are open; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) readiness: Readiness,
-    /// The position that queries include.
-    pub(super) progress: Progress,
-    /// The position that verifications include.
-    pub(super) verified: Progress,
+    /// What this node has followed, and the verification index.
+    pub(super) history: History,
+    /// Notified to have the journal's head asked for at once.
+    pub(super) ask: Arc<Notify>,
     /// The journal's head, as last asked for.
     pub(super) head: watch::Sender<Option<Head>>,
     /// The position of the last event that this node published; `None` while it does not publish.
     pub(super) relayed: watch::Sender<Option<Position>>,
-    /// Answers verifications; set once the index is loaded.
-    pub(super) verification: Arc<OnceLock<Verification>>,
     pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    /// `max_staleness` is for how long a proof holds that the verification index has caught up.
+    pub(super) fn new(max_staleness: Duration) -> Self {
         Self {
             readiness: Readiness::default(),
-            progress: Progress::default(),
-            verified: Progress::default(),
+            history: History::new(max_staleness),
+            ask: Arc::default(),
             head: watch::Sender::new(None),
             relayed: watch::Sender::new(None),
-            verification: Arc::default(),
             counters: Counters::default(),
             clock: Arc::new(SystemClock),
         }
@@ -51,18 +49,17 @@ impl Shared {
     pub(super) fn metrics(&self) -> Metrics {
         Metrics {
             readiness: self.readiness.clone(),
-            progress: self.progress.clone(),
+            history: self.history.clone(),
+            clock: self.clock.clone(),
             head: self.head.subscribe(),
             relayed: self.relayed.subscribe(),
-            verification: self.verification.clone(),
             counters: self.counters.clone(),
         }
     }
 
     pub(super) fn verification_state(&self) -> http::VerificationState {
         http::VerificationState {
-            verification: self.verification.clone(),
-            verified: self.verified.clone(),
+            history: self.history.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
         }

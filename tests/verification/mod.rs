@@ -4,6 +4,7 @@ mod answers;
 mod bad_requests;
 mod freshness;
 mod gateways;
+mod history;
 mod imports;
 mod last_use;
 mod revocations;

@@ -61,6 +61,8 @@ impl MinPosition {
     /// that they include then.
     pub(crate) async fn reached(self, progress: &Progress) -> Result<Position, ApiError> {
         match self.0 {
+            // Tables that are of another history than the journal show nothing.
+            None if !progress.is_known() => Err(ApiError::ReadBehind),
             None => Ok(progress.current()),
             Some(position) => {
                 progress.wait_for(position, WAIT).await.map_err(|_| ApiError::ReadBehind)

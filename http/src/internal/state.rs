@@ -1,24 +1,22 @@
 //! What the handlers of verification need.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
-use keyledger_verifier::{Outcome, RecordBuffer, Verification};
+use keyledger_verifier::{Outcome, RecordBuffer};
 
 use crate::metrics::Counters;
 use crate::position::WAIT;
 use crate::problem::ApiError;
 use keyledger_domain::Clock;
-use keyledger_node::Progress;
+use keyledger_node::History;
 
 /// The state of the verification endpoints.
 #[derive(Clone, Debug)]
 pub struct VerificationState {
-    /// The verification index; unset while it is loading.
-    pub verification: Arc<OnceLock<Verification>>,
-    /// The position that the index includes.
-    pub verified: Progress,
+    /// Has the verification index.
+    pub history: History,
     /// Tells the current time, which decides whether a key has expired.
     pub clock: Arc<dyn Clock>,
     /// Counts the answers.
@@ -38,12 +36,12 @@ impl VerificationState {
             self.counters.unknown.inc();
             ApiError::CannotVerify
         };
-        let verification = self.verification.get().ok_or_else(unknown)?;
         if let Some(position) = min_position {
-            let reached = self.verified.wait_for(position, WAIT).await;
+            let reached = self.history.verified().wait_for(position, WAIT).await;
             reached.map_err(|_| ApiError::VerificationBehind)?;
         }
-        let outcome = verification.verify(presented, self.clock.now(), buffer);
+        let now = self.clock.now();
+        let outcome = self.history.with_verification(|it| it.verify(presented, now, buffer));
         let outcome = outcome.map_err(|_| unknown())?;
         self.counters.verdict(match outcome {
             Outcome::Valid(_) => Verdict::Valid,

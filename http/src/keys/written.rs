@@ -1,17 +1,14 @@
 //! The answer to a command: sent when the reads of this node include what was written.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use keyledger_domain::Position;
-use keyledger_verifier::Verification;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::headers::LAGGING;
 use crate::position::{WAIT, at};
-use keyledger_node::Progress;
+use keyledger_node::History;
 
 /// An answer that says no more than that it was done.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,12 +24,10 @@ impl Success {
 /// The reads of this node that follow the journal.
 #[derive(Clone, Debug)]
 pub struct Followers {
-    /// The position that the read tables include.
-    pub tables: Progress,
-    /// The verification index; unset while it is loading, and on a node that does not verify.
-    pub verification: Arc<OnceLock<Verification>>,
-    /// The position that the verification index includes.
-    pub verified: Progress,
+    /// What this node has followed.
+    pub history: History,
+    /// Whether this node verifies keys.
+    pub verifies: bool,
 }
 
 impl Followers {
@@ -40,15 +35,20 @@ impl Followers {
     /// still does not.
     async fn lag_behind(&self, position: Position) -> bool {
         let verification = async {
-            let Some(verification) = self.verification.get() else { return false };
-            let lags = self.verified.wait_for(position, WAIT).await.is_err();
-            if lags {
+            if !self.verifies {
+                return false;
+            }
+            let verification = self.history.verification();
+            // An index that is still loading is not waited for, but must include the position too.
+            let is_loaded = verification.index().is_some();
+            let lags = is_loaded && self.history.verified().wait_for(position, WAIT).await.is_err();
+            if lags || !is_loaded {
                 // Until the index includes the position, this node must not verify any key.
-                verification.freshness.owe(position);
+                verification.owe(position);
             }
             lags
         };
-        let tables = async { self.tables.wait_for(position, WAIT).await.is_err() };
+        let tables = async { self.history.tables().wait_for(position, WAIT).await.is_err() };
         let (verification, tables) = tokio::join!(verification, tables);
         verification || tables
     }

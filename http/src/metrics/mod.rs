@@ -2,13 +2,13 @@
 
 mod busy;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::Duration;
 
-use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
-use keyledger_verifier::Verification;
+use keyledger_domain::{Clock, Position};
+use keyledger_verifier::{Clocks, Index};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
 use busy::BusyCounter;
-use keyledger_node::Progress;
+use keyledger_node::History;
 use keyledger_node::readiness::{Readiness, State};
 use keyledger_node::tasks::Head;
 
@@ -72,14 +72,14 @@ impl Counters {
 pub struct Metrics {
     /// The states of the parts.
     pub readiness: Readiness,
-    /// The position that this node's queries include.
-    pub progress: Progress,
+    /// What this node has followed.
+    pub history: History,
+    /// Tells the current time.
+    pub clock: Arc<dyn Clock>,
     /// The journal's head, as last asked for.
     pub head: watch::Receiver<Option<Head>>,
     /// The position of the last event that this node published; `None` while it does not publish.
     pub relayed: watch::Receiver<Option<Position>>,
-    /// Answers verifications; never set on a node that does not verify.
-    pub verification: Arc<OnceLock<Verification>>,
     /// The metrics that are updated as things happen.
     pub counters: Counters,
 }
@@ -99,7 +99,7 @@ impl Metrics {
         registry.register("part_ready", "Whether a part of the service can do its work", parts);
         let ready = gauge(i64::from(self.readiness.is_ready()));
         registry.register("ready", "Whether the service can do its work", ready);
-        let read = gauge(self.progress.current().as_i64());
+        let read = gauge(self.history.tables().current().as_i64());
         registry.register("read_position", "The journal position that queries include", read);
         let positions = [
             (
@@ -118,9 +118,16 @@ impl Metrics {
                 registry.register(name, help, gauge(position.as_i64()));
             }
         }
-        if let Some(verification) = self.verification.get() {
+        let changes = Counter::<u64>::default();
+        changes.inc_by(self.history.changes());
+        let help =
+            "How often the journal was found to have another history than this node has followed";
+        registry.register("history_changes", help, changes);
+        let verification = self.history.verification();
+        if let Some(index) = verification.index() {
             self.counters.register(&mut registry);
-            register_index(verification, &mut registry);
+            let staleness = verification.staleness(Clocks::now(self.clock.now()));
+            register_index(index, staleness, &mut registry);
         }
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
@@ -128,14 +135,13 @@ impl Metrics {
     }
 }
 
-fn register_index(verification: &Verification, registry: &mut Registry) {
-    let index = &verification.index;
+fn register_index(index: &Index, staleness: Option<Duration>, registry: &mut Registry) {
     registry.register("index_keys", "The keys that the index holds", gauge(index.len().into()));
     let reached = gauge(index.reached().as_i64());
     registry.register("index_position", "The journal position that verifications include", reached);
     let waiting = gauge(i64::try_from(index.uses_waiting()).unwrap_or(i64::MAX));
     registry.register("uses_waiting", "Keys whose last use waits to be recorded", waiting);
-    if let Some(staleness) = verification.freshness.staleness(Instant::now()) {
+    if let Some(staleness) = staleness {
         let seconds = Gauge::<f64, AtomicU64>::default();
         seconds.set(staleness.as_secs_f64());
         registry.register_with_unit(

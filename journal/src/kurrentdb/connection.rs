@@ -149,6 +149,7 @@ macro_rules! signed {
 
 signed!(
     eventstore::AppendToStreamOptions,
+    eventstore::ReadAllOptions,
     eventstore::ReadStreamOptions,
     eventstore::SubscribeToAllOptions
 );

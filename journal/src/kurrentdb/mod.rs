@@ -22,18 +22,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use eventstore::{ReadStreamOptions, StreamPosition};
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use eventstore::{Position as LogPosition, ReadAllOptions, ReadStreamOptions, StreamPosition};
+use keyledger_domain::{EventId, KeyId, Place, Position, RecordedEvent};
 
 use crate::{
     Append, AppendError, Appended, Journal, JournalReader, OpenError, ReadError, Subscription,
 };
 use connection::Connection;
-use decode::decode_event;
+use decode::{decode_event, position_of};
 use settings::Settings;
 
 /// The stream of pulses, of which only the last is kept.
 const PULSE: &str = "keyledger-pulse";
+/// What the server says of a position at which no record begins.
+const INVALID_POSITION: &str = "InvalidPosition";
 /// How long the server may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How many times at most a query that only reads is sent.
@@ -113,6 +115,33 @@ impl JournalReader for KurrentJournal {
     async fn head(&self) -> Result<Position, ReadError> {
         let appended = append::pulse(&self.connection).await;
         appended.map_err(|error| ReadError::Unavailable(error.into()))
+    }
+
+    /// One read of the log, from the place on. The server answers the record at the position. Where that
+    /// was removed by a scavenge, it answers the next one that is left, at a higher position. In a log
+    /// that was set back, it answers another record at the position, refuses the position since no record
+    /// begins there, or answers nothing since the log ends before it.
+    async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
+        let offset = place.position.as_u64();
+        let at = LogPosition { commit: offset, prepare: offset };
+        let options = ReadAllOptions::default().forwards().max_count(1);
+        let options = self.connection.signed(options.position(StreamPosition::Position(at)));
+        let read =
+            self.connection.ask(async |client| client.read_all(&options).await?.next().await);
+        match read.await {
+            Ok(None) => Ok(Some(false)),
+            Ok(Some(found)) => {
+                let found = found.event;
+                let position = found.as_ref().and_then(position_of);
+                let is_there = position == Some(place.position);
+                let id = found.map(|found| EventId::from_uuid(found.id));
+                Ok(is_there.then_some(id == Some(place.event_id)))
+            }
+            Err(eventstore::Error::Grpc { message, .. }) if message.contains(INVALID_POSITION) => {
+                Ok(Some(false))
+            }
+            Err(error) => Err(ReadError::Unavailable(error.into())),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
 use keyledger_postgres::{Listener, Notification, Pool};
 
 use super::{CHANNEL, parse, unreachable};
@@ -108,5 +108,16 @@ impl JournalReader for PostgresReader {
             .boxed()
         });
         head(answer.await)
+    }
+
+    async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
+        let answer = self.pool.ask(|connection| {
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM events WHERE position = $1 AND id = $2)")
+                .bind(place.position.as_i64())
+                .bind(place.event_id.as_uuid())
+                .fetch_one(connection)
+                .boxed()
+        });
+        answer.await.map(Some).map_err(unavailable)
     }
 }

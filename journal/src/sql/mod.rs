@@ -10,7 +10,7 @@ mod row;
 use std::fs::File;
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
 
 use crate::{Append, AppendError, Appended, Journal, JournalReader, ReadError, Subscription};
 pub(crate) use follow::{Live, PAGE, Pages, subscribe};
@@ -46,6 +46,10 @@ impl<R: JournalReader> JournalReader for SqlJournal<R> {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.reader.head().await
+    }
+
+    async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
+        self.reader.holds(place).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use tokio::sync::broadcast;
 
@@ -95,5 +95,15 @@ impl JournalReader for SqliteReader {
                 .fetch_one(&self.pool)
                 .await,
         )
+    }
+
+    async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE position = $1 AND id = $2)")
+            .bind(place.position.as_i64())
+            .bind(place.event_id.as_uuid())
+            .fetch_one(&self.pool)
+            .await
+            .map(Some)
+            .map_err(unavailable)
     }
 }

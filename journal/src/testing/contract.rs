@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use futures::future::join_all;
-use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent, Revision};
+use keyledger_domain::{Delivery, KeyId, Place, Position, RecordedEvent, Revision};
 
 use super::{
     JournalUnderTest, after, create, created, deleted, first, is_same, new_key, next_delivery,
@@ -317,4 +317,18 @@ pub async fn what_was_appended_is_there_when_it_is_opened_again(under_test: &dyn
     assert_eq!(journal.read(key_id).await.unwrap(), read);
     let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
     assert!(appended.position > before.position);
+}
+
+pub async fn an_event_is_known_by_its_position_and_its_id(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
+    let (one, _) = create(&*journal).await;
+    let (other, _) = create(&*journal).await;
+    let place = async |key_id| journal.read(key_id).await.unwrap()[0].place();
+    let (one, other) = (place(one).await, place(other).await);
+    assert_eq!(journal.holds(one).await.unwrap(), Some(true));
+    assert_eq!(journal.holds(other).await.unwrap(), Some(true));
+    let moved = Place { position: other.position, event_id: one.event_id };
+    assert_eq!(journal.holds(moved).await.unwrap(), Some(false));
+    let beyond = Place { position: Position::MAX, event_id: one.event_id };
+    assert_eq!(journal.holds(beyond).await.unwrap(), Some(false));
 }

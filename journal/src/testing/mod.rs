@@ -50,6 +50,7 @@ macro_rules! contract_suite {
             a_reader_that_has_reached_the_head_has_seen_what_was_there,
             a_reader_in_another_process_sees_what_comes,
             what_was_appended_is_there_when_it_is_opened_again,
+            an_event_is_known_by_its_position_and_its_id,
         );
     };
     (@ $journal:expr => $($name:ident,)*) => {

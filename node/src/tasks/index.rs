@@ -1,20 +1,22 @@
 //! Applies the journal to the verification index, and proves that the index has caught up.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use keyledger_domain::{Place, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{Clock, Position, Reached, RecordedEvent, Timestamp, chain};
+use keyledger_journal::JournalReader;
 use keyledger_projections::{Epoch, PROJECTION_BATCH, QueryError, ReadTables};
-use keyledger_verifier::{Freshness, IndexWriter, OutOfStep, Verification};
+use keyledger_verifier::{IndexWriter, OutOfStep, Verification};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{Notify, watch};
 
-use super::Head;
+use super::{Head, usage};
+use crate::follow::Lost;
 use crate::readiness::State;
-use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
-use keyledger_domain::Clock;
+use crate::{Follower, Health, History, Interruption, Pace, ReadyWhen};
 
 /// Why the index cannot follow the journal.
 #[derive(Debug, thiserror::Error)]
@@ -31,18 +33,23 @@ enum IndexError {
 #[derive(Debug)]
 pub struct IndexFollower {
     tables: ReadTables,
-    /// Set to the index once it is loaded and checked.
-    verification: Arc<OnceLock<Verification>>,
-    /// Notified when the index is loaded and checked.
-    loaded: Arc<Notify>,
-    /// How long a proof that the index has caught up holds.
-    max_staleness: Duration,
+    /// Has the verification that is given the index once it is loaded and checked.
+    history: History,
+    /// Notified when it has: the head that is asked for then proves it.
+    ask: Arc<Notify>,
     /// The time from a key's revocation or deletion until the index includes it, in seconds.
     revocation_lag: Histogram,
     clock: Arc<dyn Clock>,
     /// When this follower was created. Keys that ended before are left out of `revocation_lag`.
     began: Timestamp,
-    writer: Option<IndexWriter>,
+    loaded: Option<Loaded>,
+}
+
+/// An index, and the verification that it is for.
+#[derive(Debug)]
+struct Loaded {
+    writer: IndexWriter,
+    verification: Arc<Verification>,
 }
 
 impl IndexFollower {
@@ -50,26 +57,33 @@ impl IndexFollower {
     #[must_use]
     pub fn new(
         tables: ReadTables,
-        verification: Arc<OnceLock<Verification>>,
-        loaded: Arc<Notify>,
-        max_staleness: Duration,
+        history: History,
+        ask: Arc<Notify>,
         revocation_lag: Histogram,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let began = clock.now();
-        let writer = None;
-        Self { tables, verification, loaded, max_staleness, revocation_lag, clock, began, writer }
+        Self { tables, history, ask, revocation_lag, clock, began, loaded: None }
     }
 
-    async fn load_index(&self) -> Result<IndexWriter, Interruption> {
+    /// Loads an index from the key table, once that is known to be of the journal's history.
+    async fn load_index(&self) -> Result<Loaded, Interruption> {
+        self.history.tables().known().await;
+        // Taken before the keys are read: if the history changes meanwhile, the index is not used.
+        let verification = self.history.verification();
         let begun = Instant::now();
         let writer = IndexWriter::load(&self.tables).await;
-        let writer = writer.map_err(|error| {
-            Interruption::retry_if(error.is_passing(), IndexError::Load(error))
-        })?;
+        let writer = writer
+            .map_err(|error| Interruption::retry_if(error.is_passing(), IndexError::Load(error)))?;
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(keys = writer.index().len(), duration_ms, "index loaded");
-        Ok(writer)
+        Ok(Loaded { writer, verification })
+    }
+
+    /// Whether the loaded index is for the verification of the present history.
+    fn is_current(&self) -> bool {
+        let current = self.history.verification();
+        self.loaded.as_ref().is_some_and(|loaded| Arc::ptr_eq(&loaded.verification, &current))
     }
 }
 
@@ -84,25 +98,29 @@ impl Follower for IndexFollower {
         }
     }
 
-    /// Loads the index from the key table the first time. Later calls keep the index and continue from
-    /// its position.
-    async fn load(&mut self, _: Option<Epoch>) -> Result<Place, Interruption> {
-        if self.writer.is_none() {
-            self.writer = Some(self.load_index().await?);
+    /// Loads the index from the key table the first time, and when the history has changed. Other calls
+    /// keep the index and continue from its position.
+    async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {
+        if !self.is_current() {
+            if let Some(former) = self.loaded.take()
+                && let Err(error) = usage::record(&former.writer.index(), &self.tables).await
+            {
+                tracing::warn!(cause = %chain(&error), "last uses of keys are lost");
+            }
+            self.loaded = Some(self.load_index().await?);
         }
-        let writer = self.writer.as_ref();
-        let writer = writer.ok_or(Interruption::restart(IndexError::NotLoaded))?;
-        Ok(Place::at(writer.position()))
+        let loaded = self.loaded.as_ref();
+        let loaded = loaded.ok_or(Interruption::restart(IndexError::NotLoaded))?;
+        Ok(loaded.writer.reached())
     }
 
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Place, Interruption> {
-        let writer = self.writer.as_mut();
-        let writer = writer.ok_or(Interruption::restart(IndexError::NotLoaded))?;
-        let from = Place::at(writer.position());
+    ) -> Result<Reached, Interruption> {
+        let loaded = self.loaded.as_mut();
+        let loaded = loaded.ok_or(Interruption::restart(IndexError::NotLoaded))?;
         let ended = |ended: &RecordedEvent| {
             let at = ended.event.occurred_at();
             if at >= self.began {
@@ -110,26 +128,31 @@ impl Follower for IndexFollower {
             }
         };
         // Stop: an event is missing, and it may be a revocation.
-        let applied = writer.apply(events, to, ended);
+        let applied = loaded.writer.apply(events, to, ended);
         applied.map_err(|error| Interruption::stop(IndexError::Apply(error)))?;
-        Ok(from.after(events, to))
+        Ok(loaded.writer.reached())
     }
 
-    /// Lets verifications use the index, which was just checked not to be beyond the journal's head.
+    /// The index was loaded from tables that another node has replaced since: they are read again.
+    async fn lost(&mut self, lost: Lost, _: &Arc<dyn JournalReader>) -> Interruption {
+        if let Some(loaded) = self.loaded.take() {
+            loaded.verification.owe(Position::MAX);
+        }
+        Interruption::retry(lost)
+    }
+
+    /// Lets verifications use the index, which was just checked against the journal.
     fn beside(&self, _: &Health) -> BoxFuture<'static, Interruption> {
-        if let Some(writer) = &self.writer {
-            self.verification.get_or_init(|| Verification {
-                index: writer.index(),
-                freshness: Freshness::new(self.max_staleness),
-            });
-            self.loaded.notify_one();
+        if let Some(Loaded { writer, verification }) = &self.loaded {
+            verification.set_index(writer.index());
+            self.ask.notify_one();
         }
         Box::pin(std::future::pending())
     }
 
     /// Once the index is loaded, [`prove`] alone sets the state of the part.
     fn interrupted(&mut self, health: &Health) {
-        if self.writer.is_none() {
+        if self.loaded.is_none() {
             health.set(State::Failing);
         }
     }
@@ -140,45 +163,58 @@ impl Follower for IndexFollower {
 
     /// Requires answers to include an unreachable position, so that no verification is answered.
     fn stopped(&mut self) {
-        if let Some(verification) = self.verification.get() {
-            verification.freshness.owe(Position::MAX);
-        }
+        self.history.verification().owe(Position::MAX);
     }
 }
 
-/// Waits until the index is loaded. Then proves that it has caught up, as of each moment at which the
-/// journal's head was asked for, and reports whether keys can be verified. Runs for as long as the
-/// process lives.
+/// Proves that the index has caught up, as of each moment at which the journal's head was asked for, and
+/// reports whether keys can be verified. Runs for as long as the process lives.
+///
+/// The heads that were asked for are kept until the index has reached them, so that an index that lags
+/// steadily, by less than the bound, is proven too.
 pub async fn prove(
-    verification: Arc<OnceLock<Verification>>,
-    loaded: Arc<Notify>,
-    reached: Progress,
+    history: History,
     mut head: watch::Receiver<Option<Head>>,
+    clock: Arc<dyn Clock>,
     max_staleness: Duration,
     health: Health,
 ) {
-    loaded.notified().await;
-    let Some(verification) = verification.get() else { return };
-    let patience = max_staleness / 4;
+    let mut reached = history.verified().subscribe();
+    let mut asked = VecDeque::new();
+    let mut has_answered = false;
     loop {
-        let asked = *head.borrow_and_update();
-        if let Some(Head { position, asked }) = asked
-            && reached.wait_for(position, patience).await.is_ok()
-        {
-            verification.freshness.prove(asked);
+        tokio::select! {
+            // The senders live as long as the process.
+            _ = head.changed() => asked.extend(*head.borrow_and_update()),
+            _ = reached.changed() => {}
+            () = tokio::time::sleep(max_staleness / 4) => {}
         }
+        let verification = history.verification();
+        if let Some(newest) = newest_reached(&mut asked, reached.borrow_and_update().as_ref()) {
+            verification.prove(newest.asked);
+        }
+        let now = clock.now();
+        asked.retain(|head: &Head| head.asked.monotonic.elapsed() < max_staleness);
         if !health.is(State::Stopped) {
-            let is_known = verification.knows();
-            let is_late = verification.freshness.staleness(Instant::now()).is_some();
-            health.set(match (is_known, is_late) {
+            let knows = verification.knows(now);
+            has_answered |= knows;
+            health.set(match (knows, has_answered) {
                 (true, _) => State::Ready,
                 (false, true) => State::Failing,
                 (false, false) => State::Starting,
             });
         }
-        // The sender lives as long as the process.
-        let _ = tokio::time::timeout(patience, head.changed()).await;
     }
+}
+
+/// The newest head that the index has reached, which is removed together with the older ones.
+fn newest_reached(asked: &mut VecDeque<Head>, reached: Option<&Position>) -> Option<Head> {
+    let reached = reached?;
+    let mut newest = None;
+    while asked.front().is_some_and(|head| head.position <= *reached) {
+        newest = asked.pop_front();
+    }
+    newest
 }
 
 fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use keyledger_domain::{Batch, Place, Position, RecordedEvent, chain};
+use keyledger_domain::{Batch, Position, Reached, RecordedEvent, chain};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::log::{LOG_BATCH, LogWriteError, LogWriter};
 use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
@@ -190,20 +190,20 @@ impl Follower for LogFollower {
         }
     }
 
-    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption> {
+    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Reached, Interruption> {
         let epoch = epoch.ok_or(LogError::NoLease)?;
         let writer = LogWriter::load(&self.tables, epoch).await.map_err(LogError::from)?;
-        Ok(self.writer.insert(writer).place())
+        Ok(self.writer.insert(writer).reached())
     }
 
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Place, Interruption> {
+    ) -> Result<Reached, Interruption> {
         let writer = self.loaded()?;
         writer.append(events, to).await.map_err(LogError::from)?;
-        Ok(writer.place())
+        Ok(writer.reached())
     }
 
     async fn tick(&mut self, caught_up: bool) -> Result<(), Interruption> {

@@ -1,18 +1,24 @@
 //! Follows the journal with the read tables. The node that holds the lease applies events to them; all
 //! other nodes watch the position that the tables include.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use keyledger_domain::{Place, Position, RecordedEvent, chain};
-use keyledger_projections::{Epoch, PROJECTION_BATCH, Projector, ReadTables, WriteError};
+use keyledger_domain::{Position, Reached, RecordedEvent, chain};
+use keyledger_journal::{Cause, JournalReader, ReadError};
+use keyledger_projections::{
+    Epoch, PROJECTION_BATCH, Projector, ReadTables, Rebuild, RebuildError, Rebuilt, WriteError,
+    rebuild,
+};
 use tokio::sync::watch;
 
 use super::Head;
 use crate::backoff::Backoff;
+use crate::follow::Lost;
 use crate::readiness::State;
-use crate::{Follower, Health, Interruption, Pace, Progress, ReadyWhen};
+use crate::{Follower, Health, History, Interruption, Pace, Progress, ReadyWhen};
 
 /// How long the read tables may be behind the journal's head before they count as failing.
 const LATE: Duration = Duration::from_secs(5);
@@ -28,6 +34,8 @@ enum TablesError {
     Write(#[from] WriteError),
     #[error("the read tables included position {shown}, and include only {tables} now")]
     WentBack { tables: Position, shown: Position },
+    #[error("the read tables cannot be built anew")]
+    Rebuild(#[from] RebuildError<ReadError>),
 }
 
 impl From<WriteError> for Interruption {
@@ -49,9 +57,9 @@ pub struct TablesFollower {
     tables: ReadTables,
     /// The journal's head, as last asked for.
     head: watch::Receiver<Option<Head>>,
-    /// The position that queries include. [`Following`](crate::Following) advances it.
-    progress: Progress,
     projector: Option<Projector>,
+    journal: Arc<dyn JournalReader>,
+    history: History,
 }
 
 impl TablesFollower {
@@ -60,9 +68,10 @@ impl TablesFollower {
     pub fn new(
         tables: ReadTables,
         head: watch::Receiver<Option<Head>>,
-        progress: Progress,
+        journal: Arc<dyn JournalReader>,
+        history: History,
     ) -> Self {
-        Self { tables, head, progress, projector: None }
+        Self { tables, head, projector: None, journal, history }
     }
 }
 
@@ -77,33 +86,49 @@ impl Follower for TablesFollower {
         }
     }
 
-    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Place, Interruption> {
+    async fn load(&mut self, epoch: Option<Epoch>) -> Result<Reached, Interruption> {
         let epoch = epoch.ok_or(Interruption::stop(TablesError::NoLease))?;
         let projector = Projector::load(&self.tables, epoch).await?;
-        let position = self.projector.insert(projector).position();
-        Ok(Place::at(position))
+        Ok(self.projector.insert(projector).reached())
     }
 
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Place, Interruption> {
+    ) -> Result<Reached, Interruption> {
         let projector = self.projector.as_mut();
         let projector = projector.ok_or(Interruption::restart(TablesError::NoLease))?;
-        let from = Place::at(projector.position());
         projector.apply(events, to).await?;
-        Ok(from.after(events, to))
+        Ok(projector.reached())
     }
 
     fn beside(&self, health: &Health) -> BoxFuture<'static, Interruption> {
-        let (tables, head, progress) =
-            (self.tables.clone(), self.head.clone(), self.progress.clone());
-        Box::pin(report_lag(tables, head, progress, health.clone()))
+        let (tables, head) = (self.tables.clone(), self.head.clone());
+        Box::pin(report_lag(tables, head, self.history.tables().clone(), health.clone()))
     }
 
     async fn stand_by(&mut self, health: &Health, period: Duration) {
-        watch_for(period / 3, &self.tables, &self.head, &self.progress, health).await;
+        let watch = Watch {
+            tables: &self.tables,
+            journal: &*self.journal,
+            history: &self.history,
+            head: &self.head,
+        };
+        watch.run(period / 3, health).await;
+    }
+
+    /// Builds the tables anew from the journal, beside the old ones.
+    async fn lost(&mut self, lost: Lost, journal: &Arc<dyn JournalReader>) -> Interruption {
+        let cause = chain(&lost);
+        tracing::error!(cause, "the read tables are of another history: they are built anew");
+        match build_anew(&self.tables, &**journal).await {
+            Ok(Rebuilt { events, .. }) => {
+                tracing::info!(events, "the read tables are of the journal's history again");
+                Interruption::restart(lost)
+            }
+            Err(error) => Interruption::retry(TablesError::Rebuild(error)),
+        }
     }
 
     fn remedy(&self) -> &'static str {
@@ -129,7 +154,7 @@ async fn report_lag(
         let asked = *head.borrow_and_update();
         if let Some(Head { position, .. }) = asked {
             let shown = progress.current();
-            match tables.position().await {
+            match tables.reached().await.map(|reached| reached.position) {
                 Ok(tables) if tables >= shown => is_complete = true,
                 Ok(tables) if is_complete => {
                     return Interruption::restart(TablesError::WentBack { tables, shown });
@@ -150,49 +175,89 @@ async fn report_lag(
     }
 }
 
+/// Replaces the tables by new ones that are built from the journal.
+async fn build_anew(
+    tables: &ReadTables,
+    journal: &dyn JournalReader,
+) -> Result<Rebuilt, RebuildError<ReadError>> {
+    let build = Rebuild::begin(tables).await?;
+    let rebuilt = build.run(journal.subscribe(Position::START), journal.head(), |_| {}).await?;
+    rebuild::clear(tables).await?;
+    Ok(rebuilt)
+}
+
 /// Watches the position that the tables include, on a node that never applies events. Runs for as long
 /// as the process lives.
 pub async fn watch_tables(
     tables: ReadTables,
+    journal: Arc<dyn JournalReader>,
+    history: History,
     head: watch::Receiver<Option<Head>>,
-    progress: Progress,
     health: Health,
 ) {
     health.set(State::Starting);
+    let watch = Watch { tables: &tables, journal: &*journal, history: &history, head: &head };
     loop {
-        watch_for(ROUND, &tables, &head, &progress, &health).await;
+        watch.run(ROUND, &health).await;
     }
 }
 
-/// Watches for this long which position the tables include, while another node applies events.
-async fn watch_for(
-    time: Duration,
-    tables: &ReadTables,
-    head: &watch::Receiver<Option<Head>>,
-    progress: &Progress,
-    health: &Health,
-) {
-    let until = Instant::now() + time;
-    let mut backoff = Backoff::new();
-    let mut level_at = Instant::now();
-    while Instant::now() < until {
-        match tables.position().await {
-            Ok(position) => {
-                progress.advance(position);
-                let head = head.borrow().map(|head| head.position);
-                if head.is_some_and(|head| position >= head) {
-                    health.set(State::Ready);
-                    level_at = Instant::now();
-                } else if head.is_some() && level_at.elapsed() > LATE {
-                    health.set(State::Failing);
+/// What is needed to watch the tables while another node applies events to them.
+struct Watch<'a> {
+    tables: &'a ReadTables,
+    journal: &'a dyn JournalReader,
+    history: &'a History,
+    head: &'a watch::Receiver<Option<Head>>,
+}
+
+impl Watch<'_> {
+    /// Watches for this long which position the tables include.
+    async fn run(&self, time: Duration, health: &Health) {
+        let until = Instant::now() + time;
+        let mut backoff = Backoff::new();
+        let mut level_at = Instant::now();
+        // The history that the tables were checked against.
+        let mut checked = None;
+        while Instant::now() < until {
+            match self.look(&mut checked).await {
+                Ok(Some(position)) => {
+                    let head = self.head.borrow().map(|head| head.position);
+                    if head.is_some_and(|head| position >= head) {
+                        health.set(State::Ready);
+                        level_at = Instant::now();
+                    } else if head.is_some() && level_at.elapsed() > LATE {
+                        health.set(State::Failing);
+                    }
+                    self.tables.changed().await;
                 }
-                tables.changed().await;
-            }
-            Err(error) => {
-                tracing::warn!(cause = %chain(&error), "read tables cannot be read");
-                health.set(State::Failing);
-                backoff.wait().await;
+                // Of another history: the node that applies events builds them anew.
+                Ok(None) => {
+                    health.set(State::Failing);
+                    self.tables.changed().await;
+                }
+                Err(error) => {
+                    tracing::warn!(cause = %chain(&*error), "read tables cannot be watched");
+                    health.set(State::Failing);
+                    backoff.wait().await;
+                }
             }
         }
+    }
+
+    /// The position that the tables include, which is noted; `None` if they are of another history
+    /// than the journal.
+    async fn look(&self, checked: &mut Option<u64>) -> Result<Option<Position>, Cause> {
+        let generation = self.history.generation();
+        let reached = self.tables.reached().await?;
+        if *checked != Some(generation) {
+            if let Some(last) = reached.last
+                && self.journal.holds(last).await? == Some(false)
+            {
+                return Ok(None);
+            }
+            *checked = Some(generation);
+        }
+        let is_same = self.history.advance(generation, self.history.tables(), reached);
+        Ok(is_same.then_some(reached.position))
     }
 }

@@ -1,11 +1,12 @@
 //! Records when keys were last used.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keyledger_domain::chain;
 use keyledger_projections::ReadTables;
-use keyledger_verifier::Verification;
+use keyledger_verifier::Index;
+
+use crate::History;
 
 /// Why last uses are not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +21,13 @@ pub enum UsageError {
 
 /// Records last uses every `interval`, for as long as the process lives. Uses that cannot be recorded
 /// stay in memory, one for each key.
-pub async fn record_uses(
-    verification: Arc<OnceLock<Verification>>,
-    tables: ReadTables,
-    interval: Duration,
-) {
+pub async fn record_uses(history: History, tables: ReadTables, interval: Duration) {
     let mut flushes = tokio::time::interval(interval);
     flushes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut is_interrupted = false;
     loop {
         flushes.tick().await;
-        let recorded = record_now(&verification, &tables).await;
+        let recorded = record_now(&history, &tables).await;
         let was_interrupted = std::mem::replace(&mut is_interrupted, recorded.is_err());
         match recorded {
             Ok(()) if was_interrupted => tracing::info!("last uses are recorded again"),
@@ -47,12 +44,18 @@ pub async fn record_uses(
 ///
 /// # Errors
 /// Why the uses cannot be collected or written. They stay in memory then.
-pub async fn record_now(
-    verification: &OnceLock<Verification>,
-    tables: &ReadTables,
-) -> Result<(), UsageError> {
-    let Some(verification) = verification.get() else { return Ok(()) };
-    let index = verification.index.clone();
-    let waiting = tokio::task::spawn_blocking(move || index.waiting_uses()).await?;
-    Ok(verification.index.record_uses(&waiting, tables).await?)
+pub async fn record_now(history: &History, tables: &ReadTables) -> Result<(), UsageError> {
+    match history.verification().index() {
+        Some(index) => record(index, tables).await,
+        None => Ok(()),
+    }
+}
+
+/// Records every use in this index that is not recorded yet.
+pub(super) async fn record(index: &Index, tables: &ReadTables) -> Result<(), UsageError> {
+    let waiting = {
+        let index = index.clone();
+        tokio::task::spawn_blocking(move || index.waiting_uses()).await?
+    };
+    Ok(index.record_uses(&waiting, tables).await?)
 }

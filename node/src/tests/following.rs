@@ -3,11 +3,14 @@
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use keyledger_domain::testing::{created, position, recorded};
-use keyledger_domain::{Delivery, EventId, KeyId, Place, Position, RecordedEvent, Revision};
+use keyledger_domain::{
+    Delivery, EventId, KeyId, Place, Position, Reached, RecordedEvent, Revision,
+};
 use keyledger_journal::{JournalReader, ReadError, Subscription, Unreadable};
 
 use super::*;
-use crate::{Follower, Following, Pace, Progress, ReadyWhen, supervise};
+use crate::follow::Lost;
+use crate::{Follower, Following, History, Pace, Progress, ReadyWhen, WatchedJournal, supervise};
 
 fn id(number: u64) -> EventId {
     EventId::from_uuid(uuid::Uuid::from_u128(number.into()))
@@ -79,6 +82,10 @@ impl JournalReader for Memory {
     async fn head(&self) -> Result<Position, ReadError> {
         Ok(self.events.lock().unwrap().last().map_or(Position::START, |last| last.position))
     }
+
+    async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
+        Ok(Some(self.events.lock().unwrap().iter().any(|event| event.place() == place)))
+    }
 }
 
 /// A follower that keeps events in memory, as a store would: it still has them after a failure.
@@ -88,6 +95,9 @@ struct Store {
     loads: Script,
     applies: Script,
     kept: Arc<Mutex<Vec<EventId>>>,
+    /// Whether it begins anew when the journal does not have its last event.
+    begins_anew: bool,
+    history: History,
     /// The calls, in order.
     calls: Arc<Mutex<Vec<String>>>,
 }
@@ -97,13 +107,16 @@ impl Store {
         let pace = Pace { batch: 2, gather: Duration::ZERO, tick: None, ready };
         let always = || Script::of([Step::Succeed; 1_000]);
         let (kept, calls) = Default::default();
-        Self { pace, loads: always(), applies: always(), kept, calls }
+        let history = History::new(seconds(10));
+        let (loads, applies, begins_anew) = (always(), always(), false);
+        Self { pace, loads, applies, kept, begins_anew, history, calls }
     }
 
-    fn place(&self) -> Place {
+    fn reached(&self) -> Reached {
         let kept = self.kept.lock().unwrap();
-        let number = u64::try_from(kept.len()).unwrap();
-        Place { position: position(number), event_id: kept.last().copied() }
+        let position = position(u64::try_from(kept.len()).unwrap());
+        let last = kept.last().map(|event_id| Place { position, event_id: *event_id });
+        Reached { position, last }
     }
 
     fn called(&self, what: String) {
@@ -119,8 +132,8 @@ impl Store {
     }
 
     fn start(&self, journal: &Arc<Memory>, health: &Health) -> Progress {
-        let progress = Progress::default();
-        let following = Following::new(self.clone(), journal.clone(), progress.clone());
+        let (progress, history) = (Progress::default(), self.history.clone());
+        let following = Following::new(self.clone(), journal.clone(), progress.clone(), history);
         tokio::spawn(supervise(following, None, health.clone()));
         progress
     }
@@ -132,21 +145,30 @@ impl Follower for Store {
         self.pace
     }
 
-    async fn load(&mut self, _: Option<Epoch>) -> Result<Place, Interruption> {
+    async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {
         self.called("load".to_owned());
         self.loads.next().await?;
-        Ok(self.place())
+        Ok(self.reached())
     }
 
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Place, Interruption> {
+    ) -> Result<Reached, Interruption> {
         self.called(format!("apply {} to {to}", events.len()));
         self.applies.next().await?;
         self.kept.lock().unwrap().extend(events.iter().map(|event| event.id));
-        Ok(self.place())
+        Ok(self.reached())
+    }
+
+    async fn lost(&mut self, lost: Lost, _: &Arc<dyn JournalReader>) -> Interruption {
+        self.called("lost".to_owned());
+        if !self.begins_anew {
+            return Interruption::stop(lost);
+        }
+        self.kept.lock().unwrap().clear();
+        Interruption::restart(lost)
     }
 
     async fn tick(&mut self, caught_up: bool) -> Result<(), Interruption> {
@@ -294,10 +316,76 @@ async fn a_follower_that_loses_its_lease_is_loaded_before_anything_else() {
     store.applies = Script::of([Step::Hang, Step::Succeed]);
     let journal = Memory::new(2, []);
     let progress = Progress::default();
-    let following = Following::new(store.clone(), journal, progress.clone());
+    let history = store.history.clone();
+    let following = Following::new(store.clone(), journal, progress.clone(), history);
     tokio::spawn(supervise(following, Some(lease.as_node(1)), health.clone()));
     sleep(seconds(1)).await;
     lease.give(2);
     progress.wait_for(position(2), LIMIT).await.unwrap();
     assert_eq!(store.calls(), ["load", "apply 2 to 2", "load", "apply 2 to 2"]);
+}
+
+#[keyledger_bounded::test(paused)]
+async fn a_follower_whose_last_event_is_not_the_journals_is_stopped() {
+    let (store, health) = (Store::new(ReadyWhen::CaughtUp), health());
+    store.kept.lock().unwrap().extend([1, 20].map(id));
+    let journal = Memory::new(3, []);
+    store.start(&journal, &health);
+    until(&health, State::Stopped).await;
+    assert_eq!(store.calls(), ["load", "lost"]);
+    assert!(journal.subscribed().is_empty());
+}
+
+/// Replaces the journal's last events by one with another id.
+fn set_back(journal: &Memory, left: u64) {
+    let mut events = journal.events.lock().unwrap();
+    events.truncate(usize::try_from(left).unwrap());
+    events.push(RecordedEvent { id: id(100 + left), ..event(left + 1) });
+}
+
+#[keyledger_bounded::test(paused)]
+async fn when_the_history_changes_everything_is_forgotten_and_loaded_anew() {
+    let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
+    store.begins_anew = true;
+    let journal = Memory::new(5, []);
+    let progress = store.start(&journal, &health);
+    progress.wait_for(position(5), LIMIT).await.unwrap();
+    let history = &store.history;
+    history.tables().advance(position(5));
+    let watched = WatchedJournal::new(journal.clone(), history.clone());
+    let verification = history.verification();
+    watched.head().await.unwrap();
+    assert_eq!(history.changes(), 0);
+    assert!(Arc::ptr_eq(&verification, &history.verification()));
+
+    set_back(&journal, 3);
+    watched.head().await.unwrap();
+    assert_eq!(history.changes(), 1);
+    assert!(!history.tables().is_known());
+    assert!(!Arc::ptr_eq(&verification, &history.verification()), "no former index answers");
+    let others = || [1, 2, 3, 103].map(id);
+    timeout(LIMIT, async {
+        while store.kept() != others() {
+            sleep(millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    watched.head().await.unwrap();
+    assert_eq!(history.changes(), 1, "one change is told once");
+}
+
+#[keyledger_bounded::test(paused)]
+async fn a_follower_that_is_late_to_hear_of_a_change_reports_nothing() {
+    let journal = Memory::new(2, []);
+    let (history, progress) = (History::new(seconds(10)), Progress::default());
+    let reached = |number: u64| Reached::START.after(&[event(number)], position(number));
+    assert!(history.advance(0, &progress, reached(2)));
+    set_back(&journal, 1);
+    history.check(&*journal).await.unwrap();
+    assert_eq!(history.generation(), 1);
+    assert!(!history.advance(0, &progress, reached(3)));
+    assert_eq!(progress.current(), position(2));
+    assert!(history.advance(1, &progress, reached(4)));
+    assert_eq!(progress.current(), position(4));
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent};
-use keyledger_domain::{KeyId, Position, RecordedEvent, Revision, Timestamp};
+use keyledger_domain::{KeyId, Place, RecordedEvent, Revision, Timestamp};
 
 use crate::WriteError;
 
@@ -14,8 +14,8 @@ pub(crate) struct Change<'a> {
     /// The revisions of the key's first and last event in the batch.
     pub(crate) first: Revision,
     pub(crate) last: Revision,
-    /// The position of the key's last event in the batch.
-    pub(crate) position: Position,
+    /// The place of the key's last event in the batch.
+    pub(crate) place: Place,
     pub(crate) created: Option<&'a KeyCreated>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) deleted_at: Option<Timestamp>,
@@ -61,8 +61,9 @@ impl<'a> CreatedColumns<'a> {
 /// key, when the first event of a key is not its creation, or when a later one is.
 pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, WriteError> {
     let mut changes: BTreeMap<KeyId, Change<'_>> = BTreeMap::new();
-    for RecordedEvent { position, revision, event, .. } in events {
-        let (key_id, revision) = (event.key_id(), *revision);
+    for recorded in events {
+        let RecordedEvent { revision, event, .. } = recorded;
+        let (key_id, revision, place) = (event.key_id(), *revision, recorded.place());
         let out_of_step = WriteError::EventOutOfStep { key_id };
         let change = match changes.get_mut(&key_id) {
             Some(change) if change.last.next() == Some(revision) => change,
@@ -71,14 +72,14 @@ pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, Write
                 key_id,
                 first: revision,
                 last: revision,
-                position: *position,
+                place,
                 created: None,
                 revoked_at: None,
                 deleted_at: None,
             }),
         };
         change.last = revision;
-        change.position = *position;
+        change.place = place;
         let is_first = revision == Revision::FIRST;
         match event {
             KeyEvent::Created(created) if is_first => change.created = Some(created),

@@ -1,6 +1,7 @@
 //! Reads the tree: its hashes, proofs, and signed checkpoints.
 
 use keyledger_domain::{EventId, Position};
+use uuid::Uuid;
 
 use super::walk::{LeafWalk, Tiles};
 use super::{LogReadError, LogState, SignedCheckpoint};
@@ -31,18 +32,35 @@ impl LogReader {
     /// # Errors
     /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
     pub async fn state(&self) -> Result<LogState, LogReadError> {
-        let (position, frontier) = self.frontier().await?;
+        let (position, _, frontier) = self.frontier().await?;
         Ok(LogState { position, size: frontier.size(), root: frontier.root() })
     }
 
-    pub(super) async fn frontier(&self) -> Result<(Position, Frontier), LogReadError> {
+    /// The position up to which all events are leaves, the position of the last of them, and the
+    /// tree's frontier.
+    pub(super) async fn frontier(
+        &self,
+    ) -> Result<(Position, Option<Position>, Frontier), LogReadError> {
         let row = self.tables.store.tree().await?;
         let damaged = |what: &str| LogReadError::Damaged(what.to_owned());
-        let position = Position::try_from(row.position).map_err(|_| damaged("its position"))?;
+        let position = |number| Position::try_from(number).map_err(|_| damaged("its position"));
         let size = u64::try_from(row.size).map_err(|_| damaged("its size"))?;
         let roots = hashes_in(&row.frontier).ok_or_else(|| damaged("its frontier"))?;
         let frontier = Frontier::from_parts(size, roots);
-        Ok((position, frontier.map_err(|error| LogReadError::Damaged(error.to_string()))?))
+        let frontier = frontier.map_err(|error| LogReadError::Damaged(error.to_string()))?;
+        let last = row.event_position.map(position).transpose()?;
+        Ok((position(row.position)?, last, frontier))
+    }
+
+    /// The id of the event that is the leaf at this index.
+    pub(super) async fn event_id(&self, leaf: u64) -> Result<EventId, LogReadError> {
+        let (number, index) = (leaf / u64::from(TILE_WIDTH), leaf % u64::from(TILE_WIDTH));
+        let ids = self.tables.store.ids(i64::try_from(number).unwrap_or(i64::MAX)).await?;
+        let id = ids.unwrap_or_default();
+        let id = usize::try_from(index).ok().and_then(|index| id.chunks_exact(16).nth(index));
+        let id = id.and_then(|id| Uuid::from_slice(id).ok());
+        let missing = || LogReadError::Damaged(format!("the id of leaf {leaf} is missing"));
+        id.map(EventId::from_uuid).ok_or_else(missing)
     }
 
     /// The stored hashes of a tile; empty if the tile is not stored.

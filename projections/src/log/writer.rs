@@ -1,6 +1,6 @@
 //! Appends events to the tree, and stores its checkpoints.
 
-use keyledger_domain::{EventId, Place, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{Place, Position, Reached, RecordedEvent, Timestamp};
 
 use super::reader::remembered;
 use super::{LogReadError, LogReader, LogState, LogWriteError};
@@ -21,9 +21,7 @@ const ID: usize = 16;
 pub struct LogWriter {
     tables: ReadTables,
     epoch: Epoch,
-    position: Position,
-    /// The id of the event at `position`; `None` after loading, or if no event of a key is there.
-    last_event: Option<EventId>,
+    reached: Reached,
     frontier: Frontier,
     /// The last tile of each level, which may be empty.
     tiles: Vec<Open>,
@@ -61,11 +59,18 @@ impl LogWriter {
     /// [`LogWriteError::Read`] and [`LogWriteError::NotContinued`].
     pub async fn load(tables: &ReadTables, epoch: Epoch) -> Result<Self, LogWriteError> {
         let tree = LogReader::new(tables);
-        let (position, frontier) = tree.frontier().await?;
+        let (position, last, frontier) = tree.frontier().await?;
         let size = frontier.size();
         if tree.root_at(size).await? != frontier.root() {
             return Err(LogReadError::Damaged("its hashes do not lead to its root".into()).into());
         }
+        let last = match (last, size.checked_sub(1)) {
+            (Some(position), Some(leaf)) => {
+                Some(Place { position, event_id: tree.event_id(leaf).await? })
+            }
+            _ => None,
+        };
+        let reached = Reached { position, last };
         let mut tiles = Vec::new();
         for level in 0_u8..8 {
             let hashes = size.checked_shr(u32::from(level) * 8).unwrap_or(0);
@@ -87,8 +92,7 @@ impl LogWriter {
         let signed = last.as_ref().filter(|last| last.note.is_some());
         let signed = signed.map(|last| remembered(last).map(|(size, _)| size)).transpose()?;
         let (tables, frontier) = (tables.clone(), frontier);
-        let writer =
-            Self { tables, epoch, position, last_event: None, frontier, tiles, ids, signed };
+        let writer = Self { tables, epoch, reached, frontier, tiles, ids, signed };
         writer.check_continues().await?;
         Ok(writer)
     }
@@ -97,13 +101,13 @@ impl LogWriter {
     #[must_use]
     pub fn state(&self) -> LogState {
         let frontier = &self.frontier;
-        LogState { position: self.position, size: frontier.size(), root: frontier.root() }
+        LogState { position: self.reached.position, size: frontier.size(), root: frontier.root() }
     }
 
-    /// The place in the journal up to which all events are leaves.
+    /// How far in the journal all events are leaves.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place { position: self.position, event_id: self.last_event }
+    pub fn reached(&self) -> Reached {
+        self.reached
     }
 
     /// Appends events and moves the tree's position to `to`, in one transaction.
@@ -115,7 +119,8 @@ impl LogWriter {
         new_events: &[RecordedEvent],
         to: Position,
     ) -> Result<(), LogWriteError> {
-        let from = (self.position, number(self.frontier.size()));
+        let from = (self.reached.position, number(self.frontier.size()));
+        let reached = self.reached.after(new_events, to);
         let mut changed = Vec::new();
         let mut ids = Vec::new();
         for event in new_events {
@@ -141,12 +146,12 @@ impl LogWriter {
             ids.extend(open.map(|open| (open.index, open.bytes.clone())));
         }
         let frontier = self.frontier.roots().iter().flat_map(|root| *root.as_bytes()).collect();
-        let to = (to, number(self.frontier.size()));
+        let to = (reached.position, number(self.frontier.size()));
+        let event_position = reached.last.map(|last| last.position);
         let events = ids.into_iter().map(|(index, ids)| (number(index), ids)).collect();
-        let growth = Growth { from, to, frontier, tiles: changed, events };
+        let growth = Growth { from, to, event_position, frontier, tiles: changed, events };
         self.tables.store.grow(&growth, self.epoch).await?;
-        let place = self.place().after(new_events, to.0);
-        (self.position, self.last_event) = (place.position, place.event_id);
+        self.reached = reached;
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryFutureExt};
-use keyledger_domain::{EventId, Timestamp};
+use keyledger_domain::{EventId, Position, Timestamp};
 
 use super::PostgresStore;
 use crate::store::{
@@ -16,14 +16,14 @@ use crate::{Epoch, LeaseName, WriteError};
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
 /// `$1` duty and `$2` epoch of the lease; `$3` position and `$4` size before; `$5` position, `$6`
-/// size and `$7` frontier after; then the tiles and the rows of event ids, column by column. The
-/// commit does not wait for the disk: what a crash of the server loses is appended again from the
+/// size and `$7` frontier after; then the tiles and the rows of event ids, column by column; `$13`
+/// position of the last event after. The commit does not wait for the disk: what a crash of the server loses is appended again from the
 /// journal.
 const GROW: &str = "
     WITH held AS (
         SELECT FROM lease WHERE duty = $1 AND epoch = $2 FOR SHARE
     ), moved AS (
-        UPDATE tree SET position = $5, size = $6, frontier = $7
+        UPDATE tree SET position = $5, size = $6, frontier = $7, event_position = $13
         WHERE name = 'events' AND position = $3 AND size = $4 AND EXISTS (SELECT FROM held)
         RETURNING size
     ), tiles AS (
@@ -92,6 +92,7 @@ impl LogStore for PostgresStore {
             tiles.push(hashes.clone());
         }
         let (from, to) = (growth.from, growth.to);
+        let event_position = growth.event_position.map(Position::as_i64);
         let frontier = growth.frontier.clone();
         let (events, ids): (Vec<_>, Vec<_>) = growth.events.iter().cloned().unzip();
         let moved = self.writer().await?.change(|connection| {
@@ -108,6 +109,7 @@ impl LogStore for PostgresStore {
                 .bind(tiles)
                 .bind(events)
                 .bind(ids)
+                .bind(event_position)
                 .fetch_one(connection)
                 .boxed()
         });

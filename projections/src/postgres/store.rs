@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_domain::{KeyId, Position, Reached, RecordedEvent};
 use keyledger_postgres::bounded;
 use keyledger_verifier::Use;
 
@@ -104,7 +104,7 @@ impl Store for PostgresStore {
             .fetch_one(connection)
             .boxed()
         });
-        Ok(Build { generation: generation.await?, position: Position::START })
+        Ok(Build { generation: generation.await?, reached: Reached::START })
     }
 
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {

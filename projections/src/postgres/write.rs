@@ -9,32 +9,34 @@
 //! and they are written again from the journal. A lease and the choice of the live build must not
 //! be undone; other statements commit them and wait for the disk.
 
-use keyledger_domain::{Position, RecordedEvent, Timestamp};
+use keyledger_domain::{Position, Reached, RecordedEvent, Timestamp};
 use sqlx::error::ErrorKind;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
-use crate::store::{Build, Epoch, LeaseName, Target, position_of, upsert};
+use crate::store::{Build, Epoch, LeaseName, Target, last_of, position_of, upsert};
 
 /// The channel on which each write of the live build notifies other nodes.
 pub(super) const CHANNEL: &str = "keyledger_read";
 
 /// The build that queries read.
 pub(super) async fn live(connection: &mut PgConnection) -> Result<Build, sqlx::Error> {
-    let (generation, position): (i64, i64) = sqlx::query_as(
-        "SELECT projection.live_generation, build.position
+    let (generation, position, last, event_id): (i64, i64, Option<i64>, Option<Uuid>) = sqlx::query_as(
+        "SELECT projection.live_generation, build.position, build.event_position, build.event_id
          FROM projection JOIN build ON build.generation = projection.live_generation
          WHERE projection.name = 'keys'",
     )
     .fetch_one(connection)
     .await?;
-    Ok(Build { generation, position: position_of("build", position)? })
+    let (position, last) = (position_of("build", position)?, last_of("build", last, event_id)?);
+    Ok(Build { generation, reached: Reached { position, last } })
 }
 
 /// `$1` generation, `$2` its position before and `$3` after, `$4` epoch of the lease `$5` (`NULL`
-/// for a build that is not live), `$6` channel; then the rows, column by column.
+/// for a build that is not live), `$6` channel; then the rows, column by column; `$21` and `$22` position
+/// and id of the last event after.
 const WRITE: &str = concat!(
     "
     WITH held AS (
@@ -43,7 +45,7 @@ const WRITE: &str = concat!(
         SELECT FROM projection
         WHERE name = 'keys' AND (live_generation = $1) = ($4::bigint IS NOT NULL) FOR SHARE
     ), target AS (
-        UPDATE build SET position = $3
+        UPDATE build SET position = $3, event_position = $21, event_id = $22
         WHERE generation = $1 AND position = $2
           AND EXISTS (SELECT FROM chosen)
           AND ($4 IS NULL OR EXISTS (SELECT FROM held))
@@ -52,9 +54,9 @@ const WRITE: &str = concat!(
         SELECT *
         FROM unnest($7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
                     $13::text[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[],
-                    $18::bigint[], $19::bigint[])
+                    $18::bigint[], $19::bigint[], $20::uuid[])
              AS change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
-                        key_hash, created_at, expires_at, revoked_at, deleted_at)
+                        key_hash, created_at, expires_at, revoked_at, deleted_at, event_id)
     ), written AS (
         ",
     upsert!(),
@@ -81,9 +83,10 @@ pub(super) async fn write(
         Target::Next => None,
     };
     let columns = Columns::of(&changes);
+    let reached = from.reached.after(events, to);
     let written: Result<(i64, i64, i64, bool), _> = sqlx::query_as(WRITE)
         .bind(from.generation)
-        .bind(from.position.as_i64())
+        .bind(from.reached.position.as_i64())
         .bind(to.as_i64())
         .bind(epoch)
         .bind(LeaseName::Project.name())
@@ -101,12 +104,15 @@ pub(super) async fn write(
         .bind(columns.expires_at)
         .bind(columns.revoked_at)
         .bind(columns.deleted_at)
+        .bind(columns.event_id)
+        .bind(reached.last.map(|last| last.position.as_i64()))
+        .bind(reached.last.map(|last| last.event_id.as_uuid()))
         .fetch_one(connection)
         .await;
     match written {
         Ok((0, ..)) => Err(WriteError::Superseded),
         Ok((_, rows, ..)) if usize::try_from(rows).is_ok_and(|rows| rows == changes.len()) => {
-            Ok(Build { position: to, ..from })
+            Ok(Build { reached, ..from })
         }
         Ok(_) => Err(WriteError::RowsOutOfStep),
         Err(sqlx::Error::Database(refusal)) if refusal.kind() == ErrorKind::NotNullViolation => {
@@ -132,6 +138,7 @@ struct Columns<'a> {
     expires_at: Vec<Option<i64>>,
     revoked_at: Vec<Option<i64>>,
     deleted_at: Vec<Option<i64>>,
+    event_id: Vec<Uuid>,
 }
 
 impl<'a> Columns<'a> {
@@ -144,7 +151,7 @@ impl<'a> Columns<'a> {
     }
 
     fn add(&mut self, change: &'a Change<'_>) {
-        let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
+        let Change { key_id, first, last, place, created, revoked_at, deleted_at } = change;
         let CreatedColumns {
             user_id,
             user_email,
@@ -157,7 +164,7 @@ impl<'a> Columns<'a> {
         self.key_id.push(key_id.as_uuid());
         self.before.push(i64::from(first.as_u32()) - 1);
         self.revision.push(i64::from(last.as_u32()));
-        self.position.push(position.as_i64());
+        self.position.push(place.position.as_i64());
         self.user_id.push(user_id);
         self.user_email.push(user_email);
         self.name.push(name);
@@ -167,5 +174,6 @@ impl<'a> Columns<'a> {
         self.expires_at.push(expires_at);
         self.revoked_at.push(revoked_at.map(Timestamp::unix_micros));
         self.deleted_at.push(deleted_at.map(Timestamp::unix_micros));
+        self.event_id.push(place.event_id.as_uuid());
     }
 }

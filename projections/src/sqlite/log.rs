@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use keyledger_domain::{EventId, Timestamp};
+use keyledger_domain::{EventId, Position, Timestamp};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
@@ -63,7 +63,7 @@ impl LogStore for SqliteStore {
         let mut connection = self.writes.lock().await;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let moved = sqlx::query(
-            "UPDATE tree SET position = $1, size = $2, frontier = $3
+            "UPDATE tree SET position = $1, size = $2, frontier = $3, event_position = $6
              WHERE name = 'events' AND position = $4 AND size = $5",
         )
         .bind(growth.to.0.as_i64())
@@ -71,6 +71,7 @@ impl LogStore for SqliteStore {
         .bind(&*growth.frontier)
         .bind(growth.from.0.as_i64())
         .bind(growth.from.1)
+        .bind(growth.event_position.map(Position::as_i64))
         .execute(&mut *transaction)
         .await?;
         if moved.rows_affected() != 1 {

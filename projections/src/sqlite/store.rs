@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_domain::{KeyId, Position, Reached, RecordedEvent};
 use keyledger_verifier::Use;
 use sqlx::{ConnectOptions, Connection};
 
@@ -93,7 +93,7 @@ impl Store for SqliteStore {
              RETURNING last_generation",
         );
         let generation = generation.fetch_one(&mut *self.writes.lock().await).await?;
-        Ok(Build { generation, position: Position::START })
+        Ok(Build { generation, reached: Reached::START })
     }
 
     async fn swap(&self) -> Result<Box<dyn Swap + '_>, sqlx::Error> {

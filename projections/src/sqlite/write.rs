@@ -7,14 +7,15 @@
 
 use std::sync::LazyLock;
 
-use keyledger_domain::{Position, RecordedEvent, Timestamp};
+use keyledger_domain::{Position, Reached, RecordedEvent, Timestamp};
 use sqlx::error::ErrorKind;
 use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
 
 use super::statement::{ManyRows, Query};
 use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
-use crate::store::{Build, position_of, upsert};
+use crate::store::{Build, last_of, position_of, upsert};
 
 /// The position of a build: that of its last applied event, or a later one that is stored in
 /// `build` because no event of a key is there.
@@ -35,10 +36,17 @@ pub(super) async fn live(connection: &mut SqliteConnection) -> Result<Build, sql
     const LIVE: &str = concat!(
         "SELECT live_generation, ",
         reached!("projection.live_generation"),
-        " FROM projection WHERE name = 'keys'"
+        ", last.position, last.event_id
+         FROM projection LEFT JOIN keys AS last
+             ON last.generation = live_generation AND last.key_id = (
+                 SELECT key_id FROM keys WHERE generation = live_generation
+                 ORDER BY position DESC LIMIT 1)
+         WHERE projection.name = 'keys'"
     );
-    let (generation, position): (i64, i64) = sqlx::query_as(LIVE).fetch_one(connection).await?;
-    Ok(Build { generation, position: position_of("keys", position)? })
+    let (generation, position, last, event_id): (i64, i64, Option<i64>, Option<Uuid>) =
+        sqlx::query_as(LIVE).fetch_one(connection).await?;
+    let (position, last) = (position_of("keys", position)?, last_of("keys", last, event_id)?);
+    Ok(Build { generation, reached: Reached { position, last } })
 }
 
 static WRITE: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(COLUMNS, statement));
@@ -52,16 +60,18 @@ pub(super) async fn write(
     to: Position,
 ) -> Result<Build, WriteError> {
     let mut build = from;
-    if let Some(last) = events.last() {
+    if !events.is_empty() {
         let changes = changes(events)?;
         let query = sqlx::query(WRITE.text(changes.len()))
             .bind(from.generation)
-            .bind(from.position.as_i64())
+            .bind(from.reached.position.as_i64())
             .bind(is_live);
         let query = changes.iter().fold(query, |query, change| bind(change, query));
         match query.execute(&mut *connection).await {
             Ok(written) => match usize::try_from(written.rows_affected()) {
-                Ok(rows) if rows == changes.len() => build.position = last.position,
+                Ok(rows) if rows == changes.len() => {
+                    build.reached = from.reached.after(events, Position::START);
+                }
                 Ok(0) => return Err(WriteError::Superseded),
                 Ok(_) | Err(_) => return Err(WriteError::RowsOutOfStep),
             },
@@ -73,9 +83,9 @@ pub(super) async fn write(
             Err(error) => return Err(error.into()),
         }
     }
-    if to > build.position {
+    if to > build.reached.position {
         mark(connection, build, is_live, to).await?;
-        build.position = to;
+        build.reached.position = to;
     }
     Ok(build)
 }
@@ -96,7 +106,7 @@ async fn mark(
     );
     let marked = sqlx::query(MARK)
         .bind(from.generation)
-        .bind(from.position.as_i64())
+        .bind(from.reached.position.as_i64())
         .bind(is_live)
         .bind(to.as_i64())
         .execute(connection)
@@ -105,7 +115,7 @@ async fn mark(
 }
 
 /// The number of values in a row of the statement.
-pub(super) const COLUMNS: usize = 13;
+pub(super) const COLUMNS: usize = 14;
 
 /// The text of the statement. Its parameters are the build, the position that the build must have,
 /// whether it must be the live one, and then the rows, as [`bind`] binds them.
@@ -118,7 +128,8 @@ pub(super) fn statement(rows: &str) -> String {
                   WHERE (projection.live_generation = asked.generation) = asked.live
                     AND asked.position = {reached}),
               change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
-                      key_hash, created_at, expires_at, revoked_at, deleted_at)
+                      key_hash, created_at, expires_at, revoked_at, deleted_at,
+                      event_id)
                   AS (VALUES {rows})
          {upsert}",
         upsert = upsert!(),
@@ -128,14 +139,14 @@ pub(super) fn statement(rows: &str) -> String {
 
 /// Binds the values of one row.
 fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
-    let Change { key_id, first, last, position, created, revoked_at, deleted_at } = change;
+    let Change { key_id, first, last, place, created, revoked_at, deleted_at } = change;
     let CreatedColumns { user_id, user_email, name, key_prefix, key_hash, created_at, expires_at } =
         CreatedColumns::of(*created);
     query
         .bind(key_id.as_uuid())
         .bind(i64::from(first.as_u32()) - 1)
         .bind(i64::from(last.as_u32()))
-        .bind(position.as_i64())
+        .bind(place.position.as_i64())
         .bind(user_id)
         .bind(user_email)
         .bind(name)
@@ -145,4 +156,5 @@ fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
         .bind(expires_at)
         .bind(revoked_at.map(Timestamp::unix_micros))
         .bind(deleted_at.map(Timestamp::unix_micros))
+        .bind(place.event_id.as_uuid())
 }

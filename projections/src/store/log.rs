@@ -8,8 +8,9 @@ use super::lease::Epoch;
 use crate::WriteError;
 use keyledger_tlog::merkle::{Tile, TreeHash};
 
-/// The position, size and frontier of the tree.
-pub(crate) const TREE: &str = "SELECT position, size, frontier FROM tree WHERE name = 'events'";
+/// The position, the position of the last event, the size and the frontier of the tree.
+pub(crate) const TREE: &str =
+    "SELECT position, event_position, size, frontier FROM tree WHERE name = 'events'";
 
 /// The hashes of tile `$2` of level `$1`.
 pub(crate) const TILE: &str = "SELECT hashes FROM tree_tile WHERE level = $1 AND number = $2";
@@ -34,6 +35,8 @@ pub(crate) const CHECKPOINTS_AFTER: &str = "
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct LogRow {
     pub(crate) position: i64,
+    /// `None` while the tree has no event, and in a tree from before this was stored.
+    pub(crate) event_position: Option<i64>,
     pub(crate) size: i64,
     pub(crate) frontier: Vec<u8>,
 }
@@ -53,6 +56,8 @@ pub(crate) struct Growth {
     pub(crate) from: (Position, i64),
     /// The position and size after.
     pub(crate) to: (Position, i64),
+    /// The position of the last event after; `None` if it is unknown.
+    pub(crate) event_position: Option<Position>,
     /// The roots of the complete subtrees after, 32 bytes each.
     pub(crate) frontier: Vec<u8>,
     /// The tiles that have changed, each with all its hashes, 32 bytes each.

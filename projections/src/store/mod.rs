@@ -12,8 +12,9 @@ pub(crate) use log::{
 };
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Position, RecordedEvent};
+use keyledger_domain::{EventId, KeyId, Place, Position, Reached, RecordedEvent};
 use keyledger_verifier::Use;
+use uuid::Uuid;
 
 use crate::WriteError;
 use crate::keys::{KeyRow, ListQuery, ScanRow};
@@ -24,7 +25,8 @@ use crate::keys::{KeyRow, ListQuery, ScanRow};
 macro_rules! upsert {
     () => {
         "INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
-                               created_at, expires_at, revoked_at, deleted_at, revision, position)
+                               created_at, expires_at, revoked_at, deleted_at, revision, position,
+                               event_id)
              SELECT target.generation, change.key_id,
                     coalesce(keys.user_id, change.user_id),
                     coalesce(keys.user_email, change.user_email),
@@ -36,7 +38,7 @@ macro_rules! upsert {
                     coalesce(change.revoked_at, keys.revoked_at),
                     coalesce(change.deleted_at, keys.deleted_at),
                     CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
-                    change.position
+                    change.position, change.event_id
              FROM target CROSS JOIN change
              LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
              WHERE change.key_id IS NOT NULL
@@ -44,7 +46,8 @@ macro_rules! upsert {
              SET revoked_at = excluded.revoked_at,
                  deleted_at = excluded.deleted_at,
                  revision = excluded.revision,
-                 position = excluded.position"
+                 position = excluded.position,
+                 event_id = excluded.event_id"
     };
 }
 pub(crate) use upsert;
@@ -81,11 +84,22 @@ pub(crate) fn position_of(table: &str, number: i64) -> Result<Position, sqlx::Er
     })
 }
 
-/// A build of the key table, and the position up to which it includes all events.
+/// Converts the columns of a table's last event into its place; `None` if the id was not stored.
+pub(crate) fn last_of(
+    table: &str,
+    position: Option<i64>,
+    event_id: Option<Uuid>,
+) -> Result<Option<Place>, sqlx::Error> {
+    let (Some(position), Some(event_id)) = (position, event_id) else { return Ok(None) };
+    let position = position_of(table, position)?;
+    Ok(Some(Place { position, event_id: EventId::from_uuid(event_id) }))
+}
+
+/// A build of the key table, and how far in the journal it includes all events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     pub(crate) generation: i64,
-    pub(crate) position: Position,
+    pub(crate) reached: Reached,
 }
 
 /// The kind of build that is written.

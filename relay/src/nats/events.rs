@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use keyledger_domain::{EventId, KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{EventId, KeyId, Position, Reached, RecordedEvent};
 use keyledger_journal::JournalReader;
 use keyledger_projections::{Epoch, ReadTables};
 use uuid::Uuid;
@@ -69,7 +69,7 @@ impl EventRelay {
     }
 
     /// Connects, and returns the place of the last published event.
-    async fn resume(&mut self) -> Result<Place, NatsError> {
+    async fn resume(&mut self) -> Result<Reached, NatsError> {
         self.connected = None;
         let client = connect(&self.nats).await?;
         let (context, stream) = open(&client, &self.nats, Topic::Events).await?;
@@ -80,18 +80,18 @@ impl EventRelay {
     }
 
     /// The stream's last sequence, and the place of the last published event.
-    async fn place_of(&self, stream: &Stream) -> Result<(u64, Place), NatsError> {
+    async fn place_of(&self, stream: &Stream) -> Result<(u64, Reached), NatsError> {
         let state = stream.get_info().await.map_err(NatsError::nats)?.state;
         if state.last_sequence == 0 {
             // The stream is new: all events are published to it.
-            return Ok((0, Place::START));
+            return Ok((0, Reached::START));
         }
         if state.messages == 0 {
             // The stream was emptied. The tables hold the last published position, at most one tick
             // late. Events of that tick are sent again, and the server recognises their ids.
             let remembered = self.tables.relayed(&self.nats.stream).await;
             let remembered = remembered.map_err(NatsError::Tables)?;
-            return Ok((state.last_sequence, Place::at(remembered.max(self.stored))));
+            return Ok((state.last_sequence, Reached::at(remembered.max(self.stored))));
         }
         let last = stream.get_raw_message(state.last_sequence).await.map_err(NatsError::nats)?;
         let last = Last::of(&last).ok_or(NatsError::Foreign)?;
@@ -147,7 +147,7 @@ impl Follower for EventRelay {
         Pace { batch: BATCH, gather: Duration::ZERO, tick: Some(TICK), ready: ReadyWhen::Loaded }
     }
 
-    async fn load(&mut self, _: Option<Epoch>) -> Result<Place, Interruption> {
+    async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {
         Ok(self.resume().await?)
     }
 
@@ -155,9 +155,9 @@ impl Follower for EventRelay {
         &mut self,
         events: &[RecordedEvent],
         to: Position,
-    ) -> Result<Place, Interruption> {
+    ) -> Result<Reached, Interruption> {
         self.publish(events).await?;
-        Ok(Place::START.after(events, to))
+        Ok(Reached::START.after(events, to))
     }
 
     async fn tick(&mut self, _: bool) -> Result<(), Interruption> {
@@ -212,13 +212,14 @@ impl Last {
 
     /// The event's place in this journal. It may differ from the published position, since this
     /// journal may be a copy of the one that the event was published from.
-    async fn place_in(self, journal: &dyn JournalReader) -> Result<Place, NatsError> {
+    async fn place_in(self, journal: &dyn JournalReader) -> Result<Reached, NatsError> {
         let events = journal.read(self.key_id).await?;
         if events.is_empty() {
             // An operator has deleted the key's stream from the journal's database.
-            return Ok(Place::at(self.position));
+            return Ok(Reached::at(self.position));
         }
         let event = events.into_iter().find(|event| event.id == self.id);
-        event.map(|event| event.place()).ok_or(NatsError::Foreign)
+        let place = event.map(|event| event.place()).ok_or(NatsError::Foreign)?;
+        Ok(Reached { position: place.position, last: Some(place) })
     }
 }

@@ -210,6 +210,19 @@ impl Database {
         log.all.iter().skip(from).take(most).cloned().collect()
     }
 
+    /// Sets the log back to before the last so many events of keys, as a restored backup does.
+    pub fn set_back_keys(&self, events: usize) {
+        let mut log = self.0.log.lock().unwrap();
+        let is_of_key = |at: &usize| log.all[*at].stream.starts_with("apikey-");
+        let of_keys: Vec<_> = (0..log.all.len()).filter(is_of_key).collect();
+        let left = of_keys[of_keys.len() - events];
+        log.all.truncate(left);
+        for stream in log.streams.values_mut() {
+            stream.events.retain(|at| *at < left);
+        }
+        log.streams.retain(|_, stream| !stream.events.is_empty());
+    }
+
     /// The position of the last event.
     pub(super) fn last(&self) -> Option<u64> {
         self.0.log.lock().unwrap().all.last().map(|last| last.position)

@@ -129,6 +129,9 @@ impl Streams for Node {
                 };
                 Ok(Response::new(self.subscribe(&all, filter)))
             }
+            (Some(StreamOption::All(all)), CountOption::Count(count)) if !backwards => {
+                self.read_all(&all, count)
+            }
             _ => Err(Status::unimplemented("the stand-in does not do this")),
         }
     }
@@ -234,6 +237,28 @@ impl Node {
         if asks_last {
             told.push(Ok(answer(Content::LastStreamPosition(last))));
         }
+        Ok(Response::new(stream::iter(told).boxed()))
+    }
+
+    /// Reads all events from a position on. As on a real server, a position inside of the log at which no
+    /// event begins is refused, and after the end there is nothing.
+    fn read_all(
+        &self,
+        asked: &s::read_req::options::AllOptions,
+        count: u64,
+    ) -> Result<Response<Answers<s::ReadResp>>, Status> {
+        use s::read_req::options::all_options::AllOption;
+        let from = match &asked.all_option {
+            Some(AllOption::Position(position)) => position.commit_position,
+            Some(AllOption::End(_)) => u64::MAX,
+            Some(AllOption::Start(_)) | None => 0,
+        };
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let events = self.database.after(from.checked_sub(1), count);
+        if from > 0 && events.first().is_some_and(|first| first.position != from) {
+            return Err(Status::unknown("Unexpected ReadAllResult: InvalidPosition"));
+        }
+        let told: Vec<_> = events.iter().map(|event| Ok(appeared(event))).collect();
         Ok(Response::new(stream::iter(told).boxed()))
     }
 

@@ -1,0 +1,192 @@
+//! The journal's past changes: a database is set back, or a backup is restored. What the service has
+//! acknowledged since is lost, but what it acknowledges from then on holds: a key whose revocation was
+//! answered is never valid again, and lists and verification follow the journal as it is.
+
+use std::path::Path;
+
+use keyledger_test_servers::kurrentdb::{Database, Server};
+use keyledger_test_servers::postgres::Postgres;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+
+use super::{Key, key, verdict, verify};
+use crate::support::wait::until;
+use crate::support::{Client, Service, Setup};
+
+const LOST: usize = 3;
+
+/// Waits until a key gets this verdict. Until then verification may answer that it does not know, but
+/// never that the key is valid.
+async fn becomes(gateway: &Client, key: &Key, wanted: &str) {
+    until(format!("the verdict {wanted}"), async || {
+        let answer = verify(gateway, &key.secret).await;
+        if answer.status == 503 {
+            return Err(answer);
+        }
+        let code = answer.expect_status(200).json()["code"].clone();
+        assert_eq!(code, wanted);
+        Ok(())
+    })
+    .await;
+}
+
+/// Revokes a key as soon as the service accepts it, and checks that the key is not valid from the
+/// answer on.
+async fn revoke(service: &Service, key: &Key) {
+    let ann = service.user("ann");
+    until("an answer to the revocation", async || {
+        let answer = ann.delete(&format!("/keys/{}", key.id)).await;
+        if answer.status == 503 { Err(answer) } else { Ok(answer) }
+    })
+    .await
+    .expect_status(200);
+    becomes(&service.gateway(), key, "REVOKED").await;
+}
+
+async fn listed(service: &Service) -> Vec<String> {
+    let answer = service.user("ann").get("/keys").await;
+    answer.expect_status(200);
+    let id = |key: &Value| key["key_id"].as_str().unwrap().to_owned();
+    answer.json()["keys"].as_array().unwrap().iter().map(id).collect()
+}
+
+/// Keys are created, the journal loses the last ones, and everything goes on from what is left.
+async fn goes_on_after(nodes: &[Service], set_back: impl AsyncFnOnce()) {
+    let [node, others @ ..] = nodes else { panic!("no node") };
+    let (kept, other) = (key(node).await, key(node).await);
+    let mut lost = Vec::new();
+    for _ in 0..LOST {
+        lost.push(key(node).await);
+    }
+    let last = lost.last().unwrap();
+    for each in nodes {
+        let waiting = each.gateway().with("keyledger-min-position", &last.position.to_string());
+        becomes(&waiting, last, "VALID").await;
+    }
+    set_back().await;
+    revoke(node, &kept).await;
+    for each in others {
+        each.metric_is("keyledger_history_changes_total", 1).await;
+    }
+    for each in nodes {
+        each.readiness_is(200).await;
+        let gateway = each.gateway();
+        becomes(&gateway, &kept, "REVOKED").await;
+        becomes(&gateway, &other, "VALID").await;
+        for lost in &lost {
+            becomes(&gateway, lost, "NOT_FOUND").await;
+        }
+        assert_eq!(each.metric("keyledger_history_changes_total").await, Some(1));
+        let mut ids = listed(each).await;
+        ids.sort_unstable();
+        let mut expected = vec![kept.id.clone(), other.id.clone()];
+        expected.sort_unstable();
+        assert_eq!(ids, expected);
+        let told =
+            "no key is verified until the index and the read tables are of the journal's history";
+        assert!(each.output().contains(told));
+    }
+    let new = key(node).await;
+    assert_eq!(verdict(&node.gateway(), &new.secret).await, "VALID");
+}
+
+#[keyledger_bounded::test]
+async fn nodes_go_on_when_postgres_is_set_back_under_them() {
+    let server = Postgres::shared();
+    let (journal, read) = (server.database().await, server.database().await);
+    let node =
+        || Setup::new().set("KEYLEDGER_JOURNAL_URL", &journal).set("KEYLEDGER_READ_URL", &read);
+    let nodes = [node().start().ready().await, node().start().ready().await];
+    goes_on_after(&nodes, async || {
+        let mut connection = PgConnection::connect(&journal).await.unwrap();
+        // As a standby that was behind has it, once it is promoted.
+        let set_back = format!(
+            "BEGIN; SET LOCAL session_replication_role = replica;
+             UPDATE journal_head SET position = position - {LOST};
+             DELETE FROM events WHERE position > (SELECT position FROM journal_head);
+             COMMIT"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set_back)).execute(&mut connection).await.unwrap();
+    })
+    .await;
+}
+
+#[keyledger_bounded::test]
+async fn a_node_goes_on_when_kurrentdb_is_set_back_under_it() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let node = Setup::new().set("KEYLEDGER_JOURNAL_URL", &server.url()).start().ready().await;
+    goes_on_after(&[node], async || database.set_back_keys(LOST)).await;
+}
+
+fn restore(folder: &Path, backup: &Path) {
+    for old in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = std::fs::remove_file(folder.join("data").join(old));
+    }
+    std::fs::copy(backup.join("journal.db"), folder.join("data/journal.db")).unwrap();
+}
+
+/// A backup of the journal of a service that is stopped.
+fn back_up(folder: &Path, backup: &Path) {
+    for file in ["journal.db", "journal.db-wal"] {
+        let _ = std::fs::copy(folder.join("data").join(file), backup.join(file));
+    }
+}
+
+#[keyledger_bounded::test]
+async fn a_restored_backup_is_followed_without_a_rebuild_by_hand() {
+    let backup = tempfile::tempdir().unwrap();
+    let service = Service::start().ready().await;
+    let kept = key(&service).await;
+    let folder = service.stop_well();
+    back_up(folder.path(), backup.path());
+
+    let service = Setup::in_folder(folder).start().ready().await;
+    let mut lost = Vec::new();
+    for _ in 0..LOST {
+        lost.push(key(&service).await);
+    }
+    let folder = service.stop_well();
+    restore(folder.path(), backup.path());
+
+    let service = Setup::in_folder(folder).start().ready().await;
+    becomes(&service.gateway(), &kept, "VALID").await;
+    for lost in &lost {
+        becomes(&service.gateway(), lost, "NOT_FOUND").await;
+    }
+    assert_eq!(listed(&service).await, [kept.id.clone()]);
+    assert!(service.output().contains("the read tables are of another history"));
+    revoke(&service, &kept).await;
+}
+
+/// The read tables include a position that the journal has too, with another event.
+#[keyledger_bounded::test]
+async fn a_restored_backup_that_has_grown_beyond_the_read_tables_is_told_from_the_former_journal() {
+    let backup = tempfile::tempdir().unwrap();
+    let service = Service::start().ready().await;
+    let kept = key(&service).await;
+    let folder = service.stop_well();
+    back_up(folder.path(), backup.path());
+    let service = Setup::in_folder(folder).start().ready().await;
+    let lost = key(&service).await;
+    let folder = service.stop_well();
+    restore(folder.path(), backup.path());
+
+    let elsewhere = format!("sqlite://{}/data/elsewhere.db", folder.path().display());
+    let service =
+        Setup::in_folder(folder).set("KEYLEDGER_READ_URL", &elsewhere).start().ready().await;
+    revoke(&service, &kept).await;
+    let mut since = Vec::new();
+    for _ in 0..LOST {
+        since.push(key(&service).await);
+    }
+    let folder = service.stop_well();
+
+    let service = Setup::in_folder(folder).start().ready().await;
+    becomes(&service.gateway(), &kept, "REVOKED").await;
+    becomes(&service.gateway(), &lost, "NOT_FOUND").await;
+    for key in &since {
+        becomes(&service.gateway(), key, "VALID").await;
+    }
+    assert_eq!(listed(&service).await.len(), 1 + LOST);
+}
