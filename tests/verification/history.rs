@@ -123,13 +123,19 @@ fn restore(folder: &Path, backup: &Path) {
     for old in ["journal.db", "journal.db-wal", "journal.db-shm"] {
         let _ = std::fs::remove_file(folder.join("data").join(old));
     }
-    std::fs::copy(backup.join("journal.db"), folder.join("data/journal.db")).unwrap();
+    copy(backup, &folder.join("data"));
 }
 
 /// A backup of the journal of a service that is stopped.
 fn back_up(folder: &Path, backup: &Path) {
-    for file in ["journal.db", "journal.db-wal"] {
-        let _ = std::fs::copy(folder.join("data").join(file), backup.join(file));
+    copy(&folder.join("data"), backup);
+}
+
+/// Copies the journal with its write-ahead log, if there is one.
+fn copy(from: &Path, to: &Path) {
+    std::fs::copy(from.join("journal.db"), to.join("journal.db")).unwrap();
+    if from.join("journal.db-wal").exists() {
+        std::fs::copy(from.join("journal.db-wal"), to.join("journal.db-wal")).unwrap();
     }
 }
 

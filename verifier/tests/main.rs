@@ -4,4 +4,5 @@
 
 mod folding;
 mod given;
+mod proving;
 mod replacing;

@@ -323,7 +323,7 @@ pub async fn an_event_is_known_by_its_position_and_its_id(under_test: &dyn Journ
     let journal = under_test.open().await;
     let (one, _) = create(&*journal).await;
     let (other, _) = create(&*journal).await;
-    let place = async |key_id| journal.read(key_id).await.unwrap()[0].place();
+    let place = async |key_id| journal.read(key_id).await.unwrap().first().unwrap().place();
     let (one, other) = (place(one).await, place(other).await);
     assert_eq!(journal.holds(one).await.unwrap(), Some(true));
     assert_eq!(journal.holds(other).await.unwrap(), Some(true));

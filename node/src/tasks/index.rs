@@ -221,3 +221,27 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
     let micros = to.unix_micros().saturating_sub(from.unix_micros()).max(0);
     Duration::from_micros(micros.unsigned_abs()).as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use keyledger_domain::testing::{at, position};
+    use keyledger_verifier::Clocks;
+
+    use super::*;
+
+    fn heads(positions: &[u64]) -> VecDeque<Head> {
+        let asked = Clocks::now(at(0));
+        positions.iter().map(|number| Head { position: position(*number), asked }).collect()
+    }
+
+    #[test]
+    fn an_index_that_lags_steadily_proves_the_newest_head_that_it_has_reached() {
+        let mut asked = heads(&[10, 20, 30]);
+        assert_eq!(newest_reached(&mut asked, None), None);
+        assert_eq!(newest_reached(&mut asked, Some(&position(9))), None);
+        let newest = newest_reached(&mut asked, Some(&position(25))).unwrap();
+        assert_eq!((newest.position, asked.len()), (position(20), 1));
+        assert_eq!(newest_reached(&mut asked, Some(&position(29))), None);
+        assert!(newest_reached(&mut asked, Some(&position(30))).is_some());
+    }
+}

@@ -213,9 +213,10 @@ impl Database {
     /// Sets the log back to before the last so many events of keys, as a restored backup does.
     pub fn set_back_keys(&self, events: usize) {
         let mut log = self.0.log.lock().unwrap();
-        let is_of_key = |at: &usize| log.all[*at].stream.starts_with("apikey-");
-        let of_keys: Vec<_> = (0..log.all.len()).filter(is_of_key).collect();
-        let left = of_keys[of_keys.len() - events];
+        let numbered = log.all.iter().enumerate();
+        let mut of_keys = numbered.filter(|(_, event)| event.stream.starts_with("apikey-")).rev();
+        let (left, _) = of_keys.nth(events - 1).expect("there are so many events of keys");
+        drop(of_keys);
         log.all.truncate(left);
         for stream in log.streams.values_mut() {
             stream.events.retain(|at| *at < left);
