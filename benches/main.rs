@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keyledger_domain::Position;
-use keyledger_journal::Journal;
+use keyledger_journal::{Journal, JournalReader};
 use keyledger_node::readiness::{Part, Readiness};
 use keyledger_node::tasks::TablesFollower;
 use keyledger_node::{Following, Health, History, supervise};

@@ -8,7 +8,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::Config;
 use futures::StreamExt;
 use keyledger_node::readiness::{Part, Readiness};
-use keyledger_node::{Following, Health, Progress, supervise};
+use keyledger_node::{Following, Health, History, Progress, supervise};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
 use keyledger_relay::nats::EventRelay;
 use keyledger_relay::nats::NatsSettings;
@@ -42,7 +42,12 @@ pub(crate) async fn run() {
         let lease = Lease::new(&tables, LeaseName::Relay, uuid::Uuid::from_u128(1), period);
         let relayed = tokio::sync::watch::Sender::new(None);
         let relay = EventRelay::new(settings, journal.clone(), tables.clone(), relayed);
-        let following = Following::new(relay, journal.clone(), Progress::default());
+        let following = Following::new(
+            relay,
+            journal.clone(),
+            Progress::default(),
+            History::new(Duration::from_secs(10)),
+        );
         let health = Health::new(Part::Relay, &Readiness::default());
         let begun = Instant::now();
         let relaying = tokio::spawn(supervise(following, Some(Arc::new(lease)), health));

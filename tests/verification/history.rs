@@ -160,7 +160,7 @@ async fn a_restored_backup_is_followed_without_a_rebuild_by_hand() {
     for lost in &lost {
         becomes(&service.gateway(), lost, "NOT_FOUND").await;
     }
-    assert_eq!(listed(&service).await, [kept.id.clone()]);
+    assert_eq!(listed(&service).await, std::slice::from_ref(&kept.id));
     assert!(service.output().contains("the read tables are of another history"));
     revoke(&service, &kept).await;
 }
