@@ -134,6 +134,16 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             api(&node, appends, Arc::new(authenticator), config.key_prefix, verifies, stopping)
         }
     };
+    // Requests wait until the read tables are known to be of the journal's history.
+    tokio::select! {
+        () = node.shared.history.tables().known() => {}
+        defect = background.first_defect() => return Err(ServeError::Defect(defect)),
+        () = signals.next() => {
+            tracing::info!("stopped");
+            background.stop(&node).await;
+            return Ok(());
+        }
+    }
     // Cannot fail: the router is set only here.
     let _ = whole.set(router);
     tracing::info!("serving");
