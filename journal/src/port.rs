@@ -29,6 +29,12 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ReadError::Unavailable`].
     async fn head(&self) -> Result<Position, ReadError>;
+
+    /// Whether operators can delete all events of a key from the journal's database by its own means,
+    /// so that a key whose events were published may have none. `false` unless the adapter says so.
+    fn may_forget_keys(&self) -> bool {
+        false
+    }
 }
 
 /// Reads and appends events.

@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) head: watch::Sender<Option<Head>>,
     /// The position of the last event that this node published; `None` while it does not publish.
     pub(super) relayed: watch::Sender<Option<Position>>,
+    /// How many events the stream of NATS was found to lack; `None` if this is not known.
+    pub(super) missing: watch::Sender<Option<u64>>,
     /// Answers verifications; set once the index is loaded.
     pub(super) verification: Arc<OnceLock<Verification>>,
     pub(super) counters: Counters,
@@ -42,6 +44,7 @@ impl Shared {
             verified: Progress::default(),
             head: watch::Sender::new(None),
             relayed: watch::Sender::new(None),
+            missing: watch::Sender::new(None),
             verification: Arc::default(),
             counters: Counters::default(),
             clock: Arc::new(SystemClock),
@@ -54,6 +57,7 @@ impl Shared {
             progress: self.progress.clone(),
             head: self.head.subscribe(),
             relayed: self.relayed.subscribe(),
+            missing: self.missing.subscribe(),
             verification: self.verification.clone(),
             counters: self.counters.clone(),
         }

@@ -114,6 +114,10 @@ impl JournalReader for KurrentJournal {
         let appended = append::pulse(&self.connection).await;
         appended.map_err(|error| ReadError::Unavailable(error.into()))
     }
+
+    fn may_forget_keys(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]
