@@ -104,7 +104,8 @@ impl EventRelay {
     /// Connects, and returns the place of the last published event.
     async fn resume(&mut self) -> Result<Place, NatsError> {
         self.connected = None;
-        // At most one tick late.
+        self.remember().await?;
+        // After a crash, it may be one tick late.
         let remembered = self.tables.relayed(&self.nats.stream).await;
         let published = remembered.map_err(NatsError::Tables)?.max(self.stored);
         let if_missing =

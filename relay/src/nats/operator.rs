@@ -65,7 +65,10 @@ pub async fn adopt(
             sequence,
             after,
             time,
-            previous: Previous { position: after.position, id: last.map(|last| last.id) },
+            previous: Previous {
+                position: last.map_or(after.position, |last| last.position),
+                id: last.map(|last| last.id),
+            },
         },
     )
     .map_err(NatsError::from)?;

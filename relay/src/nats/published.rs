@@ -29,7 +29,7 @@ pub(super) struct Published {
     /// The id of its CloudEvent.
     pub(super) id: EventId,
     /// The position in the journal of its time.
-    position: Position,
+    pub(super) position: Position,
     /// The last event of the journal that the stream has with this message; `None` for an adoption
     /// after which all events are published.
     event: Option<EventOfKey>,

@@ -1,15 +1,17 @@
 //! Prints the messages of the stream of events.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt;
 use keyledger_domain::chain;
 
-use super::NatsError;
-use super::stream::{connect, context};
+use super::stream::{check_connected, connect, context};
+use super::{NatsError, TICK};
 use crate::nats::settings::NatsSettings;
 
 /// The message to begin with.
@@ -54,7 +56,8 @@ pub async fn tail(
     follow: bool,
     out: impl std::io::Write,
 ) -> Result<(), TailError> {
-    let context = context(&connect(nats).await?);
+    let client = connect(nats).await?;
+    let context = context(&client);
     let stream = context.get_stream(&nats.stream).await;
     let stream = stream.map_err(|error| TailError::Nats(error.into()))?;
     let state = &stream.cached_info().state;
@@ -66,7 +69,8 @@ pub async fn tail(
         TailFrom::New => state.last_sequence.saturating_add(1),
     };
     let end = (!follow).then_some(state.last_sequence);
-    let mut printing = Printing { context, stream: &nats.stream, next, is_away: false, out };
+    let mut printing =
+        Printing { client, context, stream: &nats.stream, next, is_away: false, out };
     loop {
         match printing.print(end).await {
             Err(TailError::Nats(error)) if follow => {
@@ -82,6 +86,7 @@ pub async fn tail(
 
 /// Prints messages.
 struct Printing<'a, W> {
+    client: Client,
     context: Context,
     stream: &'a str,
     /// The sequence of the next message.
@@ -95,6 +100,8 @@ impl<W: std::io::Write> Printing<'_, W> {
     /// Prints messages up to this sequence, or until there is an error.
     async fn print(&mut self, end: Option<u64>) -> Result<(), TailError> {
         let nats_error = |error: async_nats::Error| TailError::Nats(error);
+        check_connected(&self.client)?;
+        let connects = self.connects();
         let stream = self.context.get_stream(self.stream).await;
         let stream = stream.map_err(|error| nats_error(error.into()))?;
         let config = OrderedConfig {
@@ -106,7 +113,20 @@ impl<W: std::io::Write> Printing<'_, W> {
         let messages = consumer.messages().await;
         let mut messages = messages.map_err(|error| nats_error(error.into()))?;
         self.is_away = false;
-        while let Some(message) = messages.next().await {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                _ = tick.tick() => {
+                    // The server may have forgotten the consumer, which the client notices late.
+                    check_connected(&self.client)?;
+                    if self.connects() != connects {
+                        return Err(nats_error("the connection was lost".into()));
+                    }
+                    continue;
+                }
+            };
+            let message = message.ok_or_else(|| nats_error("the consumer has ended".into()))?;
             let message = message.map_err(|error| nats_error(error.into()))?;
             let sequence = message.info().map_err(nats_error)?.stream_sequence;
             self.out.write_all(&message.payload)?;
@@ -117,6 +137,10 @@ impl<W: std::io::Write> Printing<'_, W> {
                 return Ok(());
             }
         }
-        Err(nats_error("the consumer has ended".into()))
+    }
+
+    /// How often the client has connected.
+    fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 }
