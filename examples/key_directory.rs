@@ -27,8 +27,8 @@ use sqlx::{ConnectOptions, Connection};
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS place (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
                                       sequence INTEGER NOT NULL);
-    CREATE TABLE IF NOT EXISTS last (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-                                     id TEXT NOT NULL, position TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS last_event (only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+                                           id TEXT NOT NULL, position TEXT NOT NULL);
     INSERT OR IGNORE INTO place (only_row, sequence) VALUES (1, 0);
     CREATE TABLE IF NOT EXISTS key (key_id TEXT PRIMARY KEY, user_id TEXT NOT NULL,
                                     name TEXT NOT NULL, state TEXT NOT NULL);";
@@ -131,8 +131,8 @@ async fn apply(
         // This event was applied before.
         return Ok(());
     }
-    let last: Option<Last> =
-        sqlx::query_as("SELECT id, position FROM last").fetch_optional(&mut *transaction).await?;
+    let last = sqlx::query_as("SELECT id, position FROM last_event");
+    let last: Option<Last> = last.fetch_optional(&mut *transaction).await?;
     match event.relation_to(last.as_ref()) {
         Relation::Next => {}
         Relation::Known => return Ok(transaction.commit().await?),
@@ -146,7 +146,7 @@ async fn apply(
             .into());
         }
     }
-    sqlx::query("INSERT OR REPLACE INTO last (only_row, id, position) VALUES (1, $1, $2)")
+    sqlx::query("INSERT OR REPLACE INTO last_event (only_row, id, position) VALUES (1, $1, $2)")
         .bind(&event.id)
         .bind(&event.sequence)
         .execute(&mut *transaction)

@@ -78,15 +78,29 @@ async fn a_last_message_that_was_removed_is_published_again() {
         service.metric_is("keyledger_relay_position", 3).await;
         let folder = service.stop_well();
         purge_subject(&nats, "KEYS", &last.subject).await;
+        let mut tail = keyledger(folder.path());
+        tail.args(["tail", "--no-follow"]).env("KEYLEDGER_NATS_URL", nats.url());
+        let lines = String::from_utf8(run(&mut tail).stdout).unwrap();
+        assert_eq!(lines.lines().count(), 2, "{lines}");
         let service = again(folder, &nats);
         create(&service, &["d"]).await;
-        let messages = messages(&nats, 4).await;
-        assert_eq!(names(&messages), ["a", "b", "c", "d"]);
-        assert_once_in_order(&messages);
-        assert_chained(&messages);
+        let published = messages(&nats, 4).await;
+        assert_eq!(names(&published), ["a", "b", "c", "d"]);
+        assert_once_in_order(&published);
+        assert_chained(&published);
         service.part_is("relay", "ready").await;
         service.metric_is("keyledger_relay_missing", 0).await;
-        assert_eq!(count(&nats, "KEYS").await, 4);
+        // The last message is that of an event that was published again.
+        let folder = service.stop_well();
+        purge_subject(&nats, "KEYS", &published[3].subject).await;
+        let service = again(folder, &nats);
+        service.metric_is("keyledger_relay_position", 4).await;
+        let service = again(service.kill(), &nats);
+        create(&service, &["e"]).await;
+        let published = messages(&nats, 5).await;
+        assert_eq!(names(&published), ["a", "b", "c", "d", "e"]);
+        assert_chained(&published);
+        assert_eq!(count(&nats, "KEYS").await, 5);
     }
 }
 

@@ -243,7 +243,8 @@ impl Follower for EventRelay {
     }
 
     fn remedy(&self) -> &'static str {
-        "no event is published: compare the stream with the journal, then restart this node"
+        "no event is published: decide what is right (`keyledger relay`, docs/operations.md), then restart \
+         this node"
     }
 }
 

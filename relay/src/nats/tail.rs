@@ -10,9 +10,9 @@ use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt;
 use keyledger_domain::chain;
 
-use super::stream::{check_connected, connect, context};
+use super::stream::{check_connected, connect, context, last_message};
 use super::{NatsError, TICK};
-use crate::nats::settings::NatsSettings;
+use crate::nats::settings::{NatsSettings, Topic};
 
 /// The message to begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +61,19 @@ pub async fn tail(
     let stream = context.get_stream(&nats.stream).await;
     let stream = stream.map_err(|error| TailError::Nats(error.into()))?;
     let state = &stream.cached_info().state;
-    if !follow && (state.messages == 0 || from == TailFrom::New) {
+    if !follow && from == TailFrom::New {
         return Ok(());
     }
     let next = match from {
         TailFrom::First => 1,
         TailFrom::New => state.last_sequence.saturating_add(1),
     };
-    let end = (!follow).then_some(state.last_sequence);
+    // The stream may end with sequences whose messages were removed.
+    let end = match last_message(&stream, Topic::Events).await? {
+        Some(last) if !follow => Some(last.sequence),
+        None if !follow => return Ok(()),
+        Some(_) | None => None,
+    };
     let mut printing =
         Printing { client, context, stream: &nats.stream, next, is_away: false, out };
     loop {
