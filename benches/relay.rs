@@ -11,7 +11,7 @@ use keyledger_node::readiness::{Part, Readiness};
 use keyledger_node::{Following, Health, History, Progress, supervise};
 use keyledger_projections::{Lease, LeaseName, ReadTables};
 use keyledger_relay::nats::EventRelay;
-use keyledger_relay::nats::NatsSettings;
+use keyledger_relay::nats::{NatsServers, NatsSettings};
 use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::wait::until;
 
@@ -32,7 +32,7 @@ pub(crate) async fn run() {
         let nats = Nats::start(Version::Current);
         raw.push(EVENTS as f64 / publish_raw(&nats).await);
         let settings = NatsSettings {
-            url: nats.url(),
+            servers: NatsServers::parse(&nats.url()).unwrap(),
             credentials: None,
             stream: "KEYS".to_owned(),
             replicas: 1,
@@ -41,7 +41,8 @@ pub(crate) async fn run() {
         let period = Duration::from_secs(600);
         let lease = Lease::new(&tables, LeaseName::Relay, uuid::Uuid::from_u128(1), period);
         let relayed = tokio::sync::watch::Sender::new(None);
-        let relay = EventRelay::new(settings, journal.clone(), tables.clone(), relayed);
+        let missing = tokio::sync::watch::Sender::new(None);
+        let relay = EventRelay::new(settings, journal.clone(), tables.clone(), relayed, missing);
         let following = Following::new(
             relay,
             journal.clone(),

@@ -38,6 +38,10 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ReadError::Unavailable`].
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError>;
+
+    /// Whether operators can delete all events of a key from the journal's database by its own means,
+    /// so that a key whose events were published may have none.
+    fn may_forget_keys(&self) -> bool;
 }
 
 /// Reads and appends events.

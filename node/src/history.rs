@@ -217,6 +217,10 @@ impl JournalReader for WatchedJournal {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.journal.holds(place).await
     }
+
+    fn may_forget_keys(&self) -> bool {
+        self.journal.may_forget_keys()
+    }
 }
 
 /// A journal that is appended to, with its history checked.
@@ -254,6 +258,10 @@ impl JournalReader for WatchedAppends {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.reads.holds(place).await
+    }
+
+    fn may_forget_keys(&self) -> bool {
+        self.reads.may_forget_keys()
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod copy;
 mod import;
 mod rebuild;
+mod relay;
 mod tail;
 mod token;
 
@@ -58,6 +59,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
             telemetry::start(&Logging::from_matches(matches)?);
             block_on(tail::run(matches))
         }
+        Some(("relay", matches)) => {
+            if let Some((_, matches)) = matches.subcommand() {
+                telemetry::start(&Logging::from_matches(matches)?);
+            }
+            block_on(relay::run(matches))
+        }
         Some(("token", matches)) => say(&token::mint(matches)?),
         Some(("openapi", _)) => {
             let document = keyledger_http::openapi_document().to_pretty_json();
@@ -91,6 +98,7 @@ fn commands() -> Command {
         .subcommand(import::command())
         .subcommand(audit::command())
         .subcommand(tail::command())
+        .subcommand(relay::command())
         .subcommand(token::command())
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))
 }

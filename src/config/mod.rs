@@ -180,13 +180,13 @@ impl Config {
 
 /// How events are published; `None` if they are not.
 fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
-    let url = read.optional("nats-url", parse::nats_url);
+    let servers = read.optional("nats-url", parse::nats_servers);
     let credentials = read.optional("nats-credentials", parse::text);
     let stream = read.required("nats-stream", parse::stream_name);
     let replicas = read.required("nats-replicas", parse::replicas);
     let source = read.required("event-source", parse::event_source);
     Some(NatsSettings {
-        url: url?,
+        servers: servers?,
         credentials: credentials.map(PathBuf::from),
         stream: stream?,
         replicas: replicas?,

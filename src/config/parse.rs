@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
-use keyledger_relay::nats::NatsSettings;
+use keyledger_relay::nats::{NatsServers, NatsSettings};
 use keyledger_tlog::{LogKeys, NoteSigningKey};
 use reqwest::Url;
 use zeroize::Zeroizing;
@@ -115,15 +115,8 @@ pub(super) fn read_url(value: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn nats_url(value: &str) -> Result<String, String> {
-    let is_server = |server: &String| {
-        let scheme = server.split_once("://").map(|(scheme, _)| scheme);
-        matches!(scheme, Some("nats" | "tls"))
-    };
-    if list(value)?.iter().all(is_server) {
-        return Ok(value.to_owned());
-    }
-    Err("a NATS URL begins with nats:// or tls://".to_owned())
+pub(super) fn nats_servers(value: &str) -> Result<NatsServers, String> {
+    NatsServers::parse(value).map_err(|error| error.to_string())
 }
 
 /// A stream's name. JetStream uses it in subjects, which restricts the characters (ADR-6 of NATS).

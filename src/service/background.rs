@@ -126,8 +126,9 @@ impl Background {
 
     /// Publishes events to NATS.
     fn publish(&mut self, node: &Node, nats: NatsSettings) {
-        let relayed = node.shared.relayed.clone();
-        let relay = EventRelay::new(nats, node.journal.clone(), node.tables.clone(), relayed);
+        let Shared { relayed, missing, .. } = node.shared.clone();
+        let (journal, tables) = (node.journal.clone(), node.tables.clone());
+        let relay = EventRelay::new(nats, journal, tables, relayed, missing);
         let lease = self.lease(node, LeaseName::Relay);
         self.follow(node, relay, Progress::default(), Some(lease), Part::Relay);
     }

@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) head: watch::Sender<Option<Head>>,
     /// The position of the last event that this node published; `None` while it does not publish.
     pub(super) relayed: watch::Sender<Option<Position>>,
+    /// How many events the stream of NATS was found to lack; `None` if this is not known.
+    pub(super) missing: watch::Sender<Option<u64>>,
     pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -41,6 +43,7 @@ impl Shared {
             ask: Arc::default(),
             head: watch::Sender::new(None),
             relayed: watch::Sender::new(None),
+            missing: watch::Sender::new(None),
             counters: Counters::default(),
             clock: Arc::new(SystemClock),
         }
@@ -53,6 +56,7 @@ impl Shared {
             clock: self.clock.clone(),
             head: self.head.subscribe(),
             relayed: self.relayed.subscribe(),
+            missing: self.missing.subscribe(),
             counters: self.counters.clone(),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::log::Log;
 use crate::support::nats::{Messages, messages};
-use crate::support::run;
+use crate::support::{keyledger, run};
 
 #[keyledger_bounded::test]
 async fn every_message_is_as_the_document_says() {
@@ -35,7 +35,13 @@ async fn every_message_is_as_the_document_says() {
         let line = json!({"subject": subject, "headers": headers, "payload": payload});
         lines += &format!("{line}\n");
     };
-    for message in messages(&nats, 6).await {
+    messages(&nats, 6).await;
+    let mut adopt = keyledger(log.folder.path());
+    adopt.args(["relay", "adopt", "--journal-url", &log.journal]);
+    let adopted = run(adopt.env("KEYLEDGER_NATS_URL", nats.url()));
+    assert!(adopted.status.success(), "{adopted:?}");
+    ann.create("after").await;
+    for message in messages(&nats, 8).await {
         check(&message.subject, &message.headers, message.body);
     }
     let signed = Messages::of(&nats, "KEYS_CHECKPOINTS").await.next().await;
@@ -49,5 +55,8 @@ async fn every_message_is_as_the_document_says() {
         .arg(file));
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("checked ['checkpoint', 'created', 'deleted', 'revoked']"), "{told}");
+    assert!(
+        told.contains("checked ['adopted', 'checkpoint', 'created', 'deleted', 'revoked']"),
+        "{told}"
+    );
 }

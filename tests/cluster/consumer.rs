@@ -7,7 +7,7 @@ use std::process::Command;
 use keyledger_test_servers::nats::{Nats, Version};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::support::nats::{messages, with};
+use crate::support::nats::{messages, purge_subject, with};
 use crate::support::wait::until;
 use crate::support::{Process, Service};
 
@@ -86,4 +86,21 @@ async fn a_consumer_survives_restarts_and_rebuilds_its_table() {
         assert_eq!(table_at(&file, events).await, shown(&service).await);
         running.kill();
     }
+}
+
+#[keyledger_bounded::test]
+async fn a_consumer_notices_that_the_stream_has_lost_an_event() {
+    let nats = Nats::start(Version::Current);
+    let service = with(&nats).start();
+    for name in ["a", "b", "c"] {
+        service.user("ann").create(name).await;
+    }
+    let lost = messages(&nats, 3).await.swap_remove(1);
+    purge_subject(&nats, "KEYS", &lost.subject).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("directory.db");
+    let (status, output) = consumer(&nats, &file).ended_with_output();
+    assert!(!status.success(), "{output}");
+    assert!(output.contains("the stream has lost events between positions 0"), "{output}");
+    assert_eq!(table(&file).await.1.len(), 1);
 }

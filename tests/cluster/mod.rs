@@ -8,3 +8,4 @@ mod durability;
 mod nodes;
 mod outages;
 mod relay;
+mod relay_stream;

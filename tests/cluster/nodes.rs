@@ -11,7 +11,7 @@ use keyledger_test_servers::postgres::Postgres;
 use serde_json::json;
 
 use crate::support::load::{Load, Told};
-use crate::support::nats::{assert_once_in_order, messages};
+use crate::support::nats::{assert_chained, assert_once_in_order, messages};
 use crate::support::stores::new_database;
 use crate::support::wait::{until, within};
 use crate::support::{Client, Service, Setup, events_of, latest, token, took_lease};
@@ -218,6 +218,7 @@ async fn a_killed_projector_or_relay_is_replaced_and_nothing_is_lost_or_doubled(
     assert_shown(&nodes.iter().collect::<Vec<_>>(), PEOPLE, &events, &told).await;
     let messages = messages(cluster.nats.as_ref().unwrap(), events.len()).await;
     assert_once_in_order(&messages);
+    assert_chained(&messages);
     let published: Vec<_> = messages.iter().map(|message| message.position()).collect();
     let written: Vec<_> = events.iter().map(|event| event.position.as_u64()).collect();
     assert_eq!(published, written, "every event, once, in the order of the journal");

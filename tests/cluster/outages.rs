@@ -11,7 +11,7 @@ use keyledger_test_servers::postgres::Postgres;
 use keyledger_test_servers::proxy::{Network, Proxy};
 
 use crate::support::load::{Load, Told};
-use crate::support::nats::{assert_once_in_order, messages};
+use crate::support::nats::{assert_chained, assert_once_in_order, messages};
 use crate::support::wait::lasts;
 use crate::support::{Client, Service, Setup, assert_problem, events_of, token};
 
@@ -129,6 +129,7 @@ async fn an_outage_of_nats_is_survived() {
     told.assert_is(&events);
     let messages = messages(&nats, events.len()).await;
     assert_once_in_order(&messages);
+    assert_chained(&messages);
     service.part_is("relay", "ready").await;
     assert_eq!(service.metric(RELAY_READY).await, Some(1));
     let last = events.last().unwrap().position.as_i64();
@@ -262,6 +263,7 @@ async fn a_bad_network_to_nats_loses_and_doubles_nothing() {
     told.assert_is(&events);
     let messages = messages(&nats, events.len()).await;
     assert_once_in_order(&messages);
+    assert_chained(&messages);
     let published: Vec<_> = messages.iter().map(|message| message.position()).collect();
     let written: Vec<_> = events.iter().map(|event| event.position.as_u64()).collect();
     assert_eq!(published, written);

@@ -221,3 +221,44 @@ async fn the_tail_prints_what_is_published() {
     let output = tail(&["--nats-url", ""]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("KEYLEDGER_NATS_URL"));
 }
+
+#[keyledger_bounded::test]
+async fn the_login_in_the_url_is_used_and_never_logged() {
+    for version in VERSIONS {
+        let (user, password, token) = ("key ledger", "p@ss/w:rd%", "t0k3n-of-tests");
+        for (nats, login) in [
+            (Nats::start_with_user(version, user, password), "key%20ledger:p%40ss%2Fw%3Ard%25"),
+            (Nats::start_with_token(version, token), token),
+        ] {
+            let address = format!("127.0.0.1:{}", nats.port());
+            let url = format!("nats://{login}@{address}");
+            let service = Setup::new()
+                .set("KEYLEDGER_NATS_URL", &url)
+                .set("KEYLEDGER_LOG", "debug,async_nats=trace")
+                .start()
+                .ready()
+                .await;
+            service.user("ann").create("k").await;
+            service.metric_is("keyledger_relay_position", 1).await;
+            let folder = service.folder();
+            let tail = |url: &str| {
+                let mut command = keyledger(folder.path());
+                command.args(["tail", "--no-follow"]).env("KEYLEDGER_NATS_URL", url);
+                run(command.env("KEYLEDGER_LOG", "debug,async_nats=trace"))
+            };
+            let tailed = tail(&url);
+            assert!(tailed.status.success(), "{tailed:?}");
+            assert!(String::from_utf8_lossy(&tailed.stdout).contains("io.keyledger.key.created"));
+            let refused = tail(&format!("nats://ann:wrong-password@{address}"));
+            assert_eq!(refused.status.code(), Some(1));
+            let (_, mut told) = service.stop();
+            for output in [tailed, refused] {
+                told += &String::from_utf8_lossy(&output.stdout);
+                told += &String::from_utf8_lossy(&output.stderr);
+            }
+            for secret in [password, token, "p%40ss", "wrong-password"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+    }
+}

@@ -67,6 +67,19 @@ pub(crate) async fn purge(nats: &Nats, name: &str) {
     within("a stream to be emptied", async { stream.purge().await }).await.unwrap();
 }
 
+/// Removes the messages on a subject from a stream.
+pub(crate) async fn purge_subject(nats: &Nats, name: &str, subject: &str) {
+    let stream = stream_named(nats, name).await;
+    let purging = async { stream.purge().filter(subject).await };
+    assert_eq!(within("messages to be removed", purging).await.unwrap().purged, 1);
+}
+
+/// Deletes a stream.
+pub(crate) async fn delete_stream(nats: &Nats, name: &str) {
+    let context = connect(nats).await;
+    within("a stream to be deleted", context.delete_stream(name)).await.unwrap();
+}
+
 /// Publishes a message that keyledger did not make.
 pub(crate) async fn forge(nats: &Nats, subject: &'static str, payload: String) {
     let context = connect(nats).await;
@@ -100,7 +113,12 @@ impl Messages {
 
 /// Waits until the stream of events has this many messages; tells the first ones.
 pub(crate) async fn messages(nats: &Nats, count: usize) -> Vec<Message> {
-    let mut stream = Messages::of(nats, "KEYS").await;
+    messages_of(nats, "KEYS", count).await
+}
+
+/// The same for the stream of this name.
+pub(crate) async fn messages_of(nats: &Nats, name: &str, count: usize) -> Vec<Message> {
+    let mut stream = Messages::of(nats, name).await;
     let mut messages = Vec::new();
     while messages.len() < count {
         let message = stream.next().await;
@@ -120,4 +138,18 @@ pub(crate) fn assert_once_in_order(messages: &[Message]) {
     assert_eq!(ids.len(), messages.len(), "one is there twice");
     let positions: Vec<_> = messages.iter().map(Message::position).collect();
     assert!(positions.is_sorted_by(|one, next| one < next), "{positions:?}");
+}
+
+/// Checks that each message names the one before it, and the first one none.
+#[track_caller]
+pub(crate) fn assert_chained(messages: &[Message]) {
+    let mut before = (Value::Null, "0".repeat(20).into());
+    for Message { body, .. } in messages {
+        assert_eq!(
+            (&body["previousid"], &body["previousposition"]),
+            (&before.0, &before.1),
+            "{body}"
+        );
+        before = (body["id"].clone(), body["sequence"].clone());
+    }
 }

@@ -80,6 +80,9 @@ pub struct Metrics {
     pub head: watch::Receiver<Option<Head>>,
     /// The position of the last event that this node published; `None` while it does not publish.
     pub relayed: watch::Receiver<Option<Position>>,
+    /// How many events the stream that this node publishes to was found to lack; `None` while this is
+    /// not known.
+    pub missing: watch::Receiver<Option<u64>>,
     /// The metrics that are updated as things happen.
     pub counters: Counters,
 }
@@ -117,6 +120,10 @@ impl Metrics {
             if let Some(position) = position {
                 registry.register(name, help, gauge(position.as_i64()));
             }
+        }
+        if let Some(missing) = *self.missing.borrow() {
+            let missing = gauge(i64::try_from(missing).unwrap_or(i64::MAX));
+            registry.register("relay_missing", "Events that the stream was found to lack", missing);
         }
         let changes = Counter::<u64>::default();
         changes.inc_by(self.history.changes());

@@ -143,6 +143,10 @@ impl JournalReader for KurrentJournal {
             Err(error) => Err(ReadError::Unavailable(error.into())),
         }
     }
+
+    fn may_forget_keys(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]

@@ -120,4 +120,8 @@ impl JournalReader for PostgresReader {
         });
         answer.await.map(Some).map_err(unavailable)
     }
+
+    fn may_forget_keys(&self) -> bool {
+        false
+    }
 }

@@ -51,6 +51,10 @@ impl<R: JournalReader> JournalReader for SqlJournal<R> {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.reader.holds(place).await
     }
+
+    fn may_forget_keys(&self) -> bool {
+        self.reader.may_forget_keys()
+    }
 }
 
 #[async_trait]

@@ -106,4 +106,8 @@ impl JournalReader for SqliteReader {
             .map(Some)
             .map_err(unavailable)
     }
+
+    fn may_forget_keys(&self) -> bool {
+        false
+    }
 }

@@ -86,6 +86,10 @@ impl JournalReader for Memory {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         Ok(Some(self.events.lock().unwrap().iter().any(|event| event.place() == place)))
     }
+
+    fn may_forget_keys(&self) -> bool {
+        false
+    }
 }
 
 /// A follower that keeps events in memory, as a store would: it still has them after a failure.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_nats::Client;
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use keyledger_domain::chain;
@@ -14,7 +14,7 @@ use keyledger_tlog::{Checkpoint, Note, NoteVerifyingKey, TreeHash};
 use tokio::sync::Notify;
 
 use super::outlet::{Outgoing, Outlet};
-use super::stream::{check_connected, connect, open};
+use super::stream::{IfMissing, Inspection, check_connected, connect, last_message, open};
 use super::{NatsError, TICK};
 use crate::nats::settings::{NatsSettings, Topic};
 use keyledger_node::readiness::State;
@@ -50,6 +50,7 @@ pub struct CheckpointPublisher {
 /// An open stream, and the checkpoint that was published last.
 struct OpenStream {
     outlet: Outlet,
+    inspection: Inspection,
     last: Last,
 }
 
@@ -123,7 +124,11 @@ impl Publishing {
             loop {
                 tokio::select! {
                     () = self.source.signed.notified() => break,
-                    _ = tick.tick() => check_connected(&client)?,
+                    _ = tick.tick() => {
+                        check_connected(&client)?;
+                        let OpenStream { inspection, outlet, .. } = &mut stream;
+                        inspection.check(&self.source.nats, outlet.sequence()).await?;
+                    }
                 }
             }
         }
@@ -139,20 +144,22 @@ impl Publishing {
     /// Opens the stream and reads its last message. If the stream is empty, it goes on after
     /// `stored`, so that checkpoints which this process has published are not published again.
     async fn open_stream(&self, client: &Client) -> Result<OpenStream, NatsError> {
-        let (context, stream) = open(client, &self.source.nats, Topic::Checkpoints).await?;
-        let state = stream.get_info().await.map_err(NatsError::nats)?.state;
-        let last = match state.messages {
-            0 => Last { size: self.stored, root: None },
-            _ => self.last(&stream, state.last_sequence).await?,
+        let if_missing = if self.stored == 0 { IfMissing::Create } else { IfMissing::Fail };
+        let (context, stream) =
+            open(client, &self.source.nats, Topic::Checkpoints, if_missing).await?;
+        let sequence = stream.cached_info().state.last_sequence;
+        let last = match last_message(&stream, Topic::Checkpoints).await? {
+            None => Last { size: self.stored, root: None },
+            Some(message) => self.last(&message).await?,
         };
         let name = self.source.nats.stream_of(Topic::Checkpoints);
-        Ok(OpenStream { outlet: Outlet::new(context, name, state.last_sequence), last })
+        let inspection = Inspection::new(context.clone(), Topic::Checkpoints);
+        Ok(OpenStream { outlet: Outlet::new(context, name, sequence), inspection, last })
     }
 
     /// The checkpoint in the stream's last message. The message must be signed by one of the keys or,
     /// if keys have changed since, equal the stored note of that size.
-    async fn last(&self, stream: &Stream, sequence: u64) -> Result<Last, NatsError> {
-        let message = stream.get_raw_message(sequence).await.map_err(NatsError::nats)?;
+    async fn last(&self, message: &StreamMessage) -> Result<Last, NatsError> {
         let note = str::from_utf8(&message.payload).map_err(|_| NatsError::Foreign)?;
         let text = Note::parse(note).map_err(|_| NatsError::Foreign)?;
         let published = Checkpoint::parse(text.text()).map_err(|_| NatsError::Foreign)?;
@@ -202,7 +209,7 @@ impl Publishing {
             payload: note.into_bytes(),
             content_type: "text/plain; charset=utf-8",
             id: format!("{}/{size}", self.source.origin),
-            reached: (SIZE, size.to_string()),
+            headers: vec![(SIZE, size.to_string())],
         }
     }
 }

@@ -1,26 +1,25 @@
 //! Publishes events. Up to 256 messages are in flight, and each names the stream sequence that it
 //! expects before it.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use keyledger_domain::{EventId, KeyId, Position, Reached, RecordedEvent};
+use keyledger_domain::{Position, Reached, RecordedEvent};
 use keyledger_journal::JournalReader;
 use keyledger_projections::{Epoch, ReadTables};
-use uuid::Uuid;
 
 use super::outlet::{Outgoing, Outlet};
-use super::stream::{check_connected, connect, open};
-use super::{NatsError, Relayed, TICK};
-use crate::cloud_event::{Message, message};
+use super::published::{Published, message_id, position};
+use super::scrub::Scrub;
+use super::stream::{IfMissing, Inspection, check_connected, connect, last_message, open};
+use super::{MissingEvents, NatsError, Relayed, TICK};
+use crate::cloud_event::{Message, Previous, message};
 use crate::nats::settings::{NatsSettings, Topic};
 use keyledger_node::readiness::State;
 use keyledger_node::{Follower, Health, Interruption, Pace, ReadyWhen};
@@ -29,8 +28,6 @@ use keyledger_node::{Follower, Health, Interruption, Pace, ReadyWhen};
 const IN_FLIGHT: usize = 256;
 /// The most events that are published between two checks of the connection.
 const BATCH: usize = 4_096;
-/// The header that holds an event's journal position.
-const POSITION: &str = "Keyledger-Position";
 
 /// Publishes events to the stream of events.
 #[derive(Debug)]
@@ -40,11 +37,14 @@ pub struct EventRelay {
     /// They store the position up to which events are published, for when the stream is empty.
     tables: ReadTables,
     relayed: Relayed,
+    missing: MissingEvents,
     /// The position of the last event that this relay published. The stream may have lost the message
     /// since.
     stored: Position,
     /// The last value of `stored` that was written to the tables.
     remembered: Position,
+    /// Whether the log says already that the stream does not exist any more.
+    told_gone: bool,
     connected: Option<Connected>,
 }
 
@@ -52,7 +52,29 @@ pub struct EventRelay {
 #[derive(Debug)]
 struct Connected {
     client: Client,
+    stream: Stream,
     outlet: Outlet,
+    inspection: Inspection,
+    /// The message before the next one.
+    previous: Previous,
+    lost: Option<Lost>,
+}
+
+/// Messages at the stream's end were removed. Their events are published again.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    /// The position of the last of these events, or of an earlier one.
+    to: Position,
+    /// The stream's last sequence.
+    sequence: u64,
+}
+
+/// Where publishing goes on.
+struct Start {
+    /// The place of the last event that the stream has.
+    place: Reached,
+    previous: Previous,
+    lost: Option<Lost>,
 }
 
 impl EventRelay {
@@ -63,44 +85,72 @@ impl EventRelay {
         journal: Arc<dyn JournalReader>,
         tables: ReadTables,
         relayed: Relayed,
+        missing: MissingEvents,
     ) -> Self {
         let (stored, remembered) = (Position::START, Position::START);
-        Self { nats, journal, tables, relayed, stored, remembered, connected: None }
+        Self {
+            nats,
+            journal,
+            tables,
+            relayed,
+            missing,
+            stored,
+            remembered,
+            told_gone: false,
+            connected: None,
+        }
     }
 
     /// Connects, and returns the place of the last published event.
     async fn resume(&mut self) -> Result<Reached, NatsError> {
         self.connected = None;
+        self.remember().await?;
+        // After a crash, it may be one tick late.
+        let remembered = self.tables.relayed(&self.nats.stream).await;
+        let published = remembered.map_err(NatsError::Tables)?.max(self.stored);
+        let if_missing =
+            if published == Position::START { IfMissing::Create } else { IfMissing::Fail };
         let client = connect(&self.nats).await?;
-        let (context, stream) = open(&client, &self.nats, Topic::Events).await?;
-        let (sequence, place) = self.place_of(&stream).await?;
+        let (context, stream) = open(&client, &self.nats, Topic::Events, if_missing).await?;
+        self.told_gone = false;
+        let sequence = stream.cached_info().state.last_sequence;
+        let Start { place, previous, lost } = self.start(&stream, published).await?;
+        let inspection = Inspection::new(context.clone(), Topic::Events);
         let outlet = Outlet::new(context, self.nats.stream_of(Topic::Events), sequence);
-        self.connected = Some(Connected { client, outlet });
+        self.connected = Some(Connected { client, stream, outlet, inspection, previous, lost });
         Ok(place)
     }
 
-    /// The stream's last sequence, and the place of the last published event.
-    async fn place_of(&self, stream: &Stream) -> Result<(u64, Reached), NatsError> {
-        let state = stream.get_info().await.map_err(NatsError::nats)?.state;
-        if state.last_sequence == 0 {
+    /// Where publishing goes on. `published` is a position up to which events were published.
+    async fn start(&self, stream: &Stream, published: Position) -> Result<Start, NatsError> {
+        let sequence = stream.cached_info().state.last_sequence;
+        let place = if sequence == 0 {
             // The stream is new: all events are published to it.
-            return Ok((0, Reached::START));
+            Reached::START
+        } else if let Some(last) = last_message(stream, Topic::Events).await? {
+            let last = Published::of(&last).ok_or(NatsError::Foreign)?;
+            let place = last.place_in(&*self.journal, &self.nats.stream).await?;
+            let lost = (last.sequence < sequence).then_some(Lost { to: published, sequence });
+            return Ok(Start { place, previous: last.as_previous(place), lost });
+        } else {
+            // The stream was emptied. Events of the last tick are sent again, and the server recognises
+            // their ids.
+            Reached::at(published)
+        };
+        Ok(Start { place, previous: place.into(), lost: None })
+    }
+
+    /// Says once in the log that the stream does not exist any more.
+    fn tell_gone(&mut self, error: &NatsError) {
+        if matches!(error, NatsError::Gone(_)) && !std::mem::replace(&mut self.told_gone, true) {
+            tracing::error!("{error}");
         }
-        if state.messages == 0 {
-            // The stream was emptied. The tables hold the last published position, at most one tick
-            // late. Events of that tick are sent again, and the server recognises their ids.
-            let remembered = self.tables.relayed(&self.nats.stream).await;
-            let remembered = remembered.map_err(NatsError::Tables)?;
-            return Ok((state.last_sequence, Reached::at(remembered.max(self.stored))));
-        }
-        let last = stream.get_raw_message(state.last_sequence).await.map_err(NatsError::nats)?;
-        let last = Last::of(&last).ok_or(NatsError::Foreign)?;
-        Ok((state.last_sequence, last.place_in(&*self.journal).await?))
     }
 
     /// Publishes events, and waits until the server has stored all of them.
     async fn publish(&mut self, events: &[RecordedEvent]) -> Result<(), NatsError> {
-        let Connected { outlet, .. } = self.connected.as_mut().ok_or(NatsError::NotConnected)?;
+        let connected = self.connected.as_mut().ok_or(NatsError::NotConnected)?;
+        let Connected { outlet, previous, lost, .. } = connected;
         let mut acks: FuturesOrdered<BoxFuture<'static, Result<(Position, bool), NatsError>>> =
             FuturesOrdered::new();
         let mut events = events.iter();
@@ -121,7 +171,10 @@ impl EventRelay {
                 () = std::future::ready(()), if acks.len() < IN_FLIGHT && !events.as_slice().is_empty() => {
                     if let Some(event) = events.next() {
                         let position = event.position;
-                        let ack = outlet.send(outgoing(&self.nats.source, event)?).await?;
+                        let lost = lost.filter(|lost| position <= lost.to).map(|lost| lost.sequence);
+                        let outgoing = outgoing(&self.nats.source, event, *previous, lost)?;
+                        let ack = outlet.send(outgoing).await?;
+                        *previous = Previous { position: event.position, id: Some(event.id) };
                         acks.push_back(Box::pin(async move { Ok((position, ack.await?)) }));
                     }
                 }
@@ -148,7 +201,11 @@ impl Follower for EventRelay {
     }
 
     async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {
-        Ok(self.resume().await?)
+        let resumed = self.resume().await;
+        if let Err(error) = &resumed {
+            self.tell_gone(error);
+        }
+        Ok(resumed?)
     }
 
     async fn apply(
@@ -161,65 +218,50 @@ impl Follower for EventRelay {
     }
 
     async fn tick(&mut self, _: bool) -> Result<(), Interruption> {
-        let Connected { client, .. } = self.connected.as_ref().ok_or(NatsError::NotConnected)?;
+        let connected = self.connected.as_mut().ok_or(NatsError::NotConnected)?;
+        let Connected { client, inspection, outlet, .. } = connected;
         check_connected(client)?;
+        inspection.check(&self.nats, outlet.sequence()).await?;
         Ok(self.remember().await?)
+    }
+
+    fn beside(&self, _: &Health) -> BoxFuture<'static, Interruption> {
+        let Some(Connected { stream, .. }) = &self.connected else {
+            return Box::pin(std::future::pending());
+        };
+        let (stream, name) = (stream.clone(), self.nats.stream.clone());
+        let scrub = Scrub::new(stream, name, self.journal.clone(), self.missing.clone());
+        Box::pin(async move { scrub.run().await.into() })
     }
 
     async fn stand_by(&mut self, health: &Health, period: Duration) {
         self.connected = None;
         self.relayed.send_replace(None);
+        self.missing.send_replace(None);
         health.set(State::Ready);
         tokio::time::sleep(period / 3).await;
     }
 
     fn remedy(&self) -> &'static str {
-        "no event is published: compare the stream with the journal, then restart this node"
+        "no event is published: decide what is right (`keyledger relay`, docs/operations.md), then restart \
+         this node"
     }
 }
 
-/// The message for an event.
-fn outgoing(source: &str, event: &RecordedEvent) -> Result<Outgoing, NatsError> {
-    let Message { subject, payload } = message(source, event)?;
+/// The message for an event. `lost` is the stream's last sequence, if the stream has lost the message
+/// that it had for the event.
+fn outgoing(
+    source: &str,
+    event: &RecordedEvent,
+    previous: Previous,
+    lost: Option<u64>,
+) -> Result<Outgoing, NatsError> {
+    let Message { subject, payload } = message(source, event, previous)?;
     Ok(Outgoing {
         subject,
         payload,
         content_type: "application/cloudevents+json",
-        id: event.id.to_string(),
-        reached: (POSITION, event.position.to_string()),
+        id: message_id(event.id, lost),
+        headers: vec![position(event.position)],
     })
-}
-
-/// The event in the stream's last message.
-struct Last {
-    id: EventId,
-    key_id: KeyId,
-    position: Position,
-}
-
-impl Last {
-    fn of(message: &StreamMessage) -> Option<Self> {
-        let header = |name| message.headers.get(name).map(|value| value.as_str());
-        let position = i64::from_str(header(POSITION)?).ok()?;
-        Some(Self {
-            id: EventId::from_uuid(
-                Uuid::parse_str(header(async_nats::header::NATS_MESSAGE_ID.as_ref())?).ok()?,
-            ),
-            key_id: KeyId::from_uuid(Uuid::parse_str(message.subject.rsplit('.').next()?).ok()?),
-            position: Position::try_from(position).ok()?,
-        })
-    }
-
-    /// The event's place in this journal. It may differ from the published position, since this
-    /// journal may be a copy of the one that the event was published from.
-    async fn place_in(self, journal: &dyn JournalReader) -> Result<Reached, NatsError> {
-        let events = journal.read(self.key_id).await?;
-        if events.is_empty() {
-            // An operator has deleted the key's stream from the journal's database.
-            return Ok(Reached::at(self.position));
-        }
-        let event = events.into_iter().find(|event| event.id == self.id);
-        let place = event.map(|event| event.place()).ok_or(NatsError::Foreign)?;
-        Ok(Reached { position: place.position, last: Some(place) })
-    }
 }

@@ -7,7 +7,11 @@
 
 mod checkpoints;
 mod events;
+mod operator;
 mod outlet;
+mod published;
+mod scrub;
+mod servers;
 mod settings;
 mod stream;
 mod tail;
@@ -22,6 +26,8 @@ use keyledger_projections::log::LogReadError;
 pub use checkpoints::{CheckpointPublisher, CheckpointSource};
 pub use events::EventRelay;
 use keyledger_node::Interruption;
+pub use operator::{Adoption, OperatorError, adopt, retire};
+pub use servers::{NatsServers, NatsServersError};
 pub use settings::{NatsSettings, Topic};
 pub use stream::{StreamDiffers, check};
 pub use tail::{TailError, TailFrom, tail};
@@ -40,9 +46,18 @@ enum NatsError {
     Nats(#[source] async_nats::Error),
     #[error(transparent)]
     Differs(#[from] StreamDiffers),
+    #[error(
+        "the stream {0} does not exist any more: restore it, or run `keyledger relay adopt`, which \
+         creates it, so that all events are published to it again"
+    )]
+    Gone(String),
     #[error("the stream's last message was not published by keyledger")]
     Foreign,
-    #[error("a message was not stored as the next one of the stream")]
+    #[error(transparent)]
+    NotInJournal(#[from] published::NotInJournal),
+    #[error(transparent)]
+    Hole(#[from] scrub::Hole),
+    #[error("the stream does not end with the message that was published last")]
     OutOfStep,
     #[error("the journal cannot be read")]
     Journal(#[from] ReadError),
@@ -69,13 +84,19 @@ impl NatsError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Nats(_)
+            | Self::Gone(_)
             | Self::OutOfStep
             | Self::Tables(_)
             | Self::NotConnected
             | Self::TreeBehind(_) => true,
             Self::Journal(error) => error.is_passing(),
             Self::Tree(error) => error.is_passing(),
-            Self::Differs(_) | Self::Foreign | Self::OtherTree(_) | Self::Form(_) => false,
+            Self::Differs(_)
+            | Self::Foreign
+            | Self::NotInJournal(_)
+            | Self::Hole(_)
+            | Self::OtherTree(_)
+            | Self::Form(_) => false,
         }
     }
 }
@@ -88,3 +109,7 @@ impl From<NatsError> for Interruption {
 
 /// The position of the last event that this node has published; `None` while another node publishes.
 pub type Relayed = tokio::sync::watch::Sender<Option<Position>>;
+
+/// How many events the stream lacks, as the last comparison with the journal has found; `None` before
+/// the first one is finished, and while another node publishes.
+pub type MissingEvents = tokio::sync::watch::Sender<Option<u64>>;

@@ -22,13 +22,21 @@ pub(super) struct Outgoing {
     pub(super) content_type: &'static str,
     /// The message id (`Nats-Msg-Id`), by which the server recognises a message that it gets twice.
     pub(super) id: String,
-    /// The header that says which event or checkpoint this is, and its value.
-    pub(super) reached: (&'static str, String),
+    /// Headers that say which event or checkpoint this is.
+    pub(super) headers: Vec<Header>,
 }
+
+/// The name of a header, and its value.
+pub(super) type Header = (&'static str, String);
 
 impl Outlet {
     pub(super) fn new(context: Context, stream: String, sequence: u64) -> Self {
         Self { context, stream, sequence }
+    }
+
+    /// The stream sequence of the last message, if all that were sent are stored.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Sends a message. The returned future completes when the server has stored the message, with
@@ -37,11 +45,13 @@ impl Outlet {
         &mut self,
         message: Outgoing,
     ) -> Result<impl Future<Output = Result<bool, NatsError>> + use<>, NatsError> {
-        let (header, reached) = message.reached;
-        let publish = PublishMessage::build()
+        let mut publish = PublishMessage::build()
             .payload(message.payload.into())
-            .header("Content-Type", message.content_type)
-            .header(header, reached)
+            .header("Content-Type", message.content_type);
+        for (name, value) in message.headers {
+            publish = publish.header(name, value);
+        }
+        let publish = publish
             .message_id(message.id)
             .expected_stream(&self.stream)
             .expected_last_sequence(self.sequence);

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::servers::NatsServers;
+
 /// How NATS is reached, and the stream that events are published to.
 #[derive(Clone)]
 pub struct NatsSettings {
-    /// The URLs of the servers, separated by commas. They may hold a user and a password, or a token.
-    pub url: String,
+    /// The servers, and how to log in to them.
+    pub servers: NatsServers,
     /// The path of a credentials file (a JWT and its key), if the servers require one.
     pub credentials: Option<PathBuf>,
     /// The name of the stream that events are published to.
@@ -17,7 +19,7 @@ pub struct NatsSettings {
     pub source: String,
 }
 
-/// Leaves out the URL, which may hold a password.
+/// Only the name of the stream, which is what log lines need.
 impl std::fmt::Debug for NatsSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NatsSettings").field("stream", &self.stream).finish_non_exhaustive()

@@ -5,15 +5,23 @@ use std::time::Duration;
 
 use async_nats::connection::State as ConnectionState;
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, PersistenceMode, RawMessageErrorKind, RetentionPolicy, StorageType,
+    Stream,
+};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions};
+use tokio::time::Instant;
 
 use keyledger_domain::chain;
 
 use super::{ANSWER, NatsError};
 use crate::nats::settings::{NatsSettings, Topic};
 
+/// How often a stream is inspected while nothing is published. With the answer's limit, a change is
+/// noticed within 8 s.
+const INSPECT: Duration = Duration::from_secs(4);
 /// How long the server remembers the ids of messages, so that it ignores those sent again.
 const DUPLICATES: Duration = Duration::from_secs(120);
 
@@ -38,8 +46,8 @@ pub(super) async fn connect(settings: &NatsSettings) -> Result<Client, NatsError
     if let Some(path) = &settings.credentials {
         options = options.credentials_file(path).await.map_err(NatsError::nats)?;
     }
-    let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
-    options.connect(servers).await.map_err(NatsError::nats)
+    let options = settings.servers.log_in(options);
+    options.connect(settings.servers.addresses()).await.map_err(NatsError::nats)
 }
 
 /// The configuration that a stream must have.
@@ -82,42 +90,118 @@ pub(super) fn context(client: &Client) -> Context {
     ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone())
 }
 
-/// Opens the stream, creates it if it is missing, and compares its configuration with the wanted one.
-/// A stream that was just created is compared too: old servers ignore settings that they do not know.
+/// What to do if a stream does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfMissing {
+    Create,
+    /// Fail: messages were published to it, so that a new stream would hide their loss.
+    Fail,
+}
+
+/// Opens the stream, and compares its configuration with the wanted one. A stream that was just created
+/// is compared too: old servers ignore settings that they do not know.
 pub(super) async fn open(
     client: &Client,
     settings: &NatsSettings,
     topic: Topic,
+    if_missing: IfMissing,
 ) -> Result<(Context, Stream), NatsError> {
     let context = context(client);
-    let wanted = wanted(settings, topic);
-    let stream = match context.get_stream(&wanted.name).await {
-        Ok(stream) => stream,
-        Err(error) if is_missing(&error) => {
-            let created = context.create_stream(wanted.clone()).await;
+    let stream = match inspect(&context, settings, topic).await {
+        Err(NatsError::Gone(_)) if if_missing == IfMissing::Create => {
+            let created = context.create_stream(wanted(settings, topic)).await;
             created.map_err(NatsError::nats)?;
-            context.get_stream(&wanted.name).await.map_err(NatsError::nats)?
+            inspect(&context, settings, topic).await?
         }
-        Err(error) => return Err(NatsError::nats(error)),
+        found => found?,
     };
-    let found = stream.get_info().await.map_err(NatsError::nats)?.config;
-    let differences = differences(&wanted, &found);
+    Ok((context, stream))
+}
+
+/// The stream with its present state, if it exists and its configuration is the wanted one.
+pub(super) async fn inspect(
+    context: &Context,
+    settings: &NatsSettings,
+    topic: Topic,
+) -> Result<Stream, NatsError> {
+    let wanted = wanted(settings, topic);
+    let stream = find(context, &wanted.name).await?;
+    let Some(stream) = stream else { return Err(NatsError::Gone(wanted.name)) };
+    let differences = differences(&wanted, &stream.cached_info().config);
     if differences.is_empty() {
-        return Ok((context, stream));
+        return Ok(stream);
     }
     Err(StreamDiffers { stream: wanted.name, differences }.into())
 }
 
-/// Creates streams that are missing, and checks the configuration of all of them. If NATS cannot be
-/// reached within 3 s this only logs a warning, since the publishers try again.
+/// The stream of this name with its present state; `None` if there is none.
+pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Stream>, NatsError> {
+    match context.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(NatsError::nats(error)),
+    }
+}
+
+/// The message with this sequence; `None` if it was removed.
+pub(super) async fn message(
+    stream: &Stream,
+    sequence: u64,
+) -> Result<Option<StreamMessage>, NatsError> {
+    found(stream.get_raw_message(sequence).await)
+}
+
+/// The last message that the stream still has; `None` if it has none. Messages after it may have been
+/// removed, so its sequence may be lower than the stream's last one. The stream's leader answers.
+pub(super) async fn last_message(
+    stream: &Stream,
+    topic: Topic,
+) -> Result<Option<StreamMessage>, NatsError> {
+    last_on(stream, topic.subjects()).await
+}
+
+/// The last message on a subject, which may have wildcards.
+pub(super) async fn last_on(
+    stream: &Stream,
+    subject: &str,
+) -> Result<Option<StreamMessage>, NatsError> {
+    found(stream.get_last_raw_message_by_subject(subject).await)
+}
+
+/// The first message that the stream has from this sequence on.
+pub(super) async fn next_message(
+    stream: &Stream,
+    topic: Topic,
+    sequence: u64,
+) -> Result<Option<StreamMessage>, NatsError> {
+    let message = stream.raw_message_builder().sequence(sequence);
+    found(message.next_by_subject(topic.subjects()).send().await)
+}
+
+fn found(
+    message: Result<StreamMessage, async_nats::error::Error<RawMessageErrorKind>>,
+) -> Result<Option<StreamMessage>, NatsError> {
+    match message {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(NatsError::nats(error)),
+    }
+}
+
+/// Checks the configuration of the streams that exist. If NATS cannot be reached within 3 s this only
+/// logs a warning, since the publishers try again.
 ///
 /// # Errors
 /// [`StreamDiffers`] for the first stream with a wrong configuration.
 pub async fn check(settings: &NatsSettings, topics: &[Topic]) -> Result<(), StreamDiffers> {
     let opening = async {
-        let client = connect(settings).await?;
+        let context = context(&connect(settings).await?);
         for topic in topics {
-            open(&client, settings, *topic).await?;
+            match inspect(&context, settings, *topic).await {
+                // The publisher knows whether it may create it.
+                Ok(_) | Err(NatsError::Gone(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     };
@@ -128,6 +212,38 @@ pub async fn check(settings: &NatsSettings, topics: &[Topic]) -> Result<(), Stre
         Ok(Ok(())) => {}
     }
     Ok(())
+}
+
+/// Checks every [`INSPECT`] that a stream is there, has the wanted configuration, and ends where this
+/// process has published its last message.
+#[derive(Debug)]
+pub(super) struct Inspection {
+    context: Context,
+    topic: Topic,
+    last: Instant,
+}
+
+impl Inspection {
+    pub(super) fn new(context: Context, topic: Topic) -> Self {
+        Self { context, topic, last: Instant::now() }
+    }
+
+    /// Checks the stream, if it is time. `sequence` is that of the last published message.
+    pub(super) async fn check(
+        &mut self,
+        settings: &NatsSettings,
+        sequence: u64,
+    ) -> Result<(), NatsError> {
+        if self.last.elapsed() < INSPECT {
+            return Ok(());
+        }
+        let stream = inspect(&self.context, settings, self.topic).await?;
+        self.last = Instant::now();
+        if stream.cached_info().state.last_sequence == sequence {
+            return Ok(());
+        }
+        Err(NatsError::OutOfStep)
+    }
 }
 
 /// Fails if the client has lost its connection. The client reconnects by itself and reports nothing.
@@ -180,8 +296,13 @@ fn differences(wanted: &Config, found: &Config) -> Vec<String> {
         no_ack,
         sealed,
         mirror,
-        sources
+        sources,
+        subject_transform
     );
+    // A server that knows this setting tells the default one too.
+    if found.persist_mode.is_some_and(|mode| mode != PersistenceMode::Default) {
+        differences.push("persist_mode is async, not default".to_owned());
+    }
     differences
 }
 

@@ -27,22 +27,40 @@ pub struct Nats {
     process: Mutex<Option<Process>>,
     /// Files of a certificate and its key, for TLS.
     certificate: Option<(PathBuf, PathBuf)>,
+    /// The arguments by which it wants clients to log in.
+    authorization: Vec<String>,
 }
 
 impl Nats {
     /// Starts a server.
     #[must_use]
     pub fn start(version: Version) -> Self {
-        Self::with(version, None)
+        Self::with(version, None, &[])
     }
 
     /// Starts a current server that wants TLS, with this certificate and its key.
     #[must_use]
     pub fn start_with_tls(certificate: PathBuf, key: PathBuf) -> Self {
-        Self::with(Version::Current, Some((certificate, key)))
+        Self::with(Version::Current, Some((certificate, key)), &[])
     }
 
-    fn with(version: Version, certificate: Option<(PathBuf, PathBuf)>) -> Self {
+    /// Starts a server that admits only this user with this password.
+    #[must_use]
+    pub fn start_with_user(version: Version, user: &str, password: &str) -> Self {
+        Self::with(version, None, &["--user", user, "--pass", password])
+    }
+
+    /// Starts a server that admits only clients with this token.
+    #[must_use]
+    pub fn start_with_token(version: Version, token: &str) -> Self {
+        Self::with(version, None, &["--auth", token])
+    }
+
+    fn with(
+        version: Version,
+        certificate: Option<(PathBuf, PathBuf)>,
+        authorization: &[&str],
+    ) -> Self {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
         let program = match version {
             Version::Old => "/usr/sbin/nats-server".into(),
@@ -50,7 +68,9 @@ impl Nats {
         };
         let folder = TempDir::new().unwrap();
         let process = Mutex::new(None);
-        let server = Self { program, folder, port: free_port(), process, certificate };
+        let authorization = authorization.iter().map(|&argument| argument.to_owned()).collect();
+        let server =
+            Self { program, folder, port: free_port(), process, certificate, authorization };
         server.start_again();
         server
     }
@@ -60,6 +80,7 @@ impl Nats {
         let mut command = Command::new(&self.program);
         command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &self.port.to_string()]);
         command.arg("--store_dir").arg(self.folder.path());
+        command.args(&self.authorization);
         if let Some((certificate, key)) = &self.certificate {
             command.arg("--tls").arg("--tlscert").arg(certificate).arg("--tlskey").arg(key);
         }
