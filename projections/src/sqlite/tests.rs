@@ -1,13 +1,12 @@
-//! The query plans that SQLite chooses for the statements, and what happens after a full disk.
+//! The query plans that SQLite chooses for the statements, and changes after a failed one.
 
-use keyledger_domain::testing::{at, creations, key_id, position};
-use sqlx::sqlite::SqliteConnection;
+use keyledger_domain::testing::{at, key_id, position};
+use sqlx::{ConnectOptions, Executor};
 
 use super::SqliteStore;
 use super::write::{COLUMNS, statement};
-use crate::WriteError;
 use crate::keys::{GET, LIST};
-use crate::store::{Epoch, Growth, LogStore, Store, Target};
+use crate::store::{Epoch, Growth, LogStore, Store};
 
 async fn open() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -57,59 +56,39 @@ async fn one_key_is_looked_up() {
     assert!(!plan.contains("SCAN"), "{plan}");
 }
 
-/// Sets the number of pages to which the file may grow on this connection; SQLite sets no fewer than
-/// there are.
-async fn set_most_pages(connection: &mut SqliteConnection, pages: u32) {
-    let statement = format!("PRAGMA max_page_count = {pages}");
-    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(connection).await.unwrap();
-}
-
-/// Makes the disk full for a change, and checks that the change fails for that reason alone.
-async fn on_a_full_disk<E: From<sqlx::Error> + std::fmt::Debug>(
+/// Makes SQLite end the transaction of each change of a table, as it does when the disk is full at the
+/// commit, then lets changes succeed again.
+async fn when_sqlite_ends_its_transaction<E: std::fmt::Debug>(
     store: &SqliteStore,
+    table: &str,
     change: impl AsyncFn() -> Result<(), E>,
-    cause: impl Fn(E) -> sqlx::Error,
 ) {
-    let mut writer = store.writes.begin().await.unwrap();
-    set_most_pages(&mut writer, 1).await;
-    writer.done();
-    let error = cause(change().await.unwrap_err());
-    let code = error.as_database_error().and_then(|error| error.code().map(String::from));
-    assert_eq!(code.as_deref(), Some("13"), "SQLITE_FULL: {error:?}");
-    // There is space again, whichever connection the next change uses.
-    let mut writer = store.writes.begin().await.unwrap();
-    set_most_pages(&mut writer, u32::MAX - 1).await;
-    writer.done();
+    let mut other = store.writing.connect().await.unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER full BEFORE INSERT ON {table}
+         BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END"
+    );
+    other.execute(sqlx::AssertSqlSafe(trigger)).await.unwrap();
+    for _ in 0..2 {
+        let error = format!("{:?}", change().await.unwrap_err());
+        assert!(error.contains("the disk is full"), "{error}");
+    }
+    other.execute("DROP TRIGGER full").await.unwrap();
+    change().await.unwrap();
 }
 
 #[keyledger_bounded::test]
-async fn changes_go_on_after_a_full_disk() {
+async fn changes_go_on_after_sqlite_has_ended_a_transaction() {
     let (_folder, store) = open().await;
-    let uses: Vec<_> = (0..1_000).map(|number| (key_id(number), at(1))).collect();
-    on_a_full_disk(&store, async || store.record(&uses).await, |error| error).await;
-    store.record(&uses).await.unwrap();
-
-    let events = creations(400);
-    let build = store.live().await.unwrap();
-    let write = async || {
-        let written = store.write(build, Target::Live(Epoch(0)), &events, position(400));
-        written.await.map(drop)
-    };
-    let cause = |error| {
-        let WriteError::Database(cause) = error else { panic!("{error:?}") };
-        cause
-    };
-    on_a_full_disk(&store, write, cause).await;
-    write().await.unwrap();
-
+    let uses = [(key_id(1), at(1))];
+    when_sqlite_ends_its_transaction(&store, "key_usage", async || store.record(&uses).await).await;
     let growth = Growth {
         from: (position(0), 0),
-        to: (position(1_000), 1_000),
+        to: (position(1), 1),
         frontier: Vec::new(),
         tiles: Vec::new(),
-        events: (0..4).map(|number| (number, vec![1; 4_096])).collect(),
+        events: vec![(0, vec![1; 16])],
     };
     let grow = async || store.grow(&growth, Epoch(0)).await;
-    on_a_full_disk(&store, grow, cause).await;
-    grow().await.unwrap();
+    when_sqlite_ends_its_transaction(&store, "tree_event", grow).await;
 }
