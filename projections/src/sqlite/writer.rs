@@ -2,8 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The connection for changes: SQLite allows one writer at a time.
