@@ -81,3 +81,31 @@ async fn the_checkpoint_is_public_and_proofs_are_for_auditors() {
         assert_problem!(answer, 404, "not_in_tree", "{path}");
     }
 }
+
+#[keyledger_bounded::test]
+async fn a_checkpoint_that_was_written_in_part_makes_no_other_one_bad() {
+    let log = Log::on_sqlite();
+    let service = log.setup().start().ready().await;
+    work(&service, 3).await;
+    service.stop_well();
+    let before = log.checkpoints();
+    let file = log.path("data/checkpoints");
+    let whole = std::fs::read(&file).unwrap();
+    let last = before.last().unwrap().as_bytes();
+    // What is left when the machine stops while it writes the next note.
+    for length in [1, last.len() / 2, last.len() - 1] {
+        let torn = [&whole, &b"\n"[..], &last[..length]].concat();
+        std::fs::write(&file, torn).unwrap();
+        let service = log.setup().start().ready().await;
+        service.user("ann").create("one more").await;
+        let (status, output) = service.stop();
+        assert!(status.success(), "{output}");
+        assert!(output.contains("an incomplete checkpoint was removed"), "{output}");
+        let now = log.checkpoints();
+        assert_eq!(now[..before.len()], before);
+        assert!(now.len() > before.len());
+        assert!(log.export("all", &[]).status.success());
+        let (code, told) = log.verify("all", &["--checkpoint", "data/checkpoints"]);
+        assert_eq!(code, 0, "{told}");
+    }
+}

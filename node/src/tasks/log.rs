@@ -144,7 +144,11 @@ impl LogFollower {
         let (file, text) = (checkpoints.clone(), note.clone());
         let written = tokio::task::spawn_blocking(move || append_note(&file, &text)).await;
         let written = written.unwrap_or_else(|panic| Err(panic.into()));
-        written.map_err(|error| LogError::File(checkpoints.clone(), error))?;
+        let incomplete = written.map_err(|error| LogError::File(checkpoints.clone(), error))?;
+        if let Some(removed) = incomplete {
+            let file = checkpoints.display().to_string();
+            tracing::warn!(file, removed, "an incomplete checkpoint was removed from its file");
+        }
         writer.keep(&checkpoint, &note).await?;
         self.signed.notify_one();
         tracing::info!(size = checkpoint.size, root = %checkpoint.root, "checkpoint signed");

@@ -60,8 +60,8 @@ impl LogStore for SqliteStore {
     }
 
     async fn grow(&self, growth: &Growth, _: Epoch) -> Result<(), WriteError> {
-        let mut connection = self.writes.lock().await;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut writer = self.writes.begin().await?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let moved = sqlx::query(
             "UPDATE tree SET position = $1, size = $2, frontier = $3, event_position = $6
              WHERE name = 'events' AND position = $4 AND size = $5",
@@ -92,7 +92,9 @@ impl LogStore for SqliteStore {
             }
             query.execute(&mut *transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        writer.done();
+        Ok(())
     }
 
     async fn leaf_of(&self, event_id: EventId) -> Result<Option<i64>, sqlx::Error> {
@@ -103,11 +105,12 @@ impl LogStore for SqliteStore {
     /// Waits for the disk: other commits of the read tables may be lost in a power failure, this
     /// one must not.
     async fn remember(&self, size: i64, root: TreeHash, _: Epoch) -> Result<Vec<u8>, WriteError> {
-        let mut connection = self.writes.lock().await;
-        sqlx::query("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
-        let remembered = remember(&mut connection, size, root).await;
-        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *connection).await?;
-        Ok(remembered?)
+        let mut writer = self.writes.begin().await?;
+        sqlx::query("PRAGMA synchronous = FULL").execute(&mut *writer).await?;
+        let remembered = remember(&mut writer, size, root).await?;
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await?;
+        writer.done();
+        Ok(remembered)
     }
 
     async fn keep_note(
@@ -117,14 +120,15 @@ impl LogStore for SqliteStore {
         at: Timestamp,
         _: Epoch,
     ) -> Result<(), WriteError> {
-        let mut connection = self.writes.lock().await;
+        let mut writer = self.writes.begin().await?;
         let kept =
             sqlx::query("UPDATE tree_checkpoint SET note = $2, signed_at = $3 WHERE size = $1")
                 .bind(size)
                 .bind(note)
                 .bind(at.unix_micros())
-                .execute(&mut *connection)
+                .execute(&mut *writer)
                 .await?;
+        writer.done();
         if kept.rows_affected() == 1 { Ok(()) } else { Err(WriteError::Superseded) }
     }
 

@@ -7,21 +7,21 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod write;
+mod writer;
 
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::OpenTablesError;
+use crate::error::check_version;
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use tokio::sync::Mutex;
-
-use crate::OpenTablesError;
-use crate::error::check_version;
+use writer::Writes;
 
 /// How long a statement waits for the end of another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -36,9 +36,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/read/sqlite");
 pub(crate) struct SqliteStore {
     /// The connections of queries. In WAL mode, queries never wait for a writer.
     reads: SqlitePool,
-    /// The connection for changes: SQLite allows one writer at a time. If the tables were opened
-    /// read-only, this connection is read-only too, and SQLite refuses every change.
-    writes: Mutex<SqliteConnection>,
+    /// The connection for changes. If the tables were opened read-only, this connection is read-only
+    /// too, and SQLite refuses every change.
+    writes: Writes,
     /// The options of a connection that writes.
     writing: SqliteConnectOptions,
     /// The options of a connection for a scan. A scan opens its own connection, so that the memory
@@ -103,7 +103,7 @@ impl SqliteStore {
             .connect_with(reading.clone())
             .await
             .map_err(failed(&reading))?;
-        Ok(Self { reads, writes: Mutex::new(writes), writing, scanning })
+        Ok(Self { reads, writes: Writes::new(writing.clone(), writes), writing, scanning })
     }
 }
 

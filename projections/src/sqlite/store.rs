@@ -83,8 +83,11 @@ impl Store for SqliteStore {
         events: &[RecordedEvent],
         to: Position,
     ) -> Result<Build, WriteError> {
-        let mut connection = self.writes.lock().await;
-        write(&mut connection, from, matches!(target, Target::Live(_)), events, to).await
+        let mut writer = self.writes.begin().await?;
+        let is_live = matches!(target, Target::Live(_));
+        let build = write(&mut writer, from, is_live, events, to).await?;
+        writer.done();
+        Ok(build)
     }
 
     async fn begin_build(&self) -> Result<Build, sqlx::Error> {
@@ -92,7 +95,9 @@ impl Store for SqliteStore {
             "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
              RETURNING last_generation",
         );
-        let generation = generation.fetch_one(&mut *self.writes.lock().await).await?;
+        let mut writer = self.writes.begin().await?;
+        let generation = generation.fetch_one(&mut *writer).await?;
+        writer.done();
         Ok(Build { generation, reached: Reached::START })
     }
 
@@ -101,15 +106,16 @@ impl Store for SqliteStore {
     }
 
     async fn clear(&self) -> Result<u64, sqlx::Error> {
-        let mut connection = self.writes.lock().await;
-        let deleted = sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(&mut *connection).await?;
-        sqlx::query(CLEAR_BUILDS).execute(&mut *connection).await?;
+        let mut writer = self.writes.begin().await?;
+        let deleted = sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(&mut *writer).await?;
+        sqlx::query(CLEAR_BUILDS).execute(&mut *writer).await?;
+        writer.done();
         Ok(deleted.rows_affected())
     }
 
     async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
-        let mut connection = self.writes.lock().await;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut writer = self.writes.begin().await?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         for run in uses.chunks(USES_AT_ONCE) {
             let mut query = sqlx::query(RECORD.text(run.len()));
             for (key_id, at) in run {
@@ -117,7 +123,9 @@ impl Store for SqliteStore {
             }
             query.execute(&mut *transaction).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        writer.done();
+        Ok(())
     }
 
     async fn claim(&self, _: &Claim) -> Result<Option<Epoch>, sqlx::Error> {
@@ -135,7 +143,10 @@ impl Store for SqliteStore {
 
     async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error> {
         let set = sqlx::query(SET_RELAYED).bind(stream).bind(position.as_i64());
-        set.execute(&mut *self.writes.lock().await).await.map(drop)
+        let mut writer = self.writes.begin().await?;
+        set.execute(&mut *writer).await?;
+        writer.done();
+        Ok(())
     }
 }
 

@@ -4,30 +4,28 @@ use async_trait::async_trait;
 use keyledger_domain::{Position, RecordedEvent};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::MutexGuard;
 
 use super::SqliteStore;
 use super::write::{live, write};
+use super::writer::Paused;
 use crate::WriteError;
 use crate::store::{Build, SWAP, Swap};
 
 /// A transaction on its own connection. If the connection is closed before [`Swap::finish`], SQLite
 /// rolls the transaction back.
 pub(super) struct SqliteSwap<'a> {
-    /// Makes other tasks of this process wait here and not for the lock of the file, where a wait
-    /// fails after 10 seconds.
-    _writes: MutexGuard<'a, SqliteConnection>,
+    _paused: Paused<'a>,
     connection: SqliteConnection,
 }
 
 impl<'a> SqliteSwap<'a> {
     pub(super) async fn begin(store: &'a SqliteStore) -> Result<Self, sqlx::Error> {
-        let writes = store.writes.lock().await;
+        let paused = store.writes.pause().await;
         let mut connection = store.writing.connect().await?;
         // IMMEDIATE takes the file's write lock now, so no other process can write until the
         // transaction ends.
         sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await?;
-        Ok(Self { _writes: writes, connection })
+        Ok(Self { _paused: paused, connection })
     }
 }
 

@@ -1,14 +1,23 @@
-//! The query plans that SQLite chooses for the statements.
+//! The query plans that SQLite chooses for the statements, and changes after a failed one.
+
+use keyledger_domain::testing::{at, key_id, position};
+use sqlx::{ConnectOptions, Executor};
 
 use super::SqliteStore;
 use super::write::{COLUMNS, statement};
 use crate::keys::{GET, LIST};
+use crate::store::{Epoch, Growth, LogStore, Store};
 
-async fn plan(text: String, arguments: usize) -> String {
-    use sqlx::Row;
+async fn open() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/read.db", folder.path().display());
     let store = SqliteStore::open(&url).await.unwrap();
+    (folder, store)
+}
+
+async fn plan(text: String, arguments: usize) -> String {
+    use sqlx::Row;
+    let (_folder, store) = open().await;
     let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
     for _ in 0..arguments {
         query = query.bind("");
@@ -45,4 +54,41 @@ async fn one_key_is_looked_up() {
     let by_key = "SEARCH keys USING PRIMARY KEY (generation=? AND key_id=?)";
     assert!(plan.contains(by_key), "{plan}");
     assert!(!plan.contains("SCAN"), "{plan}");
+}
+
+/// Makes SQLite end the transaction of each change of a table, as it does when the disk is full at the
+/// commit, then lets changes succeed again.
+async fn when_sqlite_ends_its_transaction<E: std::fmt::Debug>(
+    store: &SqliteStore,
+    table: &str,
+    change: impl AsyncFn() -> Result<(), E>,
+) {
+    let mut other = store.writing.connect().await.unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER full BEFORE INSERT ON {table}
+         BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END"
+    );
+    other.execute(sqlx::AssertSqlSafe(trigger)).await.unwrap();
+    for _ in 0..2 {
+        let error = format!("{:?}", change().await.unwrap_err());
+        assert!(error.contains("the disk is full"), "{error}");
+    }
+    other.execute("DROP TRIGGER full").await.unwrap();
+    change().await.unwrap();
+}
+
+#[keyledger_bounded::test]
+async fn changes_go_on_after_sqlite_has_ended_a_transaction() {
+    let (_folder, store) = open().await;
+    let uses = [(key_id(1), at(1))];
+    when_sqlite_ends_its_transaction(&store, "key_usage", async || store.record(&uses).await).await;
+    let growth = Growth {
+        from: (position(0), 0),
+        to: (position(1), 1),
+        frontier: Vec::new(),
+        tiles: Vec::new(),
+        events: vec![(0, vec![1; 16])],
+    };
+    let grow = async || store.grow(&growth, Epoch(0)).await;
+    when_sqlite_ends_its_transaction(&store, "tree_event", grow).await;
 }
