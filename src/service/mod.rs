@@ -172,7 +172,8 @@ fn api(
     stopping: watch::Receiver<()>,
 ) -> http::Router {
     let Node { shared, journal, tables } = node;
-    let Shared { readiness, progress, verification, verified, clock, .. } = shared.clone();
+    let Shared { readiness, progress, verification, verified, counters, clock, .. } =
+        shared.clone();
     let random = Box::new(UnwrapErr(SysRng));
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
     let followers = http::Followers { tables: progress.clone(), verification, verified };
@@ -183,7 +184,7 @@ fn api(
         http::QueryState { authenticator: authenticator.clone(), tables, progress },
         http::HistoryState { authenticator: authenticator.clone(), journal: journal.clone() },
         http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
-        http::LogRoutesState { authenticator, tree },
+        http::LogRoutesState { authenticator, tree, counters },
         readiness,
     )
 }
