@@ -50,7 +50,7 @@ async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
     let (code, told) = new.diff("both", "new");
     assert!(code == 0 && told.contains("3 events continue 2"), "{told}");
     // Two checkpoints that no key has signed both of are compared with both keys.
-    for keys in [[&*old.key, &new.key], [&new.key, &old.key]] {
+    for keys in [[old.key.as_str(), new.key.as_str()], [new.key.as_str(), old.key.as_str()]] {
         let (code, told) = old.diff_trusting(only_old, "new", &keys);
         assert!(code == 0 && told.contains("3 events continue 1: 2 were added"), "{told}");
         let exported = old.export("all", &["--public-key", &new.key]);
