@@ -2,8 +2,7 @@
 
 use futures::StreamExt;
 use keyledger_domain::key::Corrupt;
-use keyledger_domain::{Delivery, KeyId, Position, RecordedEvent, Timestamp};
-use keyledger_domain::{KeyAsOf, Moment, Reasoning};
+use keyledger_domain::{Delivery, KeyAsOf, KeyId, Moment, PositionTime, Reasoning, Timestamp};
 use keyledger_journal::{JournalReader, ReadError};
 
 use crate::broken_off;
@@ -42,33 +41,35 @@ pub async fn key_at(
         Some(Moment::Position(position)) => position,
     };
     let (past, future) = Moment::Position(position).divide(&history);
-    let last = past.last().map_or(now, |last| last.event.occurred_at());
-    let then = KeyAsOf::new((past, future), last)?;
-    if let (Reasoning::InUse { until: Some(expiry), .. }, Some(last)) = (then.reason, past.last()) {
-        // The key may have expired after its last event and before the position.
-        let time = time_at(journal, last, position, expiry).await?;
+    let Some(last) = past.last() else {
+        return Ok(Some(KeyAsOf::new((past, future), now)?));
+    };
+    let then = KeyAsOf::new((past, future), last.event.occurred_at())?;
+    if let Reasoning::InUse { until: Some(expiry), .. } = then.reason {
+        // The key may have expired before it was imported, or between its last event and the
+        // position.
+        let time = PositionTime::new(last, position, expiry);
+        let time = time_at(journal, time, now).await?;
         return Ok(Some(KeyAsOf::new((past, future), time)?));
     }
     Ok(Some(then))
 }
 
-/// The time at a position: the latest time among the events from `from` to there. Stops reading at a
-/// time of `enough` or later, which already decides whether the key has expired.
+/// Reads the events that determine the time of a position, no more than are needed.
 async fn time_at(
     journal: &dyn JournalReader,
-    from: &RecordedEvent,
-    position: Position,
-    enough: Timestamp,
+    mut time: PositionTime,
+    now: Timestamp,
 ) -> Result<Timestamp, ReadError> {
-    let mut time = from.event.occurred_at();
-    let mut deliveries = journal.subscribe(from.position);
-    while time < enough {
+    let mut deliveries = journal.subscribe(time.reads_after());
+    loop {
         match deliveries.next().await.ok_or_else(broken_off)?? {
-            Delivery::Event(event) if event.position <= position => {
-                time = time.max(event.event.occurred_at());
+            Delivery::Event(event) => {
+                if let Some(time) = time.take(&event) {
+                    return Ok(time);
+                }
             }
-            Delivery::Event(_) | Delivery::CaughtUp(_) => break,
+            Delivery::CaughtUp(_) => return Ok(time.end(now)),
         }
     }
-    Ok(time)
 }

@@ -30,8 +30,10 @@ impl Commands {
     ) -> Result<Imported, CommandError> {
         let key_id = import.key_id();
         let command = Command::Import(import);
-        let command_id = self.with_random(CommandId::generate);
-        let events = decide(None, &command, self.clock.now())?;
+        // The events have the dates of the former service. The id says when they were recorded.
+        let now = self.clock.now();
+        let command_id = self.with_random(|random| CommandId::at(now, random));
+        let events = decide(None, &command, now)?;
         let events = recorded_by(command_id, command_id.as_uuid(), events, origin);
         let append = Append { key_id, expected: Expected::NoStream, events };
         if self.append(append).await?.is_some() {

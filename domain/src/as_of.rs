@@ -11,7 +11,9 @@ use crate::{Position, RecordedEvent, Timestamp};
 pub enum Moment {
     /// Includes the events that occurred at this time or earlier.
     Time(Timestamp),
-    /// Includes the events at this position or before it.
+    /// Includes the events at this position or before it. Its time is that of [`PositionTime`].
+    ///
+    /// [`PositionTime`]: crate::PositionTime
     Position(Position),
 }
 

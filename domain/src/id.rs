@@ -26,10 +26,7 @@ impl KeyId {
     /// A new id: UUIDv7 (RFC 9562), so that ids made later sort later.
     #[must_use]
     pub fn generate<R: Rng + ?Sized>(now: Timestamp, random: &mut R) -> Self {
-        let millis = u64::try_from(now.unix_micros().div_euclid(1_000)).unwrap_or(0);
-        let mut bytes = [0; 10];
-        random.fill_bytes(&mut bytes);
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
+        Self(uuid_at(now, random))
     }
 
     /// The id that is derived from this owner's idempotency key. It is the same for each attempt,
@@ -100,6 +97,14 @@ impl fmt::Debug for KeyId {
     }
 }
 
+/// A UUIDv7 (RFC 9562) of this time, to the millisecond. A time before 1970 counts as 1970.
+fn uuid_at<R: Rng + ?Sized>(now: Timestamp, random: &mut R) -> Uuid {
+    let millis = u64::try_from(now.unix_micros().div_euclid(1_000)).unwrap_or(0);
+    let mut bytes = [0; 10];
+    random.fill_bytes(&mut bytes);
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+}
+
 /// Identifies one attempt at one command. Two attempts never share an id, not even two attempts at
 /// the same idempotent request, because each generates its own secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +117,12 @@ impl CommandId {
         let mut bytes = [0; 16];
         random.fill_bytes(&mut bytes);
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    /// A new id that says when the command was given, to the millisecond: a UUIDv7 (RFC 9562).
+    #[must_use]
+    pub fn at<R: Rng + ?Sized>(now: Timestamp, random: &mut R) -> Self {
+        Self(uuid_at(now, random))
     }
 
     /// The id of the command's event with this index, from 0: a UUIDv5 (RFC 9562) of both, so that

@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 
 use crate::key::KeyEvent;
-use crate::{EventId, UserId};
+use crate::{EventId, Timestamp, UserId};
 
 /// A position in the journal's total order of events, from 0 (before the first event) to 2^63 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -184,6 +184,20 @@ pub struct Metadata {
     /// The caller's `User-Agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+}
+
+impl Metadata {
+    /// When the command was given, to the millisecond, if its id says so ([`CommandId::at`]).
+    ///
+    /// [`CommandId::at`]: crate::CommandId::at
+    #[must_use]
+    pub fn commanded_at(&self) -> Option<Timestamp> {
+        let id = Some(self.causation_id).filter(|id| id.get_version() == Some(Version::SortRand));
+        let (seconds, nanos) = id?.get_timestamp()?.to_unix();
+        let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+        let micros = micros.checked_add(i64::from(nanos / 1_000))?;
+        Timestamp::from_unix_micros(micros).ok()
+    }
 }
 
 /// An event read from the journal.

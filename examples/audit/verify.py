@@ -7,7 +7,7 @@
 A CHECKPOINT_FILE holds checkpoints that were kept earlier, with an empty line between two.
 Without --key, the export is checked against the public key that it contains. That proves nothing
 against the person who made the file. Exit codes: 0 everything is as it was signed, 1 there are
-findings, 2 a file cannot be read.
+findings, 2 a file cannot be read, 3 a file was changed on its way.
 """
 
 import argparse
@@ -302,6 +302,47 @@ def attempt(make, *arguments):
         return make(*arguments)
     except Malformed:
         return None
+
+
+# Files that were changed on their way, by a program that did not mean to forge them.
+
+START = 64
+
+
+def mangled(how):
+    return f"{how}; get the file again, byte for byte"
+
+
+def mangled_at_start(start):
+    """What the first bytes of a file show, or None."""
+    if not start:
+        return mangled("the file is empty")
+    if start.startswith(b"\x1f\x8b"):
+        return mangled("the file is compressed with gzip")
+    if start.startswith(b"\xef\xbb\xbf"):
+        return mangled("the file begins with a byte order mark")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return mangled("the file was converted to UTF-16")
+    if start[:START].lstrip(b" \t\n\x0c\r").startswith(b"<"):
+        return mangled("the file is an HTML or XML page")
+    return None
+
+
+CR_LF = mangled("the line ends were changed to CR LF")
+NO_LINE_FEED = mangled("the line feed at the end is missing")
+
+
+def mangled_notes(data):
+    """How a file of checkpoints was changed on its way, or None."""
+    if why := mangled_at_start(data):
+        return why
+    lines = re.findall(rb"[^\n]*\n|[^\n]+", data)
+    if lines[0].endswith(b"\r\n") and lines[-1].endswith(b"\r\n"):
+        return CR_LF
+    last = notes_of(data.decode("utf-8", errors="replace"))[-1]
+    if not last.endswith("\n") and attempt(Note, last + "\n"):
+        return NO_LINE_FEED
+    return None
 
 
 # The lines of an export.
@@ -721,13 +762,23 @@ class Proven:
 class Verifier:
     def __init__(self, keys):
         self.keys, self.earlier = keys, []
-        self.findings, self.more = [], 0
+        self.findings, self.more, self.kept = [], 0, 0
         self.header = self.checkpoint = self.body = None
         self.events, self.crc32 = 0, 0
         self.begun = self.over = False
 
+    def continues_file(self, name):
+        """Adds a file of earlier signed notes, which the tree has to continue."""
+        with open(name, "rb") as file:
+            data = file.read()
+        if why := mangled_notes(data):
+            self.find(f"mangled-file: {name}: {why}")
+        else:
+            for count, text in enumerate(notes_of(data.decode("utf-8", errors="replace")), 1):
+                self.continues(text, f"{name}, note {count}")
+        self.kept = len(self.findings)
+
     def continues(self, text, place):
-        """Adds an earlier signed note, which the tree has to continue."""
         note = attempt(Note, text)
         checkpoint = attempt(Checkpoint, note.text) if note else None
         distrusted = distrust(note, checkpoint, self.keys)
@@ -744,7 +795,12 @@ class Verifier:
 
     def run(self, file):
         line_number, too_long = 0, False
+        start, line_ends, rest = b"", [], b""
         while line := file.readline(MAX_LINE + 1):
+            start += line[: START - len(start)]
+            if line.endswith(b"\n"):
+                line_ends[1:] = [line.endswith(b"\r\n")]
+            rest = b"" if line.endswith(b"\n") or too_long else line
             if len(line) > MAX_LINE or too_long:
                 # A line that is too long is read in parts, of which only the checksum is kept.
                 self.crc32 = zlib.crc32(line, self.crc32)
@@ -761,7 +817,15 @@ class Verifier:
             self.find("not-an-export: the file is no export of a version that is known")
         elif not self.over:
             self.finish_body()
-            self.find("truncated-file: the file ends before its last line does")
+            trailer = b'{"events":%d,"crc32":"%08x"}' % (self.events, self.crc32)
+            if len(self.findings) == self.kept and rest == trailer:
+                self.find(f"mangled-file: {NO_LINE_FEED}")
+            else:
+                self.find("truncated-file: the file ends before its last line does")
+        why = mangled_at_start(start) or (CR_LF if line_ends and all(line_ends) else None)
+        if why and len(self.findings) > self.kept:
+            # Of the content of the file, nothing can be said.
+            self.findings[self.kept :], self.more = [f"mangled-file: {why}"], 0
 
     def line(self, line, line_number):
         if self.begun and not self.over and line.startswith(b'{"events":'):
@@ -856,32 +920,30 @@ def main():
         parser.error(f"--key: {error}")
     if arguments.checkpoint and not keys:
         parser.error("give --key with --checkpoint: whom to believe")
-    worst = 0
+    codes = set()
     for path in arguments.files:
         try:
             verifier = Verifier(list(keys))
             for name in arguments.checkpoint:
-                with open(name, encoding="utf-8", errors="replace", newline="") as file:
-                    for count, text in enumerate(notes_of(file.read()), 1):
-                        verifier.continues(text, f"{name}, note {count}")
+                verifier.continues_file(name)
             with open(path, "rb") as file:
                 verifier.run(file)
         except (OSError, ValueError, Malformed) as error:
             print(f"{path}: cannot be read: {error}", file=sys.stderr)
-            worst = 2
+            codes.add(2)
             continue
         for finding in verifier.findings:
             print(f"{path}: {finding}")
         if verifier.more:
             print(f"{path}: and {verifier.more} more")
         if verifier.findings:
-            unknown = any(it.startswith("not-an-export:") for it in verifier.findings)
-            worst = max(worst, 2 if unknown else 1)
+            names = {it.partition(":")[0] for it in verifier.findings}
+            codes.add(2 if "not-an-export" in names else 3 if names == {"mangled-file"} else 1)
         else:
             checkpoint = verifier.checkpoint
             print(f"{path}: good: {verifier.events} events of {checkpoint.origin}, ", end="")
             print(f"checkpoint of {checkpoint.size}")
-    return worst
+    return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ impl Database {
     }
 
     /// Runs a statement as another program would; returns the number that it selects, or 0.
-    pub(crate) async fn tamper(&self, statement: &'static str) -> i64 {
+    pub(crate) async fn tamper(&self, statement: &str) -> i64 {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
         if self.url.starts_with("sqlite") {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
             let counted = sqlx::query_scalar(statement).fetch_optional(&mut connection).await;

@@ -2,7 +2,7 @@
 
 use keyledger_domain::testing::{Attempt, creations, history};
 use keyledger_domain::{RecordedEvent, Timestamp};
-use keyledger_projections::log::{LogReader, LogWriteError, LogWriter};
+use keyledger_projections::log::{LogReadError, LogReader, LogWriteError, LogWriter};
 use keyledger_projections::{Lease, LeaseName, ReadTables, Rebuild, WriteError};
 use keyledger_tlog::merkle::{TreeHash, root_of, verify_consistency, verify_inclusion};
 use keyledger_tlog::{Checkpoint, Entry};
@@ -60,13 +60,14 @@ async fn the_tree_is_that_of_the_events_however_they_come(kind: Kind) {
     for index in [0, 1, 255, 256, 257, 511, 512, 1_023, 1_024, 1_299] {
         let leaf = tree.leaf_of(events[index].id).await.unwrap().unwrap();
         assert_eq!(leaf, index as u64);
-        assert_eq!(tree.leaf(leaf).await.unwrap(), leaves[index]);
-        let proof = tree.inclusion(leaf, size).await.unwrap();
-        verify_inclusion(leaves[index], leaf, size, &proof, root).unwrap();
+        let proof = tree.prove_inclusion(leaf, size).await.unwrap();
+        assert_eq!((proof.leaf, proof.root), (leaves[index], root));
+        verify_inclusion(leaves[index], leaf, size, &proof.path, root).unwrap();
         let earlier = tree.root_at(leaf + 1).await.unwrap();
         assert_eq!(earlier, root_of(leaves[..=index].iter().copied()));
-        let proof = tree.consistency(leaf + 1, size).await.unwrap();
-        verify_consistency((leaf + 1, earlier), (size, root), &proof).unwrap();
+        let proof = tree.prove_consistency(leaf + 1, size).await.unwrap();
+        assert_eq!((proof.from_root, proof.to_root), (earlier, root));
+        verify_consistency((leaf + 1, earlier), (size, root), &proof.path).unwrap();
     }
     let mut walk = tree.walk(size);
     for (index, leaf) in (0..).zip(&leaves) {
@@ -161,6 +162,80 @@ async fn a_damaged_tree_is_not_gone_on_with(kind: Kind) {
     assert_eq!(told, "the tree is damaged: its hashes do not lead to its root");
 }
 
+/// A statement that alters one byte of a stored tile.
+fn alter_tile(kind: Kind, level: u8, number: u64, byte: usize) -> String {
+    let altered = match kind {
+        Kind::Sqlite => format!(
+            "CAST(substr(hashes, 1, {byte})
+                  || CASE substr(hashes, {byte} + 1, 1) WHEN x'00' THEN x'01' ELSE x'00' END
+                  || substr(hashes, {byte} + 2) AS BLOB)"
+        ),
+        Kind::Postgres => format!("set_byte(hashes, {byte}, get_byte(hashes, {byte}) # 1)"),
+    };
+    format!("UPDATE tree_tile SET hashes = {altered} WHERE level = {level} AND number = {number}")
+}
+
+async fn a_damaged_tile_is_found_and_nothing_is_proven_by_it(kind: Kind) {
+    const SIZE: u64 = 1_300;
+    let events = creations(SIZE);
+    let (database, tables) = tables(kind).await;
+    let mut writer = writer(&tables).await;
+    grow(&mut writer, &events[..700]).await;
+    let checkpoint = writer.checkpoint("log", now()).await.unwrap().unwrap();
+    writer.keep(&checkpoint, "the note").await.unwrap();
+    grow(&mut writer, &events[700..]).await;
+    let tree = LogReader::new(&tables);
+    assert_eq!(tree.check_tiles(usize::MAX).await.unwrap(), 5, "the full tiles of the leaves");
+    assert_eq!(tree.check_tiles(3).await.unwrap(), 3);
+    // Leaf 300, in tile 1.
+    database.tamper(&alter_tile(kind, 0, 1, 44 * 32)).await;
+    let damaged = tree.check_tiles(usize::MAX).await.unwrap_err().to_string();
+    assert_eq!(damaged, "the tree is damaged: tile 0/1 does not lead to the hash above it");
+    assert_eq!(tree.check_tiles(3).await.unwrap(), 3, "no more than these are read");
+    let is_damaged = |error: LogReadError| matches!(error, LogReadError::Damaged(_));
+    for size in [301, 512, 600, 700, SIZE] {
+        for leaf in [256, 299, 300, 301, 511].into_iter().filter(|leaf| *leaf < size) {
+            let refused = tree.prove_inclusion(leaf, size).await.unwrap_err();
+            assert!(is_damaged(refused), "{leaf} in {size}");
+        }
+    }
+    for (from, to) in [(300, 301), (301, SIZE), (400, 700), (5, 400)] {
+        let refused = tree.prove_consistency(from, to).await.unwrap_err();
+        assert!(is_damaged(refused), "from {from} to {to}");
+    }
+    // What does not need the damaged hashes is still proven.
+    tree.prove_inclusion(800, SIZE).await.unwrap();
+    tree.prove_consistency(512, SIZE).await.unwrap();
+    // The same if the tree's own root was altered with it, but not what was signed.
+    database.tamper(&alter_tile(kind, 1, 0, 0)).await;
+    let forged = tree.root_at(SIZE).await;
+    assert!(forged.is_ok(), "{forged:?}");
+    assert!(is_damaged(tree.prove_inclusion(800, SIZE).await.unwrap_err()));
+}
+
+async fn a_tree_is_made_anew_in_its_place(kind: Kind) {
+    let events = creations(600);
+    let (database, tables) = tables(kind).await;
+    let mut old = writer(&tables).await;
+    grow(&mut old, &events).await;
+    let checkpoint = old.checkpoint("log", now()).await.unwrap().unwrap();
+    old.keep(&checkpoint, "the note").await.unwrap();
+    let before = LogReader::new(&tables).state().await.unwrap();
+    database.tamper(&alter_tile(kind, 0, 1, 44 * 32)).await;
+    let lease = lease(&tables, 1, Duration::from_secs(600));
+    let term = lease.claim().await.unwrap().unwrap();
+    let mut anew = LogWriter::restart(&tables, term).await.unwrap();
+    assert_eq!(anew.state().size, 0);
+    grow(&mut anew, &events).await;
+    let tree = LogReader::new(&tables);
+    assert_eq!(tree.state().await.unwrap(), before);
+    assert_eq!(tree.check_tiles(usize::MAX).await.unwrap(), 2);
+    assert_eq!(tree.leaf_of(events[300].id).await.unwrap(), Some(300));
+    assert_eq!(tree.stored_after(0).await.unwrap(), [(600, before.root)]);
+    let refused = old.append(&[], events[599].position.plus(1).unwrap()).await;
+    assert!(refused.is_ok(), "the tree is where its former writer left it: {refused:?}");
+}
+
 async fn a_rebuild_leaves_the_tree_as_it_is(kind: Kind) {
     let events = creations(30);
     let (_database, tables) = tables(kind).await;
@@ -177,6 +252,8 @@ on_both_databases! {
     what_is_signed_is_remembered_before_and_kept,
     a_tree_that_does_not_continue_what_was_signed_is_not_signed,
     a_damaged_tree_is_not_gone_on_with,
+    a_damaged_tile_is_found_and_nothing_is_proven_by_it,
+    a_tree_is_made_anew_in_its_place,
     a_rebuild_leaves_the_tree_as_it_is,
 }
 

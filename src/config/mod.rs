@@ -202,16 +202,15 @@ fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
     Some(LogSettings { keys: keys?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
 }
 
-/// The public half of the first of the log's private keys that are set, for commands that need nothing
-/// else; `None` if none is set.
+/// The public halves of the log's private keys that are set, for commands that need nothing else.
 ///
 /// # Errors
 /// All [`Mistakes`] together.
-pub fn log_key_from_matches(matches: &ArgMatches) -> Result<Option<NoteVerifyingKey>, Mistakes> {
+pub fn log_keys_from_matches(matches: &ArgMatches) -> Result<Vec<NoteVerifyingKey>, Mistakes> {
     let mut read = parse::Reader::new(matches);
     let keys = read.optional("audit-key", parse::audit_keys);
     read.finish()?;
-    Ok(keys.and_then(|keys| keys.public().into_iter().next()))
+    Ok(keys.map(|keys| keys.public()).unwrap_or_default())
 }
 
 /// Reads how events are published, for commands that need nothing else.

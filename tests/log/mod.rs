@@ -9,6 +9,7 @@ mod exports;
 mod journals;
 mod nodes;
 mod publishing;
+mod repairs;
 mod rotation;
 mod stopping;
 mod tampering;

@@ -16,6 +16,7 @@ async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
     let new = old.trusting(&new_key(old.folder.path(), NAME, "new.key"));
     let first = sign_with(&old, "audit.key").await;
     std::fs::write(old.path("kept"), first).unwrap();
+    let only_old = "kept";
 
     let both_signed = sign_with(&old, "audit.key, new.key").await;
     let signatures = both_signed.matches("\n\u{2014} keys.example.com/tests ");
@@ -48,6 +49,17 @@ async fn whoever_trusts_the_old_key_or_the_new_one_goes_on_while_both_sign() {
     std::fs::write(old.path("new"), note).unwrap();
     let (code, told) = new.diff("both", "new");
     assert!(code == 0 && told.contains("3 events continue 2"), "{told}");
+    // Two checkpoints that no key has signed both of are compared with both keys.
+    for keys in [[old.key.as_str(), new.key.as_str()], [new.key.as_str(), old.key.as_str()]] {
+        let (code, told) = old.diff_trusting(only_old, "new", &keys);
+        assert!(code == 0 && told.contains("3 events continue 1: 2 were added"), "{told}");
+        let exported = old.export("all", &["--public-key", &new.key]);
+        assert!(exported.status.success(), "{exported:?}");
+    }
+    for one in [&old, &new] {
+        let (code, told) = one.diff(only_old, "new");
+        assert!(code == 1 && told.contains("unbelieved-checkpoint"), "{told}");
+    }
 }
 
 #[keyledger_bounded::test]

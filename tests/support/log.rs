@@ -92,7 +92,7 @@ impl Log {
             .env("KEYLEDGER_READ_URL", &self.read))
     }
 
-    /// Removes the read tables, with the tree and all that was signed.
+    /// Removes the read tables, with the tree, and all that was signed.
     pub(crate) fn forget_the_tree(&mut self) {
         if self.read.starts_with("postgres") {
             self.read = new_database(Postgres::shared());
@@ -100,13 +100,31 @@ impl Log {
         for file in ["read.db", "read.db-wal", "read.db-shm"] {
             let _ = std::fs::remove_file(self.path("data").join(file));
         }
+        let _ = std::fs::remove_file(self.path("data/checkpoints"));
     }
 
     /// Compares two files of checkpoints with `audit diff`; tells its exit code and its lines.
     pub(crate) fn diff(&self, one: &str, other: &str) -> (i32, String) {
+        self.diff_trusting(one, other, &[&self.key])
+    }
+
+    /// The same with these public keys.
+    pub(crate) fn diff_trusting(&self, one: &str, other: &str, keys: &[&str]) -> (i32, String) {
         told(
             keyledger(self.folder.path())
-                .args(["audit", "diff", one, other, "--public-key", &self.key])
+                .args(["audit", "diff", one, other])
+                .args(keys.iter().flat_map(|key| ["--public-key", key]))
+                .env("KEYLEDGER_READ_URL", &self.read),
+        )
+    }
+
+    /// Builds the tree anew with `audit rebuild`; tells its exit code and its lines.
+    pub(crate) fn rebuild(&self, more: &[&str]) -> (i32, String) {
+        told(
+            keyledger(self.folder.path())
+                .args(["audit", "rebuild", "--public-key", &self.key])
+                .args(more)
+                .env("KEYLEDGER_JOURNAL_URL", &self.journal)
                 .env("KEYLEDGER_READ_URL", &self.read),
         )
     }

@@ -10,12 +10,14 @@ mod checkpoint_file;
 mod entry;
 pub mod export;
 mod log_keys;
+mod mangling;
 pub mod merkle;
 mod note;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use checkpoint_file::{append_note, split_notes};
+pub use checkpoint_file::{CheckpointFile, CheckpointFileError, split_notes};
 pub use entry::{Entry, EntryError};
 pub use log_keys::{LogKeys, LogKeysError};
+pub use mangling::Mangling;
 pub use merkle::TreeHash;
 pub use note::{Note, NoteError, NoteKeyError, NoteSigningKey, NoteVerifyingKey};

@@ -16,6 +16,14 @@ pub struct KeyCreated {
     pub occurred_at: Timestamp,
 }
 
+impl KeyCreated {
+    /// Whether the key comes from a former service. The event then occurred before it was recorded.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.key_id == KeyId::for_imported_hash(&self.details.hash)
+    }
+}
+
 /// The key was revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRevoked {

@@ -23,7 +23,7 @@ use keyledger_audit::key_at;
 ///
 /// For auditors: its state then, whether it would have verified, and the event that decides it. By
 /// a time, what had occurred by then counts; by a position, what stands in the journal up to it, and
-/// the key's expiry is judged by the latest time among these events.
+/// the key's expiry is judged by the latest time at which one of these events was recorded.
 #[utoipa::path(
     get, path = "/audit/keys/{key_id}", tag = "audit", operation_id = "key_state",
     params(KeyPath, Parameters<AtQuery>),

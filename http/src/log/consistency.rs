@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use keyledger_projections::log::ConsistencyProof;
 use keyledger_tlog::TreeHash;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,12 +30,9 @@ pub(super) async fn consistency(
     _: Auditor,
     Parameters(query): Parameters<ConsistencyQuery>,
 ) -> Result<Json<Consistency>, ApiError> {
-    let (tree, ConsistencyQuery { from, to }) = (state.tree, query);
-    if from > to || to > tree.state().await?.size {
-        return Err(ApiError::NotInTree);
-    }
-    let (from_root, to_root) = (tree.root_at(from).await?, tree.root_at(to).await?);
-    let proof = tree.consistency(from, to).await?;
+    let ConsistencyQuery { from, to } = query;
+    let proof = state.proven(state.tree.prove_consistency(from, to).await)?;
+    let ConsistencyProof { from_root, to_root, path: proof } = proof;
     Ok(Json(Consistency { success: true, from, from_root, to, to_root, proof }))
 }
 

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use keyledger_domain::EventId;
+use keyledger_projections::log::InclusionProof;
 use keyledger_tlog::TreeHash;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,7 +32,7 @@ pub(super) async fn inclusion(
     _: Auditor,
     Parameters(query): Parameters<InclusionQuery>,
 ) -> Result<Json<Inclusion>, ApiError> {
-    let tree = state.tree;
+    let tree = &state.tree;
     let index = match query.event()? {
         EventRef::Index(index) => index,
         EventRef::Id(id) => tree.leaf_of(id).await?.ok_or(ApiError::NotInTree)?,
@@ -40,11 +41,8 @@ pub(super) async fn inclusion(
         Some(size) => size,
         None => tree.last_signed().await?.ok_or(ApiError::NoCheckpoint)?.size,
     };
-    if index >= size || size > tree.state().await?.size {
-        return Err(ApiError::NotInTree);
-    }
-    let (leaf, proof) = (tree.leaf(index).await?, tree.inclusion(index, size).await?);
-    let root = tree.root_at(size).await?;
+    let proof = state.proven(tree.prove_inclusion(index, size).await)?;
+    let InclusionProof { leaf, path: proof, root } = proof;
     Ok(Json(Inclusion { success: true, index, size, leaf, proof, root }))
 }
 

@@ -28,6 +28,8 @@ pub struct Counters {
     verdicts: Arc<[(Verdict, BusyCounter); Verdict::ALL.len()]>,
     /// The number of verifications that could not be answered.
     pub unknown: Counter,
+    /// The number of proofs that were not given because the stored tree is damaged.
+    pub damaged_proofs: Counter,
     /// The time from a key's revocation or deletion until this node refuses it, in seconds.
     pub revocation_lag: Histogram,
 }
@@ -37,6 +39,7 @@ impl Default for Counters {
         Self {
             verdicts: Arc::new(Verdict::ALL.map(|verdict| (verdict, BusyCounter::default()))),
             unknown: Counter::default(),
+            damaged_proofs: Counter::default(),
             revocation_lag: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
         }
     }
@@ -121,6 +124,11 @@ impl Metrics {
                 registry.register(name, help, gauge(position.as_i64()));
             }
         }
+        registry.register(
+            "damaged_proofs",
+            "Proofs that were not given because the stored tree is damaged",
+            self.counters.damaged_proofs.clone(),
+        );
         if let Some(missing) = *self.missing.borrow() {
             let missing = gauge(i64::try_from(missing).unwrap_or(i64::MAX));
             registry.register("relay_missing", "Events that the stream was found to lack", missing);

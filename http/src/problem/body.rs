@@ -82,6 +82,7 @@ impl ApiError {
         if let Self::IdentityUnavailable(cause)
         | Self::Unavailable { cause, .. }
         | Self::OutcomeUnknown(cause)
+        | Self::TreeDamaged(cause)
         | Self::Internal(cause) = self
         {
             tracing::error!(code, cause = %chain(&**cause), "request failed");

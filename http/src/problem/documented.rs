@@ -75,6 +75,9 @@ pub(crate) struct ProofProblems;
 
 impl IntoResponses for ProofProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[("404", "The tree has no such event, or not this size")])
+        problems(&[
+            ("404", "The tree has no such event, or not this size"),
+            ("500", "The stored tree is damaged, and proves nothing"),
+        ])
     }
 }

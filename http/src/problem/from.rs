@@ -62,10 +62,12 @@ impl From<QueryError> for ApiError {
 
 impl From<LogReadError> for ApiError {
     fn from(error: LogReadError) -> Self {
-        if error.is_passing() {
-            Self::Unavailable { access: Access::Read, cause: error.into() }
-        } else {
-            Self::Internal(error.into())
+        match error {
+            LogReadError::Unavailable(_) => {
+                Self::Unavailable { access: Access::Read, cause: error.into() }
+            }
+            LogReadError::Damaged(_) => Self::TreeDamaged(error.into()),
+            LogReadError::Absent(_) => Self::NotInTree,
         }
     }
 }

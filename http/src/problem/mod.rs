@@ -87,6 +87,8 @@ pub(super) enum ApiError {
     /// The stores are not open yet.
     Starting,
     TimedOut,
+    /// The stored tree does not lead to its root, or to what was signed of it.
+    TreeDamaged(Cause),
     /// Stored data is damaged, or the program has a defect.
     Internal(Cause),
 }

@@ -256,6 +256,12 @@ impl ApiError {
             Self::TimedOut => {
                 kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out", "The request took too long")
             }
+            Self::TreeDamaged(_) => kind(
+                S::INTERNAL_SERVER_ERROR,
+                "tree_damaged",
+                "Tree damaged",
+                "The stored tree is damaged and proves nothing until it is repaired",
+            ),
             Self::Internal(_) => kind(
                 S::INTERNAL_SERVER_ERROR,
                 "internal_error",

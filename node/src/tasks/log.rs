@@ -10,9 +10,9 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use keyledger_domain::{Batch, Position, Reached, RecordedEvent, chain};
 use keyledger_journal::{JournalReader, ReadError};
-use keyledger_projections::log::{LOG_BATCH, LogWriteError, LogWriter};
+use keyledger_projections::log::{LOG_BATCH, LogReader, LogWriteError, LogWriter};
 use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
-use keyledger_tlog::{CheckpointError, LogKeys, append_note};
+use keyledger_tlog::{Checkpoint, CheckpointError, CheckpointFile, CheckpointFileError, LogKeys};
 use tokio::sync::Notify;
 
 use crate::readiness::State;
@@ -23,6 +23,10 @@ use keyledger_domain::Clock;
 /// time to the projector, which writes to the same database.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// The maximum number of tiles that are checked when the follower is first loaded: 8 MiB, of 262,144
+/// hashes.
+const CHECKED_TILES: usize = 1_024;
+
 /// Why events cannot be appended to the log, or the log cannot be signed.
 #[derive(Debug, thiserror::Error)]
 enum LogError {
@@ -32,8 +36,10 @@ enum LogError {
     Tree(#[from] LogWriteError),
     #[error("the checkpoint cannot be signed")]
     Sign(#[from] CheckpointError),
-    #[error("the checkpoint cannot be written to its file {}", .0.display())]
-    File(PathBuf, #[source] std::io::Error),
+    #[error("the checkpoint file {} cannot be used", .0.display())]
+    File(PathBuf, #[source] CheckpointFileError),
+    #[error("the tree does not continue the last checkpoint, of {size} events, in {}", .path.display())]
+    NotContinued { path: PathBuf, size: u64 },
     #[error("the events cannot be read")]
     Events(#[source] ReadError),
     #[error("the subscription to the journal has ended")]
@@ -49,8 +55,10 @@ impl LogError {
             }
             Self::Tree(LogWriteError::Read(error)) => error.is_passing(),
             Self::Events(error) => error.is_passing(),
-            Self::Sign(_) | Self::File(..) | Self::Ended => true,
+            Self::Sign(_) | Self::File(_, CheckpointFileError::Io(_)) | Self::Ended => true,
             Self::NoLease
+            | Self::File(_, CheckpointFileError::Damaged(_))
+            | Self::NotContinued { .. }
             | Self::Tree(
                 LogWriteError::Entry { .. }
                 | LogWriteError::Full(_)
@@ -111,6 +119,8 @@ pub struct LogFollower {
     pub clock: Arc<dyn Clock>,
     /// The writer of the stored log; `None` until the follower is loaded.
     pub writer: Option<LogWriter>,
+    /// Whether the stored tiles were checked. They are when the follower is first loaded.
+    pub is_checked: bool,
 }
 
 impl LogFollower {
@@ -124,6 +134,7 @@ impl LogFollower {
             signed: self.signed.clone(),
             clock: self.clock.clone(),
             writer: None,
+            is_checked: false,
         }
     }
 
@@ -131,25 +142,61 @@ impl LogFollower {
         self.writer.as_mut().ok_or(LogError::NoLease)
     }
 
-    /// Signs a checkpoint, if the log has grown since the last one: stores its size and root in the
-    /// database, signs it, appends the note to the file, and stores the note in the database.
+    /// Works with the checkpoint file, on a thread that may wait for the disk.
+    async fn with_file<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(CheckpointFile) -> Result<T, CheckpointFileError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let path = &self.settings.checkpoints;
+        let file = CheckpointFile::new(path, &self.settings.keys);
+        let done = tokio::task::spawn_blocking(move || work(file)).await;
+        let done = done.unwrap_or_else(|panic| Err(std::io::Error::from(panic).into()));
+        done.map_err(|error| LogError::File(path.clone(), error))
+    }
+
+    /// Checks that the tree has the root of the last checkpoint in the file at that checkpoint's
+    /// size; returns the size. A tree that is smaller passes.
+    async fn check_file(&mut self) -> Result<u64, LogError> {
+        let last = self.with_file(|file| file.last()).await?;
+        let Some(Checkpoint { size, root, .. }) = last else { return Ok(0) };
+        let path = self.settings.checkpoints.clone();
+        let writer = self.loaded()?;
+        if size <= writer.state().size {
+            let checked = writer.check_root(size, root).await;
+            if let Err(LogWriteError::NotContinued { size }) = checked {
+                return Err(LogError::NotContinued { path, size });
+            }
+            checked?;
+        }
+        Ok(size)
+    }
+
+    /// Signs a checkpoint, if the log has grown since the last one: checks that it continues the
+    /// last one in the file, stores its size and root in the database, signs it, appends the note to
+    /// the file, and stores the note in the database. The log must include all events of the
+    /// journal.
     async fn sign(&mut self) -> Result<(), LogError> {
+        if !self.loaded()?.is_unsigned() {
+            return Ok(());
+        }
+        let signed = self.check_file().await?;
         let LogSettings { keys, checkpoints, .. } = &*self.settings.clone();
         let now = self.clock.now();
         let writer = self.loaded()?;
+        if signed > writer.state().size {
+            return Err(LogError::NotContinued { path: checkpoints.clone(), size: signed });
+        }
         let Some(checkpoint) = writer.checkpoint(keys.origin(), now).await? else {
             return Ok(());
         };
         let note = checkpoint.sign(keys.all())?.to_string();
-        let (file, text) = (checkpoints.clone(), note.clone());
-        let written = tokio::task::spawn_blocking(move || append_note(&file, &text)).await;
-        let written = written.unwrap_or_else(|panic| Err(panic.into()));
-        let incomplete = written.map_err(|error| LogError::File(checkpoints.clone(), error))?;
-        if let Some(removed) = incomplete {
+        let text = note.clone();
+        let removed = self.with_file(move |file| file.append(&text)).await?;
+        if removed > 0 {
             let file = checkpoints.display().to_string();
             tracing::warn!(file, removed, "an incomplete checkpoint was removed from its file");
         }
-        writer.keep(&checkpoint, &note).await?;
+        self.loaded()?.keep(&checkpoint, &note).await?;
         self.signed.notify_one();
         tracing::info!(size = checkpoint.size, root = %checkpoint.root, "checkpoint signed");
         Ok(())
@@ -197,7 +244,14 @@ impl Follower for LogFollower {
     async fn load(&mut self, epoch: Option<Epoch>) -> Result<Reached, Interruption> {
         let epoch = epoch.ok_or(LogError::NoLease)?;
         let writer = LogWriter::load(&self.tables, epoch).await.map_err(LogError::from)?;
-        Ok(self.writer.insert(writer).reached())
+        let reached = self.writer.insert(writer).reached();
+        self.check_file().await?;
+        if !self.is_checked {
+            let tree = LogReader::new(&self.tables);
+            tree.check_tiles(CHECKED_TILES).await.map_err(|error| LogError::Tree(error.into()))?;
+            self.is_checked = true;
+        }
+        Ok(reached)
     }
 
     async fn apply(
@@ -236,7 +290,8 @@ impl Follower for LogFollower {
     }
 
     fn remedy(&self) -> &'static str {
-        "no checkpoint is signed: compare the log with the journal, then restart this node"
+        "no checkpoint is signed: compare the log with the journal (keyledger audit rebuild), then \
+         restart this node"
     }
 }
 

@@ -6,6 +6,7 @@
 //! checkpoint are stored before it is signed, and a size that is stored with one root is never
 //! signed with another.
 
+mod proofs;
 mod reader;
 mod walk;
 mod writer;
@@ -15,6 +16,7 @@ use keyledger_domain::{EventId, Position};
 use crate::WriteError;
 use keyledger_tlog::EntryError;
 use keyledger_tlog::merkle::{PlanError, Tile, TreeFull, TreeHash};
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub use reader::LogReader;
 pub use walk::LeafWalk;
 pub use writer::{LOG_BATCH, LogWriter};

@@ -7,7 +7,7 @@ use super::walk::{LeafWalk, Tiles};
 use super::{LogReadError, LogState, SignedCheckpoint};
 use crate::ReadTables;
 use crate::store::CheckpointRow;
-use keyledger_tlog::merkle::{Frontier, Node, Plan, TILE_WIDTH, Tile, TreeHash};
+use keyledger_tlog::merkle::{Frontier, TILE_WIDTH, Tile, TreeHash};
 
 /// The length of a hash, in bytes.
 const HASH: usize = 32;
@@ -80,39 +80,7 @@ impl LogReader {
     /// # Errors
     /// Every variant of [`LogReadError`].
     pub async fn root_at(&self, size: u64) -> Result<TreeHash, LogReadError> {
-        let roots = self.gather(&Plan::root(size)).await?;
-        Ok(roots.first().copied().unwrap_or_else(TreeHash::empty))
-    }
-
-    /// The inclusion proof of a leaf in the tree of this size.
-    ///
-    /// # Errors
-    /// Every variant of [`LogReadError`].
-    pub async fn inclusion(&self, leaf: u64, size: u64) -> Result<Vec<TreeHash>, LogReadError> {
-        self.gather(&Plan::inclusion(leaf, size)?).await
-    }
-
-    /// The consistency proof that the tree of size `later` begins with the leaves of the tree of
-    /// size `earlier`.
-    ///
-    /// # Errors
-    /// Every variant of [`LogReadError`].
-    pub async fn consistency(
-        &self,
-        earlier: u64,
-        later: u64,
-    ) -> Result<Vec<TreeHash>, LogReadError> {
-        self.gather(&Plan::consistency(earlier, later)?).await
-    }
-
-    /// The hash of the leaf at this index.
-    ///
-    /// # Errors
-    /// Every variant of [`LogReadError`].
-    pub async fn leaf(&self, leaf: u64) -> Result<TreeHash, LogReadError> {
-        let node = Node { level: 0, index: leaf };
-        let tile = Tile::of(node);
-        tile.hash_of(node, &self.tile(tile).await?).map_err(|_| LogReadError::short(tile))
+        Tiles::new(self.clone()).root(size).await
     }
 
     /// The index of an event's leaf; `None` if the tree does not hold the event.
@@ -142,9 +110,15 @@ impl LogReader {
         rows.into_iter().map(signed).collect()
     }
 
-    /// The hashes of a plan. Each tile is read once.
-    async fn gather(&self, plan: &Plan) -> Result<Vec<TreeHash>, LogReadError> {
-        Tiles::new(self.clone()).gather(plan).await
+    /// The sizes and roots of at most 100 checkpoints larger than this size, smallest first. They
+    /// are signed, or were about to be when the process stopped.
+    ///
+    /// # Errors
+    /// [`LogReadError::Unavailable`] and [`LogReadError::Damaged`].
+    pub async fn stored_after(&self, size: u64) -> Result<Vec<(u64, TreeHash)>, LogReadError> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let rows = self.tables.store.stored_after(size, CHECKPOINTS).await?;
+        rows.iter().map(remembered).collect()
     }
 }
 

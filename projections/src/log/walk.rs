@@ -68,7 +68,14 @@ impl Tiles {
         Self { tree, read: BTreeMap::new() }
     }
 
-    async fn hash(&mut self, node: Node) -> Result<TreeHash, LogReadError> {
+    /// The root of the tree of this size.
+    pub(super) async fn root(&mut self, size: u64) -> Result<TreeHash, LogReadError> {
+        let roots = self.gather(&Plan::root(size)).await?;
+        Ok(roots.first().copied().unwrap_or_else(TreeHash::empty))
+    }
+
+    /// The hash of a complete subtree.
+    pub(super) async fn hash(&mut self, node: Node) -> Result<TreeHash, LogReadError> {
         let tile = Tile::of(node);
         if let Some(hashes) = self.read.get(&tile) {
             return tile.hash_of(node, hashes).map_err(|_| LogReadError::short(tile));

@@ -97,6 +97,15 @@ impl LogWriter {
         Ok(writer)
     }
 
+    /// Makes the tree empty, to append all events to it again. What was signed of it is kept.
+    ///
+    /// # Errors
+    /// [`LogWriteError::Write`], [`LogWriteError::Read`] and [`LogWriteError::NotContinued`].
+    pub async fn restart(tables: &ReadTables, epoch: Epoch) -> Result<Self, LogWriteError> {
+        tables.store.restart(epoch).await?;
+        Self::load(tables, epoch).await
+    }
+
     /// The state of the tree.
     #[must_use]
     pub fn state(&self) -> LogState {
@@ -155,6 +164,12 @@ impl LogWriter {
         Ok(())
     }
 
+    /// Whether the tree has events that no stored checkpoint includes.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        self.frontier.size() > self.signed.unwrap_or(0)
+    }
+
     /// Stores the size and root of the tree, and returns the checkpoint to sign; `None` when the
     /// tree is empty or this size is already signed.
     ///
@@ -166,7 +181,7 @@ impl LogWriter {
         now: Timestamp,
     ) -> Result<Option<Checkpoint>, LogWriteError> {
         let LogState { size, root, .. } = self.state();
-        if size == 0 || self.signed.is_some_and(|signed| signed >= size) {
+        if !self.is_unsigned() {
             return Ok(None);
         }
         self.check_continues().await?;
@@ -197,6 +212,14 @@ impl LogWriter {
         if size > self.frontier.size() {
             return Ok(());
         }
+        self.check_root(size, root).await
+    }
+
+    /// Fails unless the tree has this root at this size, which it has reached.
+    ///
+    /// # Errors
+    /// [`LogWriteError::Read`] and [`LogWriteError::NotContinued`].
+    pub async fn check_root(&self, size: u64, root: TreeHash) -> Result<(), LogWriteError> {
         let is_continued = LogReader::new(&self.tables).root_at(size).await? == root;
         if is_continued { Ok(()) } else { Err(LogWriteError::NotContinued { size }) }
     }

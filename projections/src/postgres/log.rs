@@ -10,7 +10,7 @@ use keyledger_domain::{EventId, Position, Timestamp};
 use super::PostgresStore;
 use crate::store::{
     CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
-    TILE, TREE, place_of,
+    STORED_AFTER, TILE, TREE, place_of,
 };
 use crate::{Epoch, LeaseName, WriteError};
 use keyledger_tlog::merkle::{Tile, TreeHash};
@@ -61,6 +61,14 @@ const KEEP_NOTE: &str = "
     )
     UPDATE tree_checkpoint SET note = $2, signed_at = $3
     WHERE size = $1 AND EXISTS (SELECT FROM held)";
+
+/// `$1` duty and `$2` epoch of the lease.
+const RESTART: &str = "
+    WITH held AS (
+        SELECT FROM lease WHERE duty = $1 AND epoch = $2 FOR SHARE
+    )
+    UPDATE tree SET position = 0, size = 0, frontier = '', event_position = NULL
+    WHERE name = 'events' AND EXISTS (SELECT FROM held)";
 
 #[async_trait]
 impl LogStore for PostgresStore {
@@ -197,5 +205,24 @@ impl LogStore for PostgresStore {
             sqlx::query_as(CHECKPOINTS_AFTER).bind(size).bind(most).fetch_all(connection).boxed()
         });
         rows.await
+    }
+
+    async fn stored_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error> {
+        let rows = self.reads.ask(|connection| {
+            sqlx::query_as(STORED_AFTER).bind(size).bind(most).fetch_all(connection).boxed()
+        });
+        rows.await
+    }
+
+    async fn restart(&self, Epoch(epoch): Epoch) -> Result<(), WriteError> {
+        let emptied = self.writer().await?.change(|connection| {
+            sqlx::query(RESTART)
+                .bind(LeaseName::Tree.name())
+                .bind(epoch)
+                .execute(connection)
+                .map_ok(|emptied| emptied.rows_affected())
+                .boxed()
+        });
+        if emptied.await? == 1 { Ok(()) } else { Err(WriteError::Superseded) }
     }
 }

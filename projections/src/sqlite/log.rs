@@ -11,7 +11,7 @@ use super::SqliteStore;
 use super::statement::{MOST_ROWS, ManyRows};
 use crate::store::{
     CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
-    TILE, TREE, place_of,
+    STORED_AFTER, TILE, TREE, place_of,
 };
 use crate::{Epoch, WriteError};
 use keyledger_tlog::merkle::{Tile, TreeHash};
@@ -142,6 +142,22 @@ impl LogStore for SqliteStore {
 
     async fn signed_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error> {
         sqlx::query_as(CHECKPOINTS_AFTER).bind(size).bind(most).fetch_all(&self.reads).await
+    }
+
+    async fn stored_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error> {
+        sqlx::query_as(STORED_AFTER).bind(size).bind(most).fetch_all(&self.reads).await
+    }
+
+    async fn restart(&self, _: Epoch) -> Result<(), WriteError> {
+        let mut writer = self.writes.begin().await?;
+        let emptied = sqlx::query(
+            "UPDATE tree SET position = 0, size = 0, frontier = x'', event_position = NULL
+             WHERE name = 'events'",
+        )
+        .execute(&mut *writer)
+        .await?;
+        writer.done();
+        if emptied.rows_affected() == 1 { Ok(()) } else { Err(WriteError::Superseded) }
     }
 }
 

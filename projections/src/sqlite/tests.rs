@@ -84,6 +84,7 @@ async fn changes_go_on_after_sqlite_has_ended_a_transaction() {
     when_sqlite_ends_its_transaction(&store, "key_usage", async || store.record(&uses).await).await;
     let growth = Growth {
         from: (position(0), 0),
+        event_position: None,
         to: (position(1), 1),
         frontier: Vec::new(),
         tiles: Vec::new(),

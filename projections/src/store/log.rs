@@ -31,6 +31,10 @@ pub(crate) const CHECKPOINTS_AFTER: &str = "
     SELECT size, root, note FROM tree_checkpoint WHERE note IS NOT NULL AND size > $1
     ORDER BY size LIMIT $2";
 
+/// At most `$2` checkpoints larger than `$1`, signed or not, smallest first.
+pub(crate) const STORED_AFTER: &str = "
+    SELECT size, root, note FROM tree_checkpoint WHERE size > $1 ORDER BY size LIMIT $2";
+
 /// The stored row of the tree.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct LogRow {
@@ -118,4 +122,10 @@ pub(crate) trait LogStore: Send + Sync {
 
     /// At most `most` signed checkpoints larger than `size`, smallest first.
     async fn signed_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error>;
+
+    /// At most `most` checkpoints larger than `size`, signed or not, smallest first.
+    async fn stored_after(&self, size: i64, most: i64) -> Result<Vec<CheckpointRow>, sqlx::Error>;
+
+    /// Makes the tree empty. Its tiles and rows of ids stay until they are written over.
+    async fn restart(&self, epoch: Epoch) -> Result<(), WriteError>;
 }

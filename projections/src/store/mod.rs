@@ -8,7 +8,7 @@ pub(crate) use lease::Claim;
 pub use lease::{Epoch, LeaseName};
 pub(crate) use log::{
     CHECKPOINTS_AFTER, CheckpointRow, Growth, IDS, LAST_CHECKPOINT, LAST_SIGNED, LogRow, LogStore,
-    TILE, TREE, place_of,
+    STORED_AFTER, TILE, TREE, place_of,
 };
 
 use async_trait::async_trait;

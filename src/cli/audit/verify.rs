@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_tlog::NoteVerifyingKey;
 use keyledger_tlog::export::{ExportVerifier, Finding, Report};
 
-use super::{UNREADABLE, notes};
+use super::notes::Kept;
+use super::{MANGLED, UNREADABLE, notes};
 use crate::cli::say;
 
 pub(super) fn command() -> Command {
@@ -18,7 +19,8 @@ pub(super) fn command() -> Command {
     };
     Command::new("verify")
         .about(
-            "Check an export offline: 0 it is as it was signed, 1 it is not, 2 it cannot be read",
+            "Check an export offline: 0 it is as it was signed, 1 it is not, 2 it cannot be read, 3 it \
+             was changed on its way",
         )
         .arg(Arg::new("file").value_name("FILE").help("The export").required(true))
         .arg(several("key", "A public key that is trusted; may be given again", "VKEY"))
@@ -45,7 +47,7 @@ fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
             !keys.is_empty(),
             "--checkpoint needs --key: a key that you trust must have signed the checkpoints"
         );
-        earlier.extend(notes::read(path)?);
+        earlier.push(notes::read(path)?);
     }
     let path = matches.get_one::<String>("file").cloned().unwrap_or_default();
     let unreadable = || format!("the export {path:?} cannot be read");
@@ -54,8 +56,11 @@ fn check(matches: &ArgMatches) -> anyhow::Result<Report> {
     let bar = ProgressBar::new(length).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}",
     )?);
-    let continues = |verifier: ExportVerifier, kept: notes::Kept| {
-        verifier.continues_note(&kept.text, kept.place)
+    let continues = |verifier: ExportVerifier, file: Result<Vec<Kept>, Finding>| match file {
+        Ok(notes) => notes
+            .into_iter()
+            .fold(verifier, |verifier, kept| verifier.continues_note(&kept.text, kept.place)),
+        Err(finding) => verifier.with_finding(finding),
     };
     let verifier = earlier.into_iter().fold(ExportVerifier::new(keys), continues);
     let report = verifier.check(file, |more| bar.inc(u64::try_from(more).unwrap_or(0)));
@@ -72,6 +77,9 @@ fn tell(report: &Report) -> anyhow::Result<ExitCode> {
     }
     if report.findings.contains(&Finding::NotAnExport) {
         return Ok(ExitCode::from(UNREADABLE));
+    }
+    if report.is_mangled() {
+        return Ok(ExitCode::from(MANGLED));
     }
     if !report.is_good() {
         return Ok(ExitCode::FAILURE);

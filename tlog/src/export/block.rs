@@ -2,7 +2,7 @@
 
 use super::event::{Beside, Event, Reader};
 use super::{EVENT, HEADER, MAX_LINE, RANGE_LINE, TRAILER, take_number};
-use crate::TreeHash;
+use crate::{Mangling, TreeHash};
 
 /// A block of parsed lines. Parsing is most of the work of a check and needs only the text, so
 /// blocks of a file can be parsed in parallel.
@@ -105,17 +105,26 @@ pub(super) struct Cutter {
     pending: Vec<u8>,
     /// Whether the next bytes continue a line that was too long to be kept.
     continues: bool,
+    /// The first bytes of the file, at most [`Mangling::START`].
+    start: Vec<u8>,
+    /// Whether the first and the last line end in CR LF; `None` if there is no whole line yet.
+    carriage_returns: Option<(bool, bool)>,
 }
 
 impl Cutter {
     /// Adds the next piece of the file; returns the lines that end in it.
     pub(super) fn cut(&mut self, piece: &[u8]) -> Option<Unexamined> {
+        let missing = Mangling::START.saturating_sub(self.start.len());
+        self.start.extend(piece.iter().take(missing));
         let end = memchr::memrchr(b'\n', piece).map_or(0, |at| at + 1);
         let (ended, rest) = piece.split_at_checked(end).unwrap_or((piece, &[]));
         let mut bytes = std::mem::take(&mut self.pending);
         bytes.extend_from_slice(ended);
         let continues = self.continues;
         if end > 0 {
+            let last = bytes.ends_with(b"\r\n");
+            let first = self.carriage_returns.map(|(first, _)| first);
+            self.carriage_returns = Some((first.unwrap_or_else(|| first_line(&bytes)), last));
             self.continues = false;
             self.pending.extend_from_slice(rest);
         } else {
@@ -133,4 +142,21 @@ impl Cutter {
     pub(super) fn is_within_line(&self) -> bool {
         self.continues || !self.pending.is_empty()
     }
+
+    /// The bytes after the last line feed, unless they are too many to be kept.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.pending
+    }
+
+    /// How the file was changed on its way, as far as its start and its line ends show.
+    pub(super) fn mangling(&self) -> Option<Mangling> {
+        let line_ends = (self.carriage_returns == Some((true, true))).then_some(Mangling::LineEnds);
+        Mangling::at_start(&self.start).or(line_ends)
+    }
+}
+
+/// Whether the first of these lines ends in CR LF.
+fn first_line(bytes: &[u8]) -> bool {
+    let line = bytes.split_inclusive(|byte| *byte == b'\n').next();
+    line.is_some_and(|line| line.ends_with(b"\r\n"))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::LIMIT;
 use super::event::Event;
-use crate::{CheckpointError, NoteError};
+use crate::{CheckpointError, Mangling, NoteError};
 
 /// A way in which an export differs from what was written or signed.
 ///
@@ -15,6 +15,8 @@ use crate::{CheckpointError, NoteError};
 pub enum Finding {
     /// The file is not an export of a known version.
     NotAnExport,
+    /// The file, or the file of earlier checkpoints at `place`, was changed on its way.
+    MangledFile { place: Option<String>, how: Mangling },
     /// This part of the first line was altered.
     AlteredHeader { part: &'static str },
     /// The checkpoint is not valid, for this reason.
@@ -95,6 +97,11 @@ impl Finding {
         Self::UnbelievedCheckpoint { place, reason: Self::from(error).to_string() }
     }
 
+    /// Whether the finding is about a file of earlier checkpoints, not about the export.
+    pub(super) fn is_of_kept_checkpoint(&self) -> bool {
+        matches!(self, Self::UnbelievedCheckpoint { .. } | Self::MangledFile { place: Some(_), .. })
+    }
+
     pub(super) fn altered(event: &Event) -> Self {
         let (index, revision) = (event.index, event.revision);
         Self::AlteredEvent { index, stream: event.stream.name(), revision }
@@ -120,6 +127,7 @@ impl Finding {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAnExport => "not-an-export",
+            Self::MangledFile { .. } => "mangled-file",
             Self::AlteredHeader { .. } => "altered-header",
             Self::AlteredCheckpoint { .. } => "altered-checkpoint",
             Self::BadSignature { .. } => "bad-signature",
@@ -157,6 +165,8 @@ impl fmt::Display for Finding {
         write!(f, "{}: ", self.code())?;
         match self {
             Self::NotAnExport => write!(f, "the file is no export of a version that is known"),
+            Self::MangledFile { place: Some(place), how } => write!(f, "{place}: {how}"),
+            Self::MangledFile { place: None, how } => write!(f, "{how}"),
             Self::AlteredHeader { part } => write!(f, "{part} of the first line was altered"),
             Self::AlteredCheckpoint { reason } => write!(f, "the checkpoint is {reason}"),
             Self::BadSignature { key } => write!(f, "the signature of {key} is wrong"),

@@ -58,7 +58,7 @@ impl ExportVerifier {
             drop(to);
             let verifier =
                 comparison.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok(verifier.end(cutter.is_within_line()))
+            Ok(verifier.end(&cutter))
         })
     }
 

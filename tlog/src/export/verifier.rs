@@ -8,7 +8,7 @@ use super::header::Header;
 use super::proven::Proven;
 use super::whole::Whole;
 use super::{TRAILER, take_number, trailer};
-use crate::{Checkpoint, CheckpointError, Note, NoteError, NoteVerifyingKey};
+use crate::{Checkpoint, CheckpointError, Mangling, Note, NoteError, NoteVerifyingKey};
 
 /// Checks an export that is passed to it piece by piece.
 #[derive(Debug)]
@@ -53,6 +53,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether all findings are of files that were changed on their way, and there is one.
+    #[must_use]
+    pub fn is_mangled(&self) -> bool {
+        let is_mangled = |finding: &Finding| matches!(finding, Finding::MangledFile { .. });
+        !self.is_good() && self.findings.iter().all(is_mangled)
+    }
+
     /// Whether there are no findings.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -95,6 +102,13 @@ impl ExportVerifier {
             Ok(checkpoint) => self.earlier.push(checkpoint),
             Err(error) => self.findings.add(Finding::unbelieved(place, error)),
         }
+        self
+    }
+
+    /// Adds a finding about a file of earlier checkpoints.
+    #[must_use]
+    pub fn with_finding(mut self, finding: Finding) -> Self {
+        self.findings.add(finding);
         self
     }
 
@@ -227,21 +241,32 @@ impl ExportVerifier {
 
     /// Ends the check at the end of the file.
     #[must_use]
-    pub fn finish(self) -> Report {
-        let within_line = self.cutter.is_within_line();
-        self.end(within_line)
+    pub fn finish(mut self) -> Report {
+        let cutter = std::mem::take(&mut self.cutter);
+        self.end(&cutter)
     }
 
-    pub(super) fn end(mut self, within_line: bool) -> Report {
+    pub(super) fn end(mut self, cutter: &Cutter) -> Report {
         let body = std::mem::replace(&mut self.body, Body::Over);
         match body {
-            Body::Over if !within_line => {}
+            Body::Over if !cutter.is_within_line() => {}
             Body::Over => self.findings.add(Finding::AfterTrailer { line: self.line + 1 }),
             Body::Header => self.findings.add(Finding::NotAnExport),
             body @ (Body::Unknown | Body::Whole(_) | Body::Proven(_)) => {
                 self.finish_body(body);
-                self.findings.add(Finding::TruncatedFile);
+                let how = Mangling::LastLineFeed;
+                self.findings.add(if self.lacks_line_feed_only(cutter.rest()) {
+                    Finding::MangledFile { place: None, how }
+                } else {
+                    Finding::TruncatedFile
+                });
             }
+        }
+        if let Some(how) = cutter.mangling().filter(|_| !self.findings.first.is_empty()) {
+            // Of the content of the file, nothing can be said.
+            self.findings.first.retain(Finding::is_of_kept_checkpoint);
+            self.findings.more = 0;
+            self.findings.add(Finding::MangledFile { place: None, how });
         }
         Report {
             header: self.header,
@@ -250,6 +275,14 @@ impl ExportVerifier {
             findings: self.findings.first,
             more: self.findings.more,
         }
+    }
+
+    /// Whether the file is good but for the line feed after these last bytes.
+    fn lacks_line_feed_only(&self, rest: &[u8]) -> bool {
+        let line = [rest, b"\n"].concat();
+        let is_good = self.findings.first.iter().all(Finding::is_of_kept_checkpoint);
+        let trailer = trailer(self.events, self.crc32.clone().finalize());
+        is_good && line == trailer.as_bytes()
     }
 }
 

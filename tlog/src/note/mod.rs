@@ -13,7 +13,7 @@ use key::{Fingerprint, KEY_TYPE, is_name};
 pub use key::{NoteKeyError, NoteSigningKey, NoteVerifyingKey};
 
 /// The maximum length of a note, in bytes.
-const MAX_LENGTH: usize = 64 * 1024;
+pub(crate) const MAX_LENGTH: usize = 64 * 1024;
 /// The maximum number of signatures: of our keys, and of other signers.
 const MAX_SIGNATURES: usize = 64;
 /// The beginning of a signature line: an em dash and a space.

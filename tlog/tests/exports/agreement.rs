@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::history::{History, public_key};
-use crate::tampering::{File, check};
+use crate::tampering::{File, check, mangled};
 
 /// A change of a file.
 fn tamper(file: &mut File, random: &mut StdRng) {
@@ -130,6 +130,7 @@ fn the_exit_code_tells_good_from_tampered_and_from_unreadable() {
         ("good", export, 0),
         ("tampered", tampered.bytes(), 1),
         ("other", b"something else\n".to_vec(), 2),
+        ("page", b"<html></html>\n".to_vec(), 3),
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -137,4 +138,17 @@ fn the_exit_code_tells_good_from_tampered_and_from_unreadable() {
     }
     let missing = checker().arg(folder.path().join("missing")).output().unwrap();
     assert_eq!(missing.status.code(), Some(2));
+}
+
+#[test]
+fn both_name_how_a_file_was_changed_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export");
+    for (bytes, how) in mangled(&History::generate(1, 300).whole()) {
+        std::fs::write(&path, bytes).unwrap();
+        let output = checker().arg(&path).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, format!("{}: mangled-file: {how}\n", path.display()));
+        assert_eq!(output.status.code(), Some(3), "{how:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Every kind of alteration is found and named.
 
 use keyledger_tlog::export::{ExportVerifier, Finding, Report, Subset};
-use keyledger_tlog::{Checkpoint, NoteError, NoteSigningKey, TreeHash};
+use keyledger_tlog::{Checkpoint, Mangling, NoteError, NoteSigningKey, TreeHash};
 use proptest::prelude::*;
 
 use crate::history::{History, ORIGIN, public_key, signing_key};
@@ -318,7 +318,7 @@ fn a_checkpoint_that_two_keys_signed_is_believed_by_who_trusts_either() {
 fn a_file_that_ends_early_or_late_is_found() {
     let history = history();
     let good = File::of(&history.whole());
-    for cut in [1, 100, 1_000, 100_000] {
+    for cut in [2, 100, 1_000, 100_000] {
         let bytes = good.bytes();
         let found = check(&bytes[..bytes.len() - cut]).findings;
         assert!(found.contains(&Finding::TruncatedFile), "{cut} {found:?}");
@@ -327,7 +327,6 @@ fn a_file_that_ends_early_or_late_is_found() {
     file.0.push("\n".to_owned());
     let line = long(file.0.len());
     assert_eq!(findings(&file), [Finding::AfterTrailer { line }]);
-    assert_eq!(findings(&File(Vec::new())), [Finding::NotAnExport]);
     assert_eq!(codes(&File(vec!["{}\n".to_owned()])), ["not-an-export", "truncated-file"]);
     let mut file = good;
     file.0.insert(2, format!("{}\n", "x".repeat(3_000_000)));
@@ -467,5 +466,50 @@ proptest! {
                 )
         });
         prop_assert!(named, "{:?}", found);
+    }
+}
+
+/// Files that were changed on their way, and how.
+pub(crate) fn mangled(good: &[u8]) -> Vec<(Vec<u8>, Mangling)> {
+    let text = std::str::from_utf8(good).unwrap();
+    let utf16 = text.encode_utf16().flat_map(u16::to_le_bytes);
+    let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 3_000_000]].concat();
+    vec![
+        (Vec::new(), Mangling::Empty),
+        (gzip.clone(), Mangling::Gzip),
+        ([&gzip[..10], b"\n"].concat(), Mangling::Gzip),
+        ([b"\xef\xbb\xbf", good].concat(), Mangling::ByteOrderMark),
+        ([0xff, 0xfe].into_iter().chain(utf16).collect(), Mangling::Utf16),
+        (b"\n<html>\n<body>Sign in</body>\n</html>\n".to_vec(), Mangling::Page),
+        (b"<html>".to_vec(), Mangling::Page),
+        (text.replace('\n', "\r\n").into_bytes(), Mangling::LineEnds),
+        (good[..good.len() - 1].to_vec(), Mangling::LastLineFeed),
+    ]
+}
+
+#[test]
+fn a_file_that_was_changed_on_its_way_is_told_from_a_forged_one() {
+    let history = history();
+    for good in [history.whole(), history.of_user("user-3")] {
+        for (bytes, how) in mangled(&good) {
+            let report = check(&bytes);
+            assert_eq!(report.findings, [Finding::MangledFile { place: None, how }]);
+            assert!(report.is_mangled(), "{how:?}");
+        }
+        // In pieces of any length.
+        let crlf = String::from_utf8(good.clone()).unwrap().replace('\n', "\r\n");
+        let mut verifier = ExportVerifier::new(vec![public_key()]);
+        crlf.as_bytes().chunks(7).for_each(|piece| verifier.feed(piece));
+        assert!(verifier.finish().is_mangled());
+        // A forged file is not excused by one line, nor by a missing line feed.
+        let mut forged = File::of(&good);
+        forged.0[2] = forged.0[2].replacen("\"revision\":", "\"revision\":9", 1);
+        let bytes = forged.bytes();
+        assert!(!check(&bytes[..bytes.len() - 1]).is_mangled());
+        for line in [0, forged.0.len() - 1] {
+            let mut one_line = forged.clone();
+            one_line.0[line] = one_line.0[line].replace('\n', "\r\n");
+            assert!(!check(&one_line.bytes()).is_mangled(), "{line}");
+        }
     }
 }

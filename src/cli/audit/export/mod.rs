@@ -52,8 +52,8 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         let events = csv::write(journal, &wanted, &path).await?;
         return say(&format!("Exported {events} events, without proofs."));
     }
-    let public = log_key::from_matches(matches)?;
-    let (events, size) = proven::write(&stores, &public, wanted, &path).await?;
+    let keys = log_key::from_matches(matches)?;
+    let (events, size) = proven::write(&stores, &keys, wanted, &path).await?;
     say(&format!("Exported {events} events as of a checkpoint of {size}."))
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use keyledger_domain::EventFilter;
 use keyledger_projections::ReadTables;
@@ -20,11 +20,11 @@ use keyledger_journal as journal;
 /// The number of bytes that are buffered before each write.
 const PIECE: usize = 256 * 1024;
 
-/// Writes the wanted events of the last signed checkpoint; returns their number and the
-/// checkpoint's size.
+/// Writes the wanted events of the last signed checkpoint, with the first of the keys that signed it;
+/// returns their number and the checkpoint's size.
 pub(super) async fn write(
     stores: &Stores,
-    public: &NoteVerifyingKey,
+    keys: &[NoteVerifyingKey],
     wanted: EventFilter,
     path: &str,
 ) -> anyhow::Result<(u64, u64)> {
@@ -34,7 +34,12 @@ pub(super) async fn write(
         bail!("no checkpoint was signed yet: run the service with KEYLEDGER_AUDIT_KEY first");
     };
     let size = signed.size;
-    let checkpoint = Checkpoint::open(&signed.note, std::slice::from_ref(public))?;
+    let checkpoint = Checkpoint::open(&signed.note, keys)?;
+    let did_sign = |key: &&NoteVerifyingKey| {
+        Checkpoint::open(&signed.note, std::slice::from_ref(*key)).is_ok()
+    };
+    let public =
+        keys.iter().find(did_sign).context("none of the keys has signed the checkpoint")?;
     let subset = subset(&wanted);
     let is_whole = subset.is_none();
     let header = Header::new(checkpoint.origin, subset, public.to_string(), signed.note, size);
