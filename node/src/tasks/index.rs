@@ -64,9 +64,8 @@ impl IndexFollower {
     async fn load_index(&self) -> Result<IndexWriter, Interruption> {
         let begun = Instant::now();
         let writer = IndexWriter::load(&self.tables).await;
-        let writer = writer.map_err(|error| {
-            Interruption::retry_if(error.is_passing(), IndexError::Load(error))
-        })?;
+        let writer = writer
+            .map_err(|error| Interruption::retry_if(error.is_passing(), IndexError::Load(error)))?;
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(keys = writer.index().len(), duration_ms, "index loaded");
         Ok(writer)
