@@ -9,7 +9,9 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use crate::session::Backend;
-use crate::{ANSWER, Location, failed, is_collision, is_read_only, within};
+use crate::{
+    ANSWER, Location, bounded, failed, is_collision, is_read_only, is_unreachable, within,
+};
 
 /// How many more times a statement is tried that collides with one of another session.
 const COLLISIONS: u32 = 20;
@@ -137,10 +139,20 @@ impl Changes {
                     "a commit has not ended in time: a standby that must agree may be gone"
                 );
             }
-            if !backend.is_at_work(&self.location).await {
+            if !self.is_at_work(backend).await {
                 return;
             }
         }
+    }
+
+    /// Asks the server on another connection. A server that cannot be reached has lost this one; if it
+    /// refuses to say, its process may still be at work.
+    async fn is_at_work(&self, backend: Backend) -> bool {
+        let asked = async {
+            let mut connection = self.location.connect().await?;
+            bounded(backend.is_at_work(&mut connection)).await
+        };
+        asked.await.unwrap_or_else(|error| !is_unreachable(&error))
     }
 }
 

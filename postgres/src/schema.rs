@@ -76,11 +76,16 @@ async fn is_done(
     migrations: &Migrator,
 ) -> Result<bool, SchemaError> {
     let table = &migrations.table_name;
-    let known = sqlx::query_scalar(
-        "SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false)",
+    let state = sqlx::query_as(
+        "SELECT to_regclass($1) IS NOT NULL,
+                coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false)",
     );
-    if !bounded(known.bind(&**table).fetch_one(&mut *connection)).await? {
-        return Ok(false);
+    let state = state.bind(&**table).fetch_one(&mut *connection);
+    match bounded(state).await? {
+        (false, _) => return Ok(false),
+        // The check of rights says which are missing.
+        (true, false) => return Ok(true),
+        (true, true) => {}
     }
     let applied = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT version, checksum FROM {table} WHERE success ORDER BY version"

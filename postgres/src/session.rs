@@ -2,8 +2,6 @@
 
 use sqlx::postgres::PgConnection;
 
-use crate::{Location, is_unreachable};
-
 /// Sets what the promises depend on, so that no default of the role, the database or the server can
 /// weaken them, and tells the server's process.
 ///
@@ -43,14 +41,12 @@ pub(crate) async fn set_up(connection: &mut PgConnection) -> Result<Backend, sql
 }
 
 impl Backend {
-    /// Asks the server on another connection whether this process is still at work. A server that
-    /// cannot be reached has lost the connection; one that refuses to say may still be at work.
-    pub(crate) async fn is_at_work(self, location: &Location) -> bool {
-        let asked = async {
-            let mut connection = location.connect().await?;
-            let answer = sqlx::query_scalar(IS_AT_WORK).bind(self.pid).bind(self.started);
-            crate::bounded(answer.fetch_one(&mut connection)).await
-        };
-        asked.await.unwrap_or_else(|error| !is_unreachable(&error))
+    /// Whether this process is still at work. `connection` is another one to the same server.
+    pub(crate) async fn is_at_work(
+        self,
+        connection: &mut PgConnection,
+    ) -> Result<bool, sqlx::Error> {
+        let answer = sqlx::query_scalar(IS_AT_WORK).bind(self.pid).bind(self.started);
+        answer.fetch_one(connection).await
     }
 }

@@ -3,8 +3,9 @@
 //! Positions come from a counter row, whose lock is held until the commit: they have no gaps and
 //! become visible in order. So a reader that asks for the events after a position never misses one
 //! that commits later. Each process commits its waiting appends together, in one statement that is its
-//! own transaction, so no lock remains when a process or the network fails. Notifications only wake
-//! readers up; since they can be lost, readers also poll.
+//! own transaction, so no lock remains when a process or the network fails; a commit that waits for a
+//! missing standby keeps it (see [`keyledger_postgres::Changes`]). Notifications only wake readers up;
+//! since they can be lost, readers also poll.
 
 mod insert;
 mod reader;
