@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, stream};
 use keyledger_domain::testing::{Attempt, at, creations, history, key_id};
-use keyledger_domain::{Delivery, RecordedEvent};
+use keyledger_domain::{Delivery, Position, RecordedEvent};
 use keyledger_projections::{Rebuild, RebuildError, WriteError, rebuild};
+use keyledger_test_servers::wait::within;
 use keyledger_verifier::UseSink;
 
 use crate::given::{
@@ -142,11 +143,12 @@ async fn a_rebuild_that_another_has_cleared_away_ends(kind: Kind) {
     project(&tables, &events).await;
     let first = Rebuild::begin(&tables).await.unwrap();
     let (feed, fed) = unbounded();
-    let building = tokio::spawn(first.run(fed, head(&events), |_| {}));
+    let (reached, mut written) = unbounded();
+    let reached = move |position| drop(reached.unbounded_send(position));
+    let building = tokio::spawn(first.run(fed, head(&events), reached));
     send(&feed, &events[..100]);
-    while !feed.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let position = within("the first rows of the rebuild", written.next()).await;
+    assert!(position > Some(Position::START), "{position:?}");
     let second = Rebuild::begin(&tables).await.unwrap();
     send(&feed, &events[100..]);
     mark(&feed, &events);

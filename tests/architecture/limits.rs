@@ -2,37 +2,39 @@
 
 use super::workspace::{CRATES, sources};
 
-/// What to do.
-const TEST: &str = "use #[keyledger_bounded::test]";
+/// The folders of tests that may wait. Those of the verifier and of the log wait for nothing but one
+/// program, which `timeout` bounds.
+const TESTS: [&str; 3] = ["tests", "journal/tests", "projections/tests"];
+/// What to use.
+const USE: &str = "use #[keyledger_bounded::test]";
 
-/// Where tests are, and what they use, but for the crate that waits for them.
-fn tests() -> impl Iterator<Item = (String, String)> {
-    let all = ["tests", "journal/tests", "benches"].map(sources).into_iter().flatten();
+/// The files in folders of tests, but for the crate that waits for them, and this file.
+fn tests(folders: &[&str]) -> Vec<(String, String)> {
+    let all = folders.iter().flat_map(|folder| sources(folder));
     let all = all.map(|(path, text)| (path.to_string_lossy().into_owned(), text));
     all.filter(|(path, _)| !path.starts_with("tests/servers/") && !path.ends_with(file!()))
+        .collect()
 }
 
-/// The tests of rules and of data structures, which wait for nothing, may be plain `#[test]`.
+/// Tests of rules and of data structures, which wait for nothing, may be plain `#[test]`.
 #[keyledger_bounded::test]
 fn every_test_that_may_wait_has_a_limit() {
-    for (_, folder) in CRATES {
-        for (path, text) in sources(folder) {
-            assert!(!text.contains("#[tokio::test"), "{}: {TEST}", path.display());
-        }
+    let everywhere = CRATES.map(|(_, folder)| folder);
+    let has = |text: &str, attribute: &str| {
+        text.lines().any(|line| line.trim_start().starts_with(attribute))
+    };
+    for (path, text) in tests(&[&everywhere[..], &TESTS].concat()) {
+        assert!(!has(&text, "#[tokio::test"), "{path}: {USE}");
     }
-
-    for (path, text) in tests() {
-        for attribute in ["#[test]", "#[tokio::test"] {
-            let has_it = text.lines().any(|line| line.trim_start().starts_with(attribute));
-            assert!(!has_it, "{path} has {attribute}: {TEST}");
-        }
+    for (path, text) in tests(&["tests", "journal/tests"]) {
+        assert!(!has(&text, "#[test]"), "{path}: {USE}");
     }
 }
 
 #[keyledger_bounded::test]
 fn tests_wait_in_one_way() {
     let others = ["::sleep(", "::timeout(", "recv_timeout(", "yield_now(", ".output().unwrap()"];
-    for (path, text) in tests().filter(|(path, _)| !path.starts_with("benches/")) {
+    for (path, text) in tests(&TESTS) {
         for other in others {
             assert!(!text.contains(other), "{path} has {other}: use support::wait or support::run");
         }
@@ -41,7 +43,7 @@ fn tests_wait_in_one_way() {
 
 #[keyledger_bounded::test]
 fn each_module_is_in_its_own_folder() {
-    for (path, text) in tests() {
+    for (path, text) in tests(&TESTS) {
         assert!(!text.contains("#[path"), "{path} has #[path]");
     }
 }

@@ -88,8 +88,12 @@ const FILES: u64 = 600;
 
 fn checker() -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut command = Command::new(root.join("target/tools/audit/bin/python"));
-    command.arg(root.join("examples/audit/verify.py")).arg("--key").arg(public_key().to_string());
+    let mut command = Command::new("timeout");
+    command
+        .arg("300")
+        .arg(root.join("target/tools/audit/bin/python"))
+        .arg(root.join("examples/audit/verify.py"));
+    command.arg("--key").arg(public_key().to_string());
     command
 }
 
