@@ -97,7 +97,7 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
 }
 
 /// A database with tables that include these events.
-async fn with_events(count: usize) -> (Database, ReadTables, Vec<keyledger_domain::RecordedEvent>) {
+async fn with_events(count: u64) -> (Database, ReadTables, Vec<keyledger_domain::RecordedEvent>) {
     let (database, tables) = tables(Kind::Postgres).await;
     let events = creations(count);
     project(&tables, &events).await;
