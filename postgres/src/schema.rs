@@ -122,9 +122,9 @@ async fn check_rights(connection: &mut PgConnection, rights: &Rights) -> Result<
         rights.iter().flat_map(|(table, rights)| rights.iter().map(move |one| (*table, *one)));
     let (tables, rights): (Vec<_>, Vec<_>) = each.unzip();
     let missing = sqlx::query_scalar(
-        "SELECT 'GRANT ' || string_agg(privilege, ', ') || ' ON ' || name || ' TO '
+        "SELECT 'GRANT ' || string_agg(privilege, ', ' ORDER BY number) || ' ON ' || name || ' TO '
                 || quote_ident(current_user)
-         FROM unnest($1::text[], $2::text[]) AS wanted (name, privilege)
+         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (name, privilege, number)
          WHERE NOT has_table_privilege(to_regclass(name), privilege)
          GROUP BY name ORDER BY name",
     );
