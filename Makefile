@@ -36,5 +36,6 @@ bench-verify: ## Measure verification under load, beside bare axum, PostgreSQL a
 	sh benches/verify/tools.sh
 	python3 benches/verify/run.py $(BENCH_VERIFY)
 
-soak: ## Run the tests that take long: hundreds of kills under load
+soak: tools ## Run the tests that take long: hundreds of kills under load, and the suite on PostgreSQL 18
+	sh tests/postgres-18.sh
 	cargo test --locked --release --test blackbox -- --ignored --nocapture

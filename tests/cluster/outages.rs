@@ -56,7 +56,7 @@ async fn assert_shown(service: &Service, events: &[RecordedEvent]) {
 
 #[keyledger_bounded::test]
 async fn an_outage_of_postgres_is_survived() {
-    let server = Arc::new(Postgres::start());
+    let server = Arc::new(Postgres::start_durable());
     let (journal, read) = (server.database().await, server.database().await);
     let service = Setup::new()
         .set("KEYLEDGER_JOURNAL_URL", &journal)

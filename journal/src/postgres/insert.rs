@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use futures::FutureExt;
 use keyledger_domain::{EventId, Position};
-use sqlx::postgres::PgConnection;
+use keyledger_postgres::{ChangeError, Changes};
+use sqlx::Execute;
+use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
 use crate::Appended;
@@ -42,31 +45,26 @@ pub(super) struct Inserted(HashMap<EventId, Position>);
 
 /// Inserts and commits the appends of a group whose expectation holds.
 pub(super) async fn insert(
-    connection: &mut PgConnection,
-    group: &[PendingAppend],
-) -> Result<Inserted, sqlx::Error> {
+    changes: &Changes,
+    group: &[&PendingAppend],
+) -> Result<Inserted, ChangeError> {
     let mut columns = Columns::default();
     for pending in group {
         columns.add(pending);
     }
-    let rows: Vec<(Uuid, i64)> = sqlx::query_as(INSERT)
-        .bind(columns.ordinal)
-        .bind(columns.stream)
-        .bind(columns.before)
-        .bind(columns.revision)
-        .bind(columns.id)
-        .bind(columns.event_type)
-        .bind(columns.data)
-        .bind(columns.metadata)
-        .bind(super::CHANNEL)
-        .fetch_all(connection)
+    let arguments = columns.arguments().map_err(ChangeError::NotSent)?;
+    let rows: Vec<(Uuid, i64)> = changes
+        .run(move |connection| {
+            sqlx::query_as_with(INSERT, arguments.clone()).fetch_all(connection).boxed()
+        })
         .await?;
     let position = |(id, position): (Uuid, i64)| {
         let position = Position::try_from(position);
         position.map(|position| (EventId::from_uuid(id), position))
     };
     let positions = rows.into_iter().map(position).collect::<Result<_, _>>();
-    Ok(Inserted(positions.map_err(|error| sqlx::Error::Decode(error.into()))?))
+    let positions = positions.map_err(|error| sqlx::Error::Decode(error.into()));
+    Ok(Inserted(positions.map_err(ChangeError::Sent)?))
 }
 
 /// The events of a group, column by column.
@@ -97,6 +95,21 @@ impl<'a> Columns<'a> {
             self.metadata.push(&form.metadata);
         }
     }
+
+    fn arguments(self) -> Result<PgArguments, sqlx::Error> {
+        let mut query = sqlx::query(INSERT)
+            .bind(self.ordinal)
+            .bind(self.stream)
+            .bind(self.before)
+            .bind(self.revision)
+            .bind(self.id)
+            .bind(self.event_type)
+            .bind(self.data)
+            .bind(self.metadata)
+            .bind(super::CHANNEL);
+        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+        Ok(arguments.unwrap_or_default())
+    }
 }
 
 impl Inserted {
@@ -106,8 +119,8 @@ impl Inserted {
         recorded.last().map(|last| Appended { position: last.position, revision: last.revision })
     }
 
-    /// The events that were added. Positions were assigned in the order of the group, so this is journal
-    /// order.
+    /// The events that one statement has added. Positions were assigned in the order of the group, so
+    /// this is journal order.
     pub(super) fn committed(&self, group: &[PendingAppend]) -> Committed {
         let events: Vec<_> = group.iter().flat_map(|pending| pending.recorded(&self.0)).collect();
         let first = events.first().map_or(0, |first| first.position.as_i64() - 1);
@@ -117,13 +130,14 @@ impl Inserted {
 
 /// The events at the revisions at which a refused append wanted to write.
 pub(super) async fn resent(
-    connection: &mut PgConnection,
+    changes: &Changes,
     pending: &PendingAppend,
-) -> Result<Vec<ResentRow>, sqlx::Error> {
-    sqlx::query_as(RESENT)
-        .bind(pending.key_id.stream())
-        .bind(i64::from(pending.first.as_u32()))
-        .bind(i64::try_from(pending.events.len()).unwrap_or(i64::MAX))
-        .fetch_all(connection)
-        .await
+) -> Result<Vec<ResentRow>, ChangeError> {
+    let (stream, first) = (pending.key_id.stream(), i64::from(pending.first.as_u32()));
+    let count = i64::try_from(pending.events.len()).unwrap_or(i64::MAX);
+    let rows = changes.run(move |connection| {
+        let rows = sqlx::query_as(RESENT).bind(stream.clone()).bind(first).bind(count);
+        rows.fetch_all(connection).boxed()
+    });
+    rows.await
 }

@@ -3,15 +3,16 @@
 //! Positions come from a counter row, whose lock is held until the commit: they have no gaps and
 //! become visible in order. So a reader that asks for the events after a position never misses one
 //! that commits later. Each process commits its waiting appends together, in one statement that is its
-//! own transaction, so no lock remains when a process or the network fails. Notifications only wake
-//! readers up; since they can be lost, readers also poll.
+//! own transaction, so no lock remains when a process or the network fails; a commit that waits for a
+//! missing standby keeps it (see [`keyledger_postgres::Changes`]). Notifications only wake readers up;
+//! since they can be lost, readers also poll.
 
 mod insert;
 mod reader;
 mod table;
 
 use keyledger_domain::without_password;
-use keyledger_postgres::{Location, is_execution};
+use keyledger_postgres::{Location, Rights, SchemaError, prepare};
 
 use crate::sql::{Committer, SqlJournal};
 use crate::{Cause, OpenError};
@@ -21,20 +22,36 @@ use table::PostgresTable;
 /// The channel on which each commit sends the new head.
 const CHANNEL: &str = "keyledger_events";
 
+/// What the role of a process that appends does with the tables.
+const RIGHTS: &Rights = &[
+    ("keyledger_journal_migrations", &["SELECT"]),
+    ("events", &["SELECT", "INSERT"]),
+    ("journal_head", &["SELECT", "UPDATE"]),
+];
+
 /// Opens the journal for reading and appending; makes its tables if they are missing.
 pub(super) async fn open(url: &str) -> Result<SqlJournal<PostgresReader>, OpenError> {
     let location = parse(url)?;
-    let table = PostgresTable::open(location.clone()).await.map_err(|error| {
-        // The tables were made by a newer version, or by another program.
-        if matches!(&error, sqlx::Error::Migrate(mismatch) if !is_execution(mismatch)) {
+    let mut migrations = sqlx::migrate!("../migrations/journal/postgres");
+    // The read tables may be in the same database, with migrations of their own.
+    migrations.dangerous_set_table_name("keyledger_journal_migrations");
+    prepare(&location, &migrations, RIGHTS).await.map_err(|error| match error {
+        SchemaError::Database(error) => unreachable(&location, error),
+        error @ (SchemaError::Version(_)
+        | SchemaError::Encoding(_)
+        | SchemaError::NoTables { .. }
+        | SchemaError::NoRights(_)) => {
             OpenError::Refused { location: location.to_string(), source: error.into() }
-        } else {
-            unreachable(&location, error)
         }
     })?;
-    let reader = PostgresReader::open(url).await?;
-    let committer = Committer::start(table, reader.notices());
+    let reader = PostgresReader::open(&location).await?;
+    let committer = Committer::start(PostgresTable::new(location), reader.notices());
     Ok(SqlJournal::new(reader, committer, None))
+}
+
+/// Opens the journal for reading only.
+pub(super) async fn open_reader(url: &str) -> Result<PostgresReader, OpenError> {
+    PostgresReader::open(&parse(url)?).await
 }
 
 fn parse(url: &str) -> Result<Location, OpenError> {

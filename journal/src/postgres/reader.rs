@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
-use keyledger_postgres::{Listener, Notification, Pool};
+use keyledger_postgres::{Changes, Listener, Location, Notification, Pool, read_only};
 
-use super::{CHANNEL, parse, unreachable};
+use super::{CHANNEL, unreachable};
 use crate::sql::{
     EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
 };
@@ -23,18 +23,20 @@ const CONNECTIONS: u32 = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresReader {
     pool: Pool,
+    /// Proves the head. It may wait for a standby, and must not keep other queries waiting.
+    proofs: Changes,
     notices: NoticeSender,
     _listener: Arc<Listener>,
 }
 
 impl PostgresReader {
-    pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let location = parse(url)?;
-        let opened = Pool::open(&location, CONNECTIONS).await;
-        let pool = opened.map_err(|error| unreachable(&location, error))?;
+    pub(super) async fn open(location: &Location) -> Result<Self, OpenError> {
+        let opened = Pool::open(location, CONNECTIONS).await;
+        let pool = opened.map_err(|error| unreachable(location, error))?;
+        let proofs = Changes::new(location.clone());
         let notices = notices();
         let sender = notices.clone();
-        let listener = Listener::start(&location, CHANNEL, move |notification| {
+        let listener = Listener::start(location, CHANNEL, move |notification| {
             let head = match notification {
                 Notification::Received(head) => head.parse::<i64>().ok(),
                 Notification::PossiblyMissed => None,
@@ -43,9 +45,9 @@ impl PostgresReader {
             // Sending fails if there is no subscription, which is no error.
             let _ = sender.send(Arc::new(head.map_or(Notice::Unknown, Notice::Head)));
         });
-        let reader = Self { pool, notices, _listener: Arc::new(listener) };
+        let reader = Self { pool, proofs, notices, _listener: Arc::new(listener) };
         // Fails now, rather than at the first read, if the tables are missing.
-        reader.head().await.map_err(|error| unreachable(&location, error))?;
+        reader.head().await.map_err(|error| unreachable(location, error))?;
         Ok(reader)
     }
 
@@ -97,17 +99,24 @@ impl JournalReader for PostgresReader {
 
     /// The counter, read by a transaction that also writes a few bytes to the write-ahead log, so that
     /// it commits only if an append could commit. A standby cannot answer it; nor can a primary that
-    /// was deposed, if commits need the agreement of a standby (`synchronous_standby_names`).
+    /// was set read-only, nor one that was deposed, if commits need the agreement of a standby
+    /// (`synchronous_standby_names`).
     async fn head(&self) -> Result<Position, ReadError> {
-        let answer = self.pool.ask(|connection| {
-            sqlx::query_scalar(
-                "SELECT journal_head.position
-                 FROM journal_head, pg_logical_emit_message(true, 'keyledger', '')",
-            )
-            .fetch_one(connection)
+        let answer = self.proofs.run(|connection| {
+            async {
+                // The message is written in a read-only transaction too.
+                let (position, is_read_only) = sqlx::query_as(
+                    "SELECT journal_head.position,
+                            pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean
+                     FROM journal_head, pg_logical_emit_message(true, 'keyledger', '')",
+                )
+                .fetch_one(connection)
+                .await?;
+                if is_read_only { Err(read_only()) } else { Ok(position) }
+            }
             .boxed()
         });
-        head(answer.await)
+        head(answer.await.map_err(sqlx::Error::from))
     }
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {

@@ -1,73 +1,90 @@
 //! The connection of a process that appends.
 
 use async_trait::async_trait;
-use keyledger_postgres::{Location, bounded, is_unreachable};
-use sqlx::error::ErrorKind;
-use sqlx::postgres::PgConnection;
+use keyledger_postgres::{ChangeError, Changes, Location, is_bad_data, is_unreachable};
 
-use super::insert::{insert, resent};
-use crate::AppendError;
-use crate::sql::{EventTable, GroupOutcome, PendingAppend};
+use super::insert::{Inserted, insert, resent};
+use crate::sql::{Committed, EventTable, GroupOutcome, PendingAppend};
+use crate::{AppendError, Appended};
 
-/// How many more times a group is tried that collides with one of another process.
-const COLLISIONS: u32 = 20;
+/// Why the rest of a group is not tried: each attempt could take as long as the one that failed.
+const LOST: &str = "the server was lost while a group was committed";
 
 pub(super) struct PostgresTable {
-    location: Location,
-    /// `None` after an error.
-    connection: Option<PgConnection>,
+    changes: Changes,
 }
 
 impl PostgresTable {
-    pub(super) async fn open(location: Location) -> Result<Self, sqlx::Error> {
-        let mut connection = location.connect().await?;
-        let mut migrations = sqlx::migrate!("../migrations/journal/postgres");
-        // The read tables may be in the same database, with migrations of their own.
-        migrations.dangerous_set_table_name("keyledger_journal_migrations");
-        migrations.run_direct(None, &mut connection, false).await?;
-        Ok(Self { location, connection: Some(connection) })
+    pub(super) fn new(location: Location) -> Self {
+        Self { changes: Changes::new(location) }
+    }
+
+    /// Commits the appends of a group one by one, since the server refuses the data of at least one.
+    /// The events of others may come between theirs, so subscriptions have to read them from the table.
+    async fn commit_each(&self, group: &[PendingAppend]) -> GroupOutcome {
+        let mut appended = Vec::with_capacity(group.len());
+        let mut is_lost = false;
+        for pending in group {
+            let outcome = if is_lost {
+                Err(AppendError::Unavailable(LOST.into()))
+            } else {
+                match insert(&self.changes, &[pending]).await {
+                    Ok(inserted) => self.outcome(&inserted, pending).await,
+                    Err(error) => Err(append_error(error)),
+                }
+            };
+            is_lost |= outcome.as_ref().is_err_and(AppendError::is_passing);
+            appended.push(outcome);
+        }
+        GroupOutcome { appended, committed: Committed::default() }
+    }
+
+    /// The outcome of an append, of which these events were inserted.
+    async fn outcome(
+        &self,
+        inserted: &Inserted,
+        pending: &PendingAppend,
+    ) -> Result<Appended, AppendError> {
+        if let Some(appended) = inserted.appended(pending) {
+            return Ok(appended);
+        }
+        match resent(&self.changes, pending).await {
+            Ok(rows) => pending.resent(&rows),
+            Err(error) => Err(AppendError::Ambiguous(sqlx::Error::from(error).into())),
+        }
     }
 }
 
 #[async_trait]
 impl EventTable for PostgresTable {
     async fn commit(&mut self, group: &[PendingAppend]) -> Result<GroupOutcome, AppendError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let connected = self.location.connect().await;
-                connected.map_err(|error| AppendError::Unavailable(error.into()))?
+        let together: Vec<_> = group.iter().collect();
+        let inserted = match insert(&self.changes, &together).await {
+            Ok(inserted) => inserted,
+            Err(ChangeError::Sent(error)) if is_bad_data(&error) => {
+                return Ok(self.commit_each(group).await);
             }
-        };
-        let mut collisions = 0;
-        let inserted = loop {
-            match bounded(insert(&mut connection, group)).await {
-                Ok(inserted) => break inserted,
-                // Another process has appended to a stream after the statement had checked its
-                // revision. Nothing was written, and the next attempt sees the new revision.
-                Err(error) if is_collision(&error) && collisions < COLLISIONS => collisions += 1,
-                Err(error) if is_unreachable(&error) => {
-                    return Err(AppendError::Ambiguous(error.into()));
-                }
-                Err(error) => return Err(AppendError::Unavailable(error.into())),
-            }
+            Err(error) => return Err(append_error(error)),
         };
         let mut appended = Vec::with_capacity(group.len());
+        let mut is_lost = false;
         for pending in group {
-            appended.push(match inserted.appended(pending) {
-                Some(appended) => Ok(appended),
-                None => match bounded(resent(&mut connection, pending)).await {
-                    Ok(rows) => pending.resent(&rows),
-                    Err(error) => return Err(AppendError::Ambiguous(error.into())),
-                },
-            });
+            let outcome = match inserted.appended(pending) {
+                None if is_lost => Err(AppendError::Ambiguous(LOST.into())),
+                Some(_) | None => self.outcome(&inserted, pending).await,
+            };
+            is_lost |= outcome.as_ref().is_err_and(AppendError::is_passing);
+            appended.push(outcome);
         }
-        self.connection = Some(connection);
         Ok(GroupOutcome { appended, committed: inserted.committed(group) })
     }
 }
 
-fn is_collision(error: &sqlx::Error) -> bool {
-    let refusal = error.as_database_error();
-    refusal.is_some_and(|refusal| matches!(refusal.kind(), ErrorKind::UniqueViolation))
+fn append_error(error: ChangeError) -> AppendError {
+    match error {
+        ChangeError::NotSent(error) => AppendError::Unavailable(error.into()),
+        ChangeError::Sent(error) if is_unreachable(&error) => AppendError::Ambiguous(error.into()),
+        ChangeError::Sent(error) if is_bad_data(&error) => AppendError::Invalid(error.into()),
+        ChangeError::Sent(error) => AppendError::Unavailable(error.into()),
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Notice {
 }
 
 /// Events that were committed together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Committed {
     /// The head of the whole journal before them.
     pub(crate) after: Position,

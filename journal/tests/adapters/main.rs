@@ -9,4 +9,5 @@
 
 mod kurrentdb;
 mod postgres;
+mod postgres_server;
 mod sqlite;

@@ -100,7 +100,7 @@ async fn of_many_processes_that_expect_the_same_one_wins() {
 
 #[keyledger_bounded::test]
 async fn an_append_whose_outcome_is_unknown_ends_exactly_once() {
-    let server = Arc::new(Postgres::start());
+    let server = Arc::new(Postgres::start_durable());
     let url = server.database().await;
     let journal = keyledger_journal::open(&url).await.unwrap();
     let mut keys = Vec::new();

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use futures::{FutureExt, TryFutureExt};
 use keyledger_domain::{EventId, Position, Timestamp};
+use sqlx::Execute;
 
 use super::PostgresStore;
 use crate::store::{
@@ -97,31 +98,31 @@ impl LogStore for PostgresStore {
             let (level, number) = place_of(*tile);
             levels.push(level);
             numbers.push(number);
-            tiles.push(hashes.clone());
+            tiles.push(hashes.as_slice());
         }
-        let (from, to) = (growth.from, growth.to);
-        let event_position = growth.event_position.map(Position::as_i64);
-        let frontier = growth.frontier.clone();
-        let (events, ids): (Vec<_>, Vec<_>) = growth.events.iter().cloned().unzip();
-        let moved = self.writer().await?.change(|connection| {
-            sqlx::query_as::<_, (i64, bool)>(GROW)
-                .bind(LeaseName::Tree.name())
-                .bind(epoch)
-                .bind(from.0.as_i64())
-                .bind(from.1)
-                .bind(to.0.as_i64())
-                .bind(to.1)
-                .bind(frontier)
-                .bind(levels)
-                .bind(numbers)
-                .bind(tiles)
-                .bind(events)
-                .bind(ids)
-                .bind(event_position)
+        let (events, ids): (Vec<_>, Vec<_>) =
+            growth.events.iter().map(|(number, ids)| (*number, ids.as_slice())).unzip();
+        let mut query = sqlx::query(GROW)
+            .bind(LeaseName::Tree.name())
+            .bind(epoch)
+            .bind(growth.from.0.as_i64())
+            .bind(growth.from.1)
+            .bind(growth.to.0.as_i64())
+            .bind(growth.to.1)
+            .bind(&growth.frontier)
+            .bind(levels)
+            .bind(numbers)
+            .bind(tiles)
+            .bind(events)
+            .bind(ids)
+            .bind(growth.event_position.map(Position::as_i64));
+        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+        let moved = self.changes.run(move |connection| {
+            sqlx::query_as_with::<_, (i64, bool), _>(GROW, arguments.clone())
                 .fetch_one(connection)
                 .boxed()
         });
-        match moved.await? {
+        match moved.await.map_err(sqlx::Error::from)? {
             (1, _) => Ok(()),
             _ => Err(WriteError::Superseded),
         }
@@ -141,26 +142,23 @@ impl LogStore for PostgresStore {
         root: TreeHash,
         Epoch(epoch): Epoch,
     ) -> Result<Vec<u8>, WriteError> {
-        let known: Option<Vec<u8>> = self
-            .writer()
-            .await?
-            .change(|connection| {
-                async move {
-                    sqlx::query(REMEMBER)
-                        .bind(size)
-                        .bind(root.as_bytes().as_slice())
-                        .bind(LeaseName::Tree.name())
-                        .bind(epoch)
-                        .execute(&mut *connection)
-                        .await?;
-                    sqlx::query_scalar("SELECT root FROM tree_checkpoint WHERE size = $1")
-                        .bind(size)
-                        .fetch_optional(connection)
-                        .await
-                }
-                .boxed()
-            })
-            .await?;
+        let known = self.changes.run(move |connection| {
+            async move {
+                sqlx::query(REMEMBER)
+                    .bind(size)
+                    .bind(root.as_bytes().as_slice())
+                    .bind(LeaseName::Tree.name())
+                    .bind(epoch)
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query_scalar("SELECT root FROM tree_checkpoint WHERE size = $1")
+                    .bind(size)
+                    .fetch_optional(connection)
+                    .await
+            }
+            .boxed()
+        });
+        let known: Option<Vec<u8>> = known.await.map_err(sqlx::Error::from)?;
         known.ok_or(WriteError::Superseded)
     }
 
@@ -172,10 +170,10 @@ impl LogStore for PostgresStore {
         Epoch(epoch): Epoch,
     ) -> Result<(), WriteError> {
         let note = note.to_owned();
-        let kept = self.writer().await?.change(|connection| {
+        let kept = self.changes.run(move |connection| {
             sqlx::query(KEEP_NOTE)
                 .bind(size)
-                .bind(note)
+                .bind(note.clone())
                 .bind(at.unix_micros())
                 .bind(LeaseName::Tree.name())
                 .bind(epoch)
@@ -183,7 +181,11 @@ impl LogStore for PostgresStore {
                 .map_ok(|kept| kept.rows_affected())
                 .boxed()
         });
-        if kept.await? == 1 { Ok(()) } else { Err(WriteError::Superseded) }
+        if kept.await.map_err(sqlx::Error::from)? == 1 {
+            Ok(())
+        } else {
+            Err(WriteError::Superseded)
+        }
     }
 
     async fn last_checkpoint(&self) -> Result<Option<CheckpointRow>, sqlx::Error> {
@@ -215,7 +217,7 @@ impl LogStore for PostgresStore {
     }
 
     async fn restart(&self, Epoch(epoch): Epoch) -> Result<(), WriteError> {
-        let emptied = self.writer().await?.change(|connection| {
+        let emptied = self.changes.run(move |connection| {
             sqlx::query(RESTART)
                 .bind(LeaseName::Tree.name())
                 .bind(epoch)
@@ -223,6 +225,10 @@ impl LogStore for PostgresStore {
                 .map_ok(|emptied| emptied.rows_affected())
                 .boxed()
         });
-        if emptied.await? == 1 { Ok(()) } else { Err(WriteError::Superseded) }
+        if emptied.await.map_err(sqlx::Error::from)? == 1 {
+            Ok(())
+        } else {
+            Err(WriteError::Superseded)
+        }
     }
 }

@@ -5,12 +5,12 @@ mod store;
 mod swap;
 mod write;
 
-use futures::future::BoxFuture;
 use keyledger_domain::without_password;
-use keyledger_postgres::{Listener, Location, Pool, bounded, is_execution};
+use keyledger_postgres::{
+    Changes, Listener, Location, Pool, Rights, SchemaError, bounded, prepare,
+};
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnection;
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::watch;
 
 use crate::OpenTablesError;
 use crate::error::check_version;
@@ -19,13 +19,28 @@ use write::CHANNEL;
 /// The maximum number of connections for queries.
 const CONNECTIONS: u32 = 8;
 
+/// What the role does with each table.
+const RIGHTS: &Rights = &[
+    ("keyledger_read_migrations", &["SELECT"]),
+    ("projection", &["SELECT", "UPDATE"]),
+    ("build", &ALL),
+    ("keys", &ALL),
+    ("key_usage", &["SELECT", "INSERT", "UPDATE"]),
+    ("lease", &["SELECT", "INSERT", "UPDATE"]),
+    ("relay", &["SELECT", "INSERT", "UPDATE"]),
+    ("tree", &["SELECT", "UPDATE"]),
+    ("tree_tile", &["SELECT", "INSERT", "UPDATE"]),
+    ("tree_event", &["SELECT", "INSERT", "UPDATE"]),
+    ("tree_checkpoint", &["SELECT", "INSERT", "UPDATE"]),
+];
+const ALL: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+
 /// The read tables in a PostgreSQL database.
 #[derive(Debug)]
 pub(crate) struct PostgresStore {
     location: Location,
     reads: Pool,
-    /// The connection for changes; `None` after a change whose outcome is unknown.
-    writes: Mutex<Option<PgConnection>>,
+    changes: Changes,
     /// The number of notifications of writes received so far.
     heard: watch::Sender<u64>,
     /// `None` if the tables were opened read-only: a standby server refuses `LISTEN`.
@@ -36,11 +51,14 @@ impl PostgresStore {
     /// Opens the tables, creates them where they are missing, and applies the migrations.
     pub(crate) async fn open(url: &str) -> Result<Self, OpenTablesError> {
         let location = parse(url)?;
-        let mut writes = location.connect().await.map_err(unavailable(&location))?;
-        let migrated = migrations().run_direct(None, &mut writes, false).await;
-        migrated.map_err(|error| match error {
-            error if is_execution(&error) => unavailable(&location)(error.into()),
-            error => OpenTablesError::Migration(error),
+        prepare(&location, &migrations(), RIGHTS).await.map_err(|error| match error {
+            SchemaError::Database(error) => unavailable(&location)(error),
+            SchemaError::Version(error) => OpenTablesError::Migration(error),
+            error @ (SchemaError::Encoding(_)
+            | SchemaError::NoTables { .. }
+            | SchemaError::NoRights(_)) => {
+                OpenTablesError::Refused { place: location.to_string(), source: error.into() }
+            }
         })?;
         let reads = Pool::open(&location, CONNECTIONS).await.map_err(unavailable(&location))?;
         let heard = watch::Sender::new(0);
@@ -48,8 +66,8 @@ impl PostgresStore {
         let listener = Listener::start(&location, CHANNEL, move |_| {
             told.send_modify(|count: &mut u64| *count = count.wrapping_add(1));
         });
-        let (writes, listener) = (Mutex::new(Some(writes)), Some(listener));
-        Ok(Self { location, reads, writes, heard, _listener: listener })
+        let changes = Changes::new(location.clone());
+        Ok(Self { location, reads, changes, heard, _listener: Some(listener) })
     }
 
     /// Opens existing tables of this version's form, and changes nothing. The server refuses every
@@ -62,41 +80,8 @@ impl PostgresStore {
         let version = bounded(version.fetch_one(&mut connection)).await;
         check_version(version.map_err(unavailable(&location))?, &migrations())?;
         let reads = Pool::open(&location, CONNECTIONS).await.map_err(unavailable(&location))?;
-        let writes = Mutex::new(Some(connection));
-        Ok(Self { location, reads, writes, heard: watch::Sender::new(0), _listener: None })
-    }
-
-    /// Waits until no other task uses the connection for changes, and takes it.
-    async fn writer(&self) -> Result<Writer<'_>, sqlx::Error> {
-        let mut place = self.writes.lock().await;
-        let connection = match place.take() {
-            Some(connection) => connection,
-            None => self.location.connect().await?,
-        };
-        Ok(Writer { place, connection })
-    }
-}
-
-/// The connection for changes. After a change that failed or was abandoned it is dropped, since a
-/// statement may still run on it; the next change opens another.
-struct Writer<'a> {
-    place: MutexGuard<'a, Option<PgConnection>>,
-    connection: PgConnection,
-}
-
-impl Writer<'_> {
-    /// Makes a change, and gives the connection back if the change succeeded.
-    async fn change<T>(
-        mut self,
-        change: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
-    ) -> Result<T, sqlx::Error> {
-        let changed = bounded(change(&mut self.connection)).await?;
-        self.keep();
-        Ok(changed)
-    }
-
-    fn keep(mut self) {
-        *self.place = Some(self.connection);
+        let changes = Changes::new(location.clone());
+        Ok(Self { location, reads, changes, heard: watch::Sender::new(0), _listener: None })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Queries and changes of the read tables, except those of the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,19 +11,41 @@ use keyledger_verifier::Use;
 
 use super::PostgresStore;
 use super::swap::PostgresSwap;
-use super::write::{live, write};
+use super::write::{Write, live};
 use crate::WriteError;
 use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
-use crate::store::{
-    Build, CLEAR, CLEAR_BUILDS, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
-    position_of,
-};
+use crate::store::{Build, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target, position_of};
 
 /// How long [`Store::changed`] waits for a notification of another node. Notifications may be lost.
 const POLL: Duration = Duration::from_millis(50);
 /// The maximum number of rows deleted per transaction, so that other writers wait only for a short
 /// time.
 const DELETED_AT_ONCE: i64 = 5_000;
+
+/// Begins a build, and ends every other that queries do not read: its rebuild cannot write any more,
+/// nor swap. A swap locks the row of `projection` until it has committed.
+const BEGIN_BUILD: &str = "
+    WITH next AS (
+        UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
+        RETURNING live_generation, last_generation
+    ), ended AS (
+        DELETE FROM build USING next WHERE build.generation <> next.live_generation
+    )
+    INSERT INTO build (generation, position) SELECT last_generation, 0 FROM next
+    RETURNING generation";
+
+/// Ends the builds that the live one has replaced. A later one, which may be in progress, goes on.
+const END_BUILDS: &str = "
+    WITH live AS (
+        SELECT live_generation FROM projection WHERE name = 'keys' FOR SHARE
+    )
+    DELETE FROM build USING live WHERE build.generation < live.live_generation";
+
+/// Deletes at most `$1` rows of builds that have ended.
+const CLEAR: &str = "
+    DELETE FROM keys WHERE (generation, key_id) IN
+        (SELECT generation, key_id FROM keys
+         WHERE NOT EXISTS (SELECT FROM build WHERE build.generation = keys.generation) LIMIT $1)";
 
 #[async_trait]
 impl Store for PostgresStore {
@@ -57,7 +80,7 @@ impl Store for PostgresStore {
         each: &mut (dyn FnMut(ScanRow) -> bool + Send),
     ) -> Result<Build, sqlx::Error> {
         let mut connection = self.location.connect().await?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begin = "SET statement_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         bounded(sqlx::raw_sql(begin).execute(&mut connection)).await?;
         let build = bounded(live(&mut connection)).await?;
         let mut rows = sqlx::query_as(SCAN).bind(build.generation).fetch(&mut connection);
@@ -85,25 +108,19 @@ impl Store for PostgresStore {
         events: &[RecordedEvent],
         to: Position,
     ) -> Result<Build, WriteError> {
-        let mut writer = self.writer().await?;
-        let writing = write(&mut writer.connection, from, target, events, to);
-        let build = bounded(writing.map(Ok)).await??;
-        writer.keep();
-        Ok(build)
+        let write = Arc::new(Write::new(from, target, events, to)?);
+        let sent = write.clone();
+        let written = self.changes.run(move |connection| {
+            let write = sent.clone();
+            async move { write.send(connection).await }.boxed()
+        });
+        write.outcome(written.await.map_err(sqlx::Error::from))
     }
 
     async fn begin_build(&self) -> Result<Build, sqlx::Error> {
-        let generation = self.writer().await?.change(|connection| {
-            sqlx::query_scalar(
-                "WITH next AS (
-                     UPDATE projection SET last_generation = last_generation + 1
-                     WHERE name = 'keys' RETURNING last_generation)
-                 INSERT INTO build (generation, position) SELECT last_generation, 0 FROM next
-                 RETURNING generation",
-            )
-            .fetch_one(connection)
-            .boxed()
-        });
+        let generation = self
+            .changes
+            .run(|connection| sqlx::query_scalar(BEGIN_BUILD).fetch_one(connection).boxed());
         Ok(Build { generation: generation.await?, reached: Reached::START })
     }
 
@@ -112,43 +129,38 @@ impl Store for PostgresStore {
     }
 
     async fn clear(&self) -> Result<u64, sqlx::Error> {
-        self.writer()
-            .await?
-            .change(|connection| {
-                async {
-                    let deleted =
-                        sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(&mut *connection).await?;
-                    sqlx::query(CLEAR_BUILDS).execute(connection).await?;
-                    Ok(deleted.rows_affected())
-                }
-                .boxed()
-            })
-            .await
+        let deleted = self.changes.run(|connection| {
+            async {
+                sqlx::query(END_BUILDS).execute(&mut *connection).await?;
+                let cleared = sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(connection).await?;
+                Ok(cleared.rows_affected())
+            }
+            .boxed()
+        });
+        Ok(deleted.await?)
     }
 
     async fn record(&self, uses: &[Use]) -> Result<(), sqlx::Error> {
         let (keys, times): (Vec<_>, Vec<_>) =
             uses.iter().map(|(key_id, at)| (key_id.as_uuid(), at.unix_micros())).unzip();
-        self.writer()
-            .await?
-            .change(|connection| {
-                // All nodes lock the rows in the order of the key ids, so they cannot deadlock.
-                let recorded = sqlx::query(
-                    "INSERT INTO key_usage (key_id, last_used_at)
+        let recorded = self.changes.run(move |connection| {
+            // All nodes lock the rows in the order of the key ids, so they cannot deadlock.
+            let record = sqlx::query(
+                "INSERT INTO key_usage (key_id, last_used_at)
                  SELECT key_id, last_used_at
                  FROM unnest($1::uuid[], $2::bigint[]) AS used (key_id, last_used_at)
                  ORDER BY key_id
                  ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
                  WHERE key_usage.last_used_at < excluded.last_used_at",
-                );
-                recorded.bind(keys).bind(times).execute(connection).map_ok(drop).boxed()
-            })
-            .await
+            );
+            record.bind(&keys).bind(&times).execute(connection).map_ok(drop).boxed()
+        });
+        Ok(recorded.await?)
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Option<Epoch>, sqlx::Error> {
         let Claim { name, holder, period } = *claim;
-        let epoch = self.writer().await?.change(|connection| {
+        let epoch = self.changes.run(move |connection| {
             sqlx::query_scalar(
                 "INSERT INTO lease (duty, holder, epoch, expires_at)
                  VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second')
@@ -169,19 +181,15 @@ impl Store for PostgresStore {
 
     async fn release(&self, claim: &Claim) -> Result<(), sqlx::Error> {
         let Claim { name, holder, .. } = *claim;
-        self.writer()
-            .await?
-            .change(|connection| {
-                sqlx::query(
-                    "UPDATE lease SET expires_at = '-infinity' WHERE duty = $1 AND holder = $2",
-                )
+        let released = self.changes.run(move |connection| {
+            sqlx::query("UPDATE lease SET expires_at = '-infinity' WHERE duty = $1 AND holder = $2")
                 .bind(name.name())
                 .bind(holder)
                 .execute(connection)
                 .map_ok(drop)
                 .boxed()
-            })
-            .await
+        });
+        Ok(released.await?)
     }
 
     async fn relayed(&self, stream: &str) -> Result<Position, sqlx::Error> {
@@ -193,12 +201,10 @@ impl Store for PostgresStore {
 
     async fn set_relayed(&self, stream: &str, position: Position) -> Result<(), sqlx::Error> {
         let stream = stream.to_owned();
-        self.writer()
-            .await?
-            .change(|connection| {
-                let set = sqlx::query(SET_RELAYED).bind(stream).bind(position.as_i64());
-                set.execute(connection).map_ok(drop).boxed()
-            })
-            .await
+        let set = self.changes.run(move |connection| {
+            let set = sqlx::query(SET_RELAYED).bind(stream.clone()).bind(position.as_i64());
+            set.execute(connection).map_ok(drop).boxed()
+        });
+        Ok(set.await?)
     }
 }

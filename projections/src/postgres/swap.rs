@@ -1,15 +1,21 @@
 //! The swap of one build of the key table for another.
 
 use async_trait::async_trait;
-use futures::FutureExt;
 use keyledger_domain::{Position, RecordedEvent};
 use keyledger_postgres::{Location, bounded};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use super::write::{live, write};
+use super::write::{Write, live};
 use crate::WriteError;
-use crate::store::{Build, SWAP, Swap, Target};
+use crate::store::{Build, Swap, Target};
+
+/// Makes build `$1`, which includes the events up to `$2`, the live one, unless the live build is the
+/// same or a later one, or another rebuild has deleted this one.
+const SWAP: &str = "
+    UPDATE projection SET live_generation = $1
+    WHERE name = 'keys' AND live_generation < $1
+      AND EXISTS (SELECT FROM build WHERE generation = $1 AND position = $2)";
 
 /// A transaction on its own connection. If the connection is closed before [`Swap::finish`], the
 /// server rolls the transaction back.
@@ -50,13 +56,15 @@ impl Swap for PostgresSwap {
         events: &[RecordedEvent],
         to: Position,
     ) -> Result<Build, WriteError> {
-        let writing = write(&mut self.connection, from, Target::Next, events, to);
-        bounded(writing.map(Ok)).await?
+        let write = Write::new(from, Target::Next, events, to)?;
+        let written = bounded(write.send(&mut self.connection)).await;
+        write.outcome(written)
     }
 
-    async fn finish(mut self: Box<Self>, generation: i64) -> Result<(), WriteError> {
+    async fn finish(mut self: Box<Self>, build: Build) -> Result<(), WriteError> {
         let connection = &mut self.connection;
-        let swapped = bounded(sqlx::query(SWAP).bind(generation).execute(&mut *connection)).await?;
+        let swap = sqlx::query(SWAP).bind(build.generation).bind(build.reached.position.as_i64());
+        let swapped = bounded(swap.execute(&mut *connection)).await?;
         if swapped.rows_affected() != 1 {
             return Err(WriteError::Superseded);
         }

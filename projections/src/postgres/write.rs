@@ -10,8 +10,9 @@
 //! be undone; other statements commit them and wait for the disk.
 
 use keyledger_domain::{Position, Reached, RecordedEvent, Timestamp};
+use sqlx::Execute;
 use sqlx::error::ErrorKind;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgArguments, PgConnection};
 use uuid::Uuid;
 
 use crate::WriteError;
@@ -69,58 +70,83 @@ const WRITE: &str = concat!(
            (SELECT set_config('synchronous_commit', 'off', true) IS NOT NULL)"
 );
 
-/// Applies events to a build, and moves its position to `to`.
-pub(super) async fn write(
-    connection: &mut PgConnection,
-    from: Build,
-    target: Target,
-    events: &[RecordedEvent],
-    to: Position,
-) -> Result<Build, WriteError> {
-    let changes = changes(events)?;
-    let epoch = match target {
-        Target::Live(Epoch(epoch)) => Some(epoch),
-        Target::Next => None,
-    };
-    let columns = Columns::of(&changes);
-    let reached = from.reached.after(events, to);
-    let written: Result<(i64, i64, i64, bool), _> = sqlx::query_as(WRITE)
-        .bind(from.generation)
-        .bind(from.reached.position.as_i64())
-        .bind(to.as_i64())
-        .bind(epoch)
-        .bind(LeaseName::Project.name())
-        .bind(CHANNEL)
-        .bind(columns.key_id)
-        .bind(columns.before)
-        .bind(columns.revision)
-        .bind(columns.position)
-        .bind(columns.user_id)
-        .bind(columns.user_email)
-        .bind(columns.name)
-        .bind(columns.key_prefix)
-        .bind(columns.key_hash)
-        .bind(columns.created_at)
-        .bind(columns.expires_at)
-        .bind(columns.revoked_at)
-        .bind(columns.deleted_at)
-        .bind(columns.event_id)
-        .bind(reached.last.map(|last| last.position.as_i64()))
-        .bind(reached.last.map(|last| last.event_id.as_uuid()))
-        .fetch_one(connection)
-        .await;
-    match written {
-        Ok((0, ..)) => Err(WriteError::Superseded),
-        Ok((_, rows, ..)) if usize::try_from(rows).is_ok_and(|rows| rows == changes.len()) => {
-            Ok(Build { reached, ..from })
+/// A write that can be sent to the server.
+pub(super) struct Write {
+    arguments: PgArguments,
+    rows: usize,
+    after: Build,
+}
+
+impl Write {
+    /// Applies events to a build, and moves its position to `to`.
+    pub(super) fn new(
+        from: Build,
+        target: Target,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Self, WriteError> {
+        let changes = changes(events)?;
+        let epoch = match target {
+            Target::Live(Epoch(epoch)) => Some(epoch),
+            Target::Next => None,
+        };
+        let columns = Columns::of(&changes);
+        let reached = from.reached.after(events, to);
+        let mut query = sqlx::query(WRITE)
+            .bind(from.generation)
+            .bind(from.reached.position.as_i64())
+            .bind(to.as_i64())
+            .bind(epoch)
+            .bind(LeaseName::Project.name())
+            .bind(CHANNEL)
+            .bind(columns.key_id)
+            .bind(columns.before)
+            .bind(columns.revision)
+            .bind(columns.position)
+            .bind(columns.user_id)
+            .bind(columns.user_email)
+            .bind(columns.name)
+            .bind(columns.key_prefix)
+            .bind(columns.key_hash)
+            .bind(columns.created_at)
+            .bind(columns.expires_at)
+            .bind(columns.revoked_at)
+            .bind(columns.deleted_at)
+            .bind(columns.event_id)
+            .bind(reached.last.map(|last| last.position.as_i64()))
+            .bind(reached.last.map(|last| last.event_id.as_uuid()));
+        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+        Ok(Self { arguments, rows: changes.len(), after: Build { reached, ..from } })
+    }
+
+    /// Sends it. The answer is for [`Write::outcome`].
+    pub(super) async fn send(&self, connection: &mut PgConnection) -> Result<Written, sqlx::Error> {
+        sqlx::query_as_with(WRITE, self.arguments.clone()).fetch_one(connection).await
+    }
+
+    /// The build after the write, by the server's answer.
+    pub(super) fn outcome(
+        &self,
+        written: Result<Written, sqlx::Error>,
+    ) -> Result<Build, WriteError> {
+        match written {
+            Ok((0, ..)) => Err(WriteError::Superseded),
+            Ok((_, rows, ..)) if usize::try_from(rows).is_ok_and(|rows| rows == self.rows) => {
+                Ok(self.after)
+            }
+            Ok(_) => Err(WriteError::RowsOutOfStep),
+            Err(sqlx::Error::Database(refusal))
+                if refusal.kind() == ErrorKind::NotNullViolation =>
+            {
+                Err(WriteError::RowsOutOfStep)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(_) => Err(WriteError::RowsOutOfStep),
-        Err(sqlx::Error::Database(refusal)) if refusal.kind() == ErrorKind::NotNullViolation => {
-            Err(WriteError::RowsOutOfStep)
-        }
-        Err(error) => Err(error.into()),
     }
 }
+
+/// How many builds were moved, rows written, and nodes notified.
+pub(super) type Written = (i64, i64, i64, bool);
 
 /// Changes of rows, column by column.
 #[derive(Default)]

@@ -44,8 +44,9 @@ impl Swap for SqliteSwap<'_> {
         write(&mut self.connection, from, false, events, to).await
     }
 
-    async fn finish(mut self: Box<Self>, generation: i64) -> Result<(), WriteError> {
-        let swapped = sqlx::query(SWAP).bind(generation).execute(&mut self.connection).await?;
+    async fn finish(mut self: Box<Self>, build: Build) -> Result<(), WriteError> {
+        let swapped =
+            sqlx::query(SWAP).bind(build.generation).execute(&mut self.connection).await?;
         if swapped.rows_affected() != 1 {
             return Err(WriteError::Superseded);
         }

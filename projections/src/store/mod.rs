@@ -188,6 +188,6 @@ pub(crate) trait Swap: Send {
     ) -> Result<Build, WriteError>;
 
     /// Makes this build the live one and commits. Fails if the live build is the same or a later
-    /// one.
-    async fn finish(self: Box<Self>, generation: i64) -> Result<(), WriteError>;
+    /// one, or if another rebuild has deleted this build.
+    async fn finish(self: Box<Self>, build: Build) -> Result<(), WriteError>;
 }

@@ -14,6 +14,9 @@ use crate::free_port;
 use crate::process::{Process, run};
 use crate::wait::within;
 
+/// The variable with the folder of the server's programs, to test with another version.
+pub const SERVER_PROGRAMS: &str = "TEST_POSTGRES";
+
 /// A server with a folder of its own. It keeps no promise about power cuts (`fsync=off`) unless it
 /// is started as durable, but every one about processes that are killed.
 #[derive(Debug)]
@@ -37,7 +40,8 @@ impl Postgres {
         Self::initialise(false)
     }
 
-    /// Starts a server that syncs to disk, as in production, for measurements.
+    /// Starts a server that syncs to disk, as in production: for measurements, and where durability is what
+    /// is tested.
     #[must_use]
     pub fn start_durable() -> Self {
         Self::initialise(true)
@@ -62,7 +66,7 @@ impl Postgres {
     }
 
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
+        let mut command = Command::new(server_program(name));
         // The server refuses to run as root.
         if let Some((user, group)) = unprivileged() {
             command.uid(user).gid(group);
@@ -140,6 +144,15 @@ pub fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin").join(name));
     newest.filter(|path| path.exists()).max().unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// A program of the server: of the version that [`SERVER_PROGRAMS`] names, if it does.
+#[expect(clippy::disallowed_methods, reason = "the tests have a setting of their own")]
+fn server_program(name: &str) -> PathBuf {
+    match std::env::var(SERVER_PROGRAMS) {
+        Ok(folder) => Path::new(&folder).join(name),
+        Err(_) => program(name),
+    }
 }
 
 /// User and group for PostgreSQL where the tests run as root: those of `postgres`, or of `nobody`.

@@ -28,6 +28,8 @@ pub enum Network {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    /// The port to which new connections are forwarded.
+    to: watch::Sender<u16>,
     network: watch::Sender<Network>,
     runtime: Option<Runtime>,
 }
@@ -45,14 +47,20 @@ impl Proxy {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let network = watch::Sender::new(Network::Works);
-        runtime.spawn(accept(listener, to, network.clone()));
-        Self { address, network, runtime: Some(runtime) }
+        let to = watch::Sender::new(to);
+        runtime.spawn(accept(listener, to.subscribe(), network.clone()));
+        Self { address, to, network, runtime: Some(runtime) }
     }
 
     /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Forwards new connections to another port. Those that are open stay as they are.
+    pub fn redirect(&self, to: u16) {
+        self.to.send_replace(to);
     }
 
     /// Changes the network.
@@ -69,7 +77,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, to: u16, network: watch::Sender<Network>) {
+async fn accept(
+    listener: std::net::TcpListener,
+    to: watch::Receiver<u16>,
+    network: watch::Sender<Network>,
+) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (client, _) = listener.accept().await.unwrap();
@@ -77,6 +89,7 @@ async fn accept(listener: std::net::TcpListener, to: u16, network: watch::Sender
         if now == Network::Cut {
             continue;
         }
+        let to = *to.borrow();
         let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
         client.set_nodelay(true).unwrap();
         server.set_nodelay(true).unwrap();
