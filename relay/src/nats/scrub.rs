@@ -26,9 +26,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the stream {stream} has lost {count} of the journal's events, from position {from} to {to}, before \
-     its message {before}. To publish all events to a new stream, run `keyledger relay retire` and set \
-     KEYLEDGER_NATS_STREAM to another name; to go on with this stream as it is, run `keyledger relay \
-     adopt`"
+     its message {before}. To publish all events to a new stream, run `keyledger relay retire` and \
+     give another name to the stream (nats-stream); to go on with this stream as it is, run \
+     `keyledger relay adopt`"
 )]
 pub(super) struct Hole {
     stream: String,
