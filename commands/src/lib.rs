@@ -76,6 +76,9 @@ pub enum CommandError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
+    /// The key is closed: it is refused, and nothing can be written to its stream.
+    #[error("the key is closed")]
+    Closed(#[source] Cause),
     /// The journal is unavailable; nothing was written.
     #[error("the journal is unavailable")]
     Unavailable(#[source] Cause),
@@ -91,7 +94,7 @@ impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable(cause) => Self::Unavailable(cause),
-            ReadError::Undecodable { .. } => Self::Corrupt(error.into()),
+            ReadError::Undecodable { .. } | ReadError::Closed(_) => Self::Closed(error.into()),
         }
     }
 }
@@ -154,6 +157,14 @@ impl Commands {
         Err(CommandError::Contended)
     }
 
+    /// The journal's head: a node that includes it refuses each key that was closed before.
+    ///
+    /// # Errors
+    /// [`CommandError::Unavailable`].
+    pub async fn head(&self) -> Result<Position, CommandError> {
+        self.journal.head().await.map_err(CommandError::from)
+    }
+
     async fn load(&self, key_id: KeyId) -> Result<Loaded, CommandError> {
         let events = self.journal.read(key_id).await?;
         let last =
@@ -183,6 +194,7 @@ impl Commands {
                     resends += 1;
                     self.back_off(resends).await;
                 }
+                Err(error @ AppendError::Closed) => return Err(CommandError::Closed(error.into())),
                 Err(AppendError::Invalid(cause)) => return Err(CommandError::Corrupt(cause)),
             }
         }

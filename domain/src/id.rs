@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 
 use crate::{KeyHash, Timestamp};
 
@@ -21,7 +21,8 @@ impl KeyId {
     /// The namespace of ids that are derived from the hash of an imported key (UUIDv5, RFC 9562).
     const IMPORTED: Uuid = Uuid::from_u128(0x8f1d_3c52_77b4_5e0e_8a53_64c1_0f3e_9d27);
 
-    const STREAM_PREFIX: &str = "apikey-";
+    /// What the name of the stream of each key begins with.
+    pub const STREAM_PREFIX: &str = "apikey-";
 
     /// A new id: UUIDv7 (RFC 9562), so that ids made later sort later.
     #[must_use]
@@ -42,6 +43,13 @@ impl KeyId {
     #[must_use]
     pub fn for_imported_hash(hash: &KeyHash) -> Self {
         Self(Uuid::new_v5(&Self::IMPORTED, hash.as_bytes()))
+    }
+
+    /// Whether several requests may ask for a key with this id: it is derived from an idempotency key or
+    /// from the hash of an imported key.
+    #[must_use]
+    pub fn may_recur(self) -> bool {
+        self.0.get_version() == Some(Version::Sha1)
     }
 
     /// The id with this UUID.

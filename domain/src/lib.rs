@@ -26,7 +26,7 @@ mod timestamp;
 
 pub use as_of::{KeyAsOf, Moment, MomentError, Reasoning};
 pub use clock::Clock;
-pub use delivery::{Batch, Delivery};
+pub use delivery::{Batch, ClosedKey, Closure, Delivery, KeyDelivery};
 pub use error_chain::chain;
 pub use filter::EventFilter;
 pub use id::{CommandId, EventId, KeyId, UserId, UserIdError};
@@ -37,5 +37,5 @@ pub use recorded::{Metadata, Place, Position, PositionError, Reached, RecordedEv
 pub use redact::without_password;
 pub use secret::{DisplayPrefix, DisplayPrefixError, KeyHash, KeyHashError, KeyPrefix};
 pub use secret::{KeyPrefixError, Secret, UnrecognisedSecret, hash_presented};
-pub use stored::{DecodeError, StoredForm, decode, encode};
+pub use stored::{DecodeError, StoredForm, decode, encode, is_metadata};
 pub use timestamp::{Timestamp, TimestampError};

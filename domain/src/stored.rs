@@ -62,6 +62,13 @@ pub fn encode(event: &KeyEvent, metadata: &Metadata) -> Result<StoredForm, serde
     Ok(StoredForm { event_type: event.event_type(), data: event.data()?, metadata })
 }
 
+/// Whether this is metadata that a version of this program has written, with whichever event: it says who
+/// caused the event, in which request.
+#[must_use]
+pub fn is_metadata(metadata: &[u8]) -> bool {
+    serde_json::from_slice::<Versioned>(metadata).is_ok()
+}
+
 /// Reads an event from its stored form.
 ///
 /// # Errors

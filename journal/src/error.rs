@@ -1,6 +1,6 @@
 //! Errors of a journal. `is_passing` says of each whether another attempt may succeed.
 
-use keyledger_domain::{DecodeError, Position};
+use keyledger_domain::{Closure, DecodeError, Position};
 
 /// The underlying error, for the log.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -17,6 +17,9 @@ pub enum AppendError {
     /// The events may have been written or not. Sending the same events again tells which.
     #[error("the journal did not tell whether the events were written")]
     Ambiguous(#[source] Cause),
+    /// The key is closed: an operator has deleted its stream from the journal's database.
+    #[error("the key's stream was deleted from the journal's database")]
+    Closed,
     /// These events can never be written.
     #[error("the events cannot be appended")]
     Invalid(#[source] Cause),
@@ -37,14 +40,17 @@ pub enum ReadError {
     #[error("the journal cannot be read")]
     Unavailable(#[source] Cause),
     /// The journal holds something that this program cannot decode.
-    #[error("the event at position {position} cannot be read")]
+    #[error("the event at position {position} cannot be read: {why}")]
     Undecodable {
         /// The position of the event; 0 if not even that can be decoded.
         position: Position,
         /// What is wrong with it.
-        #[source]
-        source: Unreadable,
+        why: String,
     },
+    /// The key is closed: an operator has deleted its stream from the journal's database, or another
+    /// program has written to it.
+    #[error("the key is closed: {0}")]
+    Closed(Closure),
 }
 
 impl ReadError {
@@ -57,7 +63,7 @@ impl ReadError {
 
 /// What is wrong with a stored event.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// Its type, data or metadata is not of a known form.
     #[error(transparent)]
     Form(#[from] DecodeError),

@@ -1,13 +1,22 @@
 //! The port: what the service needs of a journal.
 
+use std::future::ready;
+
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use keyledger_domain::{Delivery, KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{
+    ClosedKey, Closure, Delivery, KeyDelivery, KeyId, Place, Position, RecordedEvent,
+};
 
 use crate::{Append, AppendError, Appended, ReadError};
 
 /// The events of a subscription, in journal order. The stream ends after its first error.
 pub type Subscription = BoxStream<'static, Result<Delivery, ReadError>>;
+
+/// The events of a subscription for those who keep the state of keys, in journal order. The stream ends
+/// after its first error.
+pub type KeySubscription = BoxStream<'static, Result<KeyDelivery, ReadError>>;
 
 /// Reads events.
 #[async_trait]
@@ -15,13 +24,25 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// All events of a key, oldest first. A key that was never created has none.
     ///
     /// # Errors
-    /// [`ReadError::Unavailable`] and [`ReadError::Undecodable`].
+    /// Every variant of [`ReadError`].
     async fn read(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadError>;
 
     /// All events after a position, in journal order and each exactly once: first the events that
     /// exist, then [`Delivery::CaughtUp`], then new events as they are appended. The stream ends after
-    /// an error; the caller then subscribes again, from the last position that it received.
-    fn subscribe(&self, after: Position) -> Subscription;
+    /// an error; the caller then subscribes again, from the last position that it received. An event that
+    /// cannot be read is an error; what other programs have written is left out.
+    fn subscribe(&self, after: Position) -> Subscription {
+        let deliveries = self.subscribe_to_keys(after).filter_map(|delivery| ready(whole(delivery)));
+        let until_error = deliveries.scan(false, |has_failed, delivery| {
+            let is_over = std::mem::replace(has_failed, delivery.is_err());
+            ready((!is_over).then_some(delivery))
+        });
+        until_error.boxed()
+    }
+
+    /// As [`JournalReader::subscribe`], but one key never ends the subscription for the others: a key whose
+    /// events were removed, or cannot be read, is delivered as closed.
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription;
 
     /// The journal's head: the position of its last event. The answer is the head at the time of the
     /// call, or a later one, so every event that was appended before the call is at or before it.
@@ -39,9 +60,6 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// [`ReadError::Unavailable`].
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError>;
 
-    /// Whether operators can delete all events of a key from the journal's database by its own means,
-    /// so that a key whose events were published may have none.
-    fn may_forget_keys(&self) -> bool;
 }
 
 /// Reads and appends events.
@@ -54,4 +72,17 @@ pub trait Journal: JournalReader {
     /// # Errors
     /// Every variant of [`AppendError`].
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+}
+
+/// What a subscription to all events delivers for a delivery of one to keys.
+fn whole(delivery: Result<KeyDelivery, ReadError>) -> Option<Result<Delivery, ReadError>> {
+    match delivery {
+        Ok(KeyDelivery::Event(event)) => Some(Ok(Delivery::Event(event))),
+        Ok(KeyDelivery::CaughtUp(position)) => Some(Ok(Delivery::CaughtUp(position))),
+        Ok(KeyDelivery::Closed(ClosedKey { position, closure, .. })) => match closure {
+            Closure::Unreadable(why) => Some(Err(ReadError::Undecodable { position, why })),
+            Closure::Removed | Closure::Foreign(_) => None,
+        },
+        Err(error) => Some(Err(error)),
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use keyledger_domain::{Batch, Position, Reached, RecordedEvent};
+use keyledger_domain::{Batch, ClosedKey, KeyDelivery, Position, Reached, RecordedEvent};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::Epoch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -40,13 +40,15 @@ pub trait Follower: Send {
     async fn load(&mut self, epoch: Option<Epoch>) -> Result<Reached, Interruption>;
 
     /// Applies the next events, possibly none, and returns how far events are included then. The journal
-    /// has no other events up to `to`.
+    /// has no other events up to `to`, and closes no other keys. `closed` is empty unless the follower
+    /// [reads](Pace::reads) keys.
     ///
     /// # Errors
     /// Why they cannot be applied, and whether to try again.
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
+        closed: &[ClosedKey],
         to: Position,
     ) -> Result<Reached, Interruption>;
 
@@ -101,6 +103,17 @@ pub struct Pace {
     pub tick: Option<Duration>,
     /// When the follower's part counts as ready.
     pub ready: ReadyWhen,
+    /// What the follower reads from the journal.
+    pub reads: Reads,
+}
+
+/// What a follower reads from the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Every event ([`JournalReader::subscribe`]). It stops at one that cannot be read.
+    Events,
+    /// The state of each key ([`JournalReader::subscribe_to_keys`]). A key that cannot be told is closed.
+    Keys,
 }
 
 /// When the part of a follower counts as ready.
@@ -212,9 +225,15 @@ impl<F: Follower> Following<F> {
         mut reached: Reached,
         health: &Health,
     ) -> Result<Infallible, Interruption> {
-        let Pace { batch: most, gather, tick, ready } = self.follower.pace();
-        let mut batches =
-            std::pin::pin!(self.journal.subscribe(reached.position).ready_chunks(most));
+        let Pace { batch: most, gather, tick, ready, reads } = self.follower.pace();
+        let deliveries = match reads {
+            Reads::Keys => self.journal.subscribe_to_keys(reached.position),
+            Reads::Events => {
+                let events = self.journal.subscribe(reached.position);
+                events.map(|delivery| delivery.map(KeyDelivery::from)).boxed()
+            }
+        };
+        let mut batches = std::pin::pin!(deliveries.ready_chunks(most));
         // Without a tick the timer is never polled; `HUNG` is only a valid period.
         let mut ticks = interval(tick.unwrap_or(HUNG));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -227,7 +246,7 @@ impl<F: Follower> Following<F> {
                     let batch = Batch::gather(deliveries);
                     let to = batch.reaches(reached.position);
                     if to > reached.position {
-                        let applied = self.follower.apply(&batch.events, to);
+                        let applied = self.follower.apply(&batch.events, &batch.closed, to);
                         reached = attended(health, bounded(applied)).await?;
                         self.advance(generation, reached)?;
                         health.progressed();

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Place, Position, Reached, RecordedEvent};
 use keyledger_journal::{
-    Append, AppendError, Appended, Journal, JournalReader, ReadError, Subscription,
+    Append, AppendError, Appended, Journal, JournalReader, KeySubscription, ReadError,
 };
 use keyledger_verifier::Verification;
 use prometheus_client::metrics::counter::Counter;
@@ -204,8 +204,8 @@ impl JournalReader for WatchedJournal {
         self.journal.read(key_id).await
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
-        self.journal.subscribe(after)
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
+        self.journal.subscribe_to_keys(after)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
@@ -216,10 +216,6 @@ impl JournalReader for WatchedJournal {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.journal.holds(place).await
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        self.journal.may_forget_keys()
     }
 }
 
@@ -248,8 +244,8 @@ impl JournalReader for WatchedAppends {
         self.reads.read(key_id).await
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
-        self.reads.subscribe(after)
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
+        self.reads.subscribe_to_keys(after)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
@@ -258,10 +254,6 @@ impl JournalReader for WatchedAppends {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.reads.holds(place).await
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        self.reads.may_forget_keys()
     }
 }
 

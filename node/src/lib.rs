@@ -17,7 +17,7 @@ pub mod shutdown;
 pub mod supervise;
 pub mod tasks;
 
-pub use follow::{Follower, Following, Pace, ReadyWhen};
+pub use follow::{Follower, Following, Pace, Reads, ReadyWhen};
 pub use health::Health;
 pub use history::{History, HistoryChanged, WatchedAppends, WatchedJournal};
 pub use lease::LeaseClaims;

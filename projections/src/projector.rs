@@ -5,8 +5,9 @@
 //! epoch. If several projectors run, or one restarts after a crash, all but one fail with
 //! [`WriteError::Superseded`].
 
-use keyledger_domain::{Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, Position, Reached, RecordedEvent};
 
+use crate::keys::ClosedKeys;
 use crate::store::{Build, Target};
 use crate::{Epoch, ReadTables, WriteError};
 
@@ -19,6 +20,7 @@ pub struct Projector {
     tables: ReadTables,
     build: Build,
     epoch: Epoch,
+    closed: ClosedKeys,
 }
 
 impl Projector {
@@ -28,7 +30,8 @@ impl Projector {
     /// [`WriteError::Database`].
     pub async fn load(tables: &ReadTables, epoch: Epoch) -> Result<Self, WriteError> {
         let build = tables.store.live().await?;
-        Ok(Self { tables: tables.clone(), build, epoch })
+        let closed = ClosedKeys::of(&tables.store.closed(build).await?)?;
+        Ok(Self { tables: tables.clone(), build, epoch, closed })
     }
 
     /// How far in the journal all events are applied.
@@ -37,19 +40,27 @@ impl Projector {
         self.build.reached
     }
 
-    /// Applies events in one transaction, and moves the table's position to `to`. Does nothing if
-    /// the table is already at or past `to`.
+    /// Closes keys, applies events in one transaction, and moves the table's position to `to`. Events of
+    /// closed keys do not count from the position of the closure on. Does nothing if the table is already
+    /// at or past `to`.
     ///
     /// # Errors
-    /// Every variant of [`WriteError`]; the table is then unchanged.
+    /// Every variant of [`WriteError`]; the rows of keys and the position are then unchanged.
     pub async fn apply(
         &mut self,
         events: &[RecordedEvent],
+        closed: &[ClosedKey],
         to: Position,
     ) -> Result<(), WriteError> {
         if to > self.build.reached.position {
+            // Before the position includes them: after a crash, they are closed again.
+            if !closed.is_empty() {
+                self.tables.store.close(self.build, closed).await?;
+                self.closed.add(closed);
+            }
             let target = Target::Live(self.epoch);
-            let written = self.tables.store.write(self.build, target, events, to);
+            let counting = self.closed.counting(events);
+            let written = self.tables.store.write(self.build, target, &counting, to);
             self.build = written.await?;
         }
         Ok(())

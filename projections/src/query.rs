@@ -1,7 +1,7 @@
 //! The queries of the key table, and the scan that fills the verification index.
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Reached, UserId};
+use keyledger_domain::{Closure, KeyId, Reached, UserId};
 use keyledger_verifier::{KeySource, LoadedKey};
 
 use crate::keys::{ListQuery, loaded_key};
@@ -44,6 +44,19 @@ impl ReadTables {
         Ok(Listing { keys, next })
     }
 
+    /// The keys that are closed because an event of them cannot be read. A newer version of this program
+    /// may be able to read it.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn unreadable(&self) -> Result<Vec<KeyId>, QueryError> {
+        let build = self.store.live().await?;
+        let closed = self.store.closed(build).await?;
+        let name = Closure::Unreadable(String::new()).name();
+        let unreadable = closed.into_iter().filter(|(.., closure)| closure == name);
+        Ok(unreadable.map(|(key_id, ..)| KeyId::from_uuid(key_id)).collect())
+    }
+
     /// The key with this id; `None` if there is none or it is deleted.
     ///
     /// # Errors
@@ -79,5 +92,11 @@ impl KeySource for ReadTables {
         };
         let reached = self.store.scan(&mut take).await?.reached;
         bad.map_or(Ok(reached), |error| Err(error.into()))
+    }
+
+    async fn closed(&self) -> Result<Vec<KeyId>, QueryError> {
+        let build = self.store.live().await?;
+        let closed = self.store.closed(build).await?;
+        Ok(closed.into_iter().map(|(key_id, ..)| KeyId::from_uuid(key_id)).collect())
     }
 }

@@ -5,8 +5,9 @@
 //! other writers; before it commits, the new build applies every event that the old build includes.
 
 use futures::{Stream, StreamExt};
-use keyledger_domain::{Batch, Delivery, Position};
+use keyledger_domain::{Batch, ClosedKey, Closure, KeyDelivery, Position, RecordedEvent};
 
+use crate::keys::ClosedKeys;
 use crate::projector::PROJECTION_BATCH;
 use crate::store::{Build, Target};
 use crate::{ReadTables, WriteError};
@@ -16,6 +17,7 @@ use crate::{ReadTables, WriteError};
 pub struct Rebuild {
     tables: ReadTables,
     build: Build,
+    closed: ClosedKeys,
 }
 
 /// The result of a finished rebuild.
@@ -25,6 +27,8 @@ pub struct Rebuilt {
     pub events: usize,
     /// The position up to which all events are applied.
     pub position: Position,
+    /// How many keys are closed.
+    pub closed: usize,
 }
 
 /// Why a rebuild failed.
@@ -56,7 +60,7 @@ impl Rebuild {
     pub async fn begin(tables: &ReadTables) -> Result<Self, WriteError> {
         let build = tables.store.begin_build().await?;
         clear(tables).await?;
-        Ok(Self { tables: tables.clone(), build })
+        Ok(Self { tables: tables.clone(), build, closed: ClosedKeys::default() })
     }
 
     /// Applies all events from the first on until the build has caught up with the one that queries
@@ -64,16 +68,20 @@ impl Rebuild {
     /// begins, and calls `reached` with the position after each transaction. [`clear`] deletes the
     /// rows of the old build.
     ///
+    /// A key with an event that does not follow the key's last one is closed: since the build has followed
+    /// the journal from its first event on, the journal lacks an event of the key.
+    ///
     /// # Errors
     /// Every variant of [`RebuildError`]; queries then still read the old build.
-    pub async fn run<S, E>(
+    pub async fn run<S, D, E>(
         mut self,
         events: S,
         head: impl Future<Output = Result<Position, E>>,
         mut reached: impl FnMut(Position),
     ) -> Result<Rebuilt, RebuildError<E>>
     where
-        S: Stream<Item = Result<Delivery, E>>,
+        S: Stream<Item = Result<D, E>>,
+        D: Into<KeyDelivery>,
         E: std::error::Error + 'static,
     {
         let mut batches = std::pin::pin!(events.ready_chunks(PROJECTION_BATCH));
@@ -81,8 +89,8 @@ impl Rebuild {
         loop {
             let batch = next_batch(&mut batches).await?;
             let to = batch.reaches(self.build.reached.position);
-            let written = self.tables.store.write(self.build, Target::Next, &batch.events, to);
-            self.build = written.await?;
+            self.close(&batch.closed).await?;
+            self.write(&batch.events, to).await?;
             count += batch.events.len();
             reached(self.build.reached.position);
             if batch.caught_up.is_some() {
@@ -91,19 +99,61 @@ impl Rebuild {
                 break;
             }
         }
-        Ok(Rebuilt { events: count, position: self.build.reached.position })
+        let (position, closed) = (self.build.reached.position, self.closed.len());
+        Ok(Rebuilt { events: count, position, closed })
+    }
+
+    async fn close(&mut self, closed: &[ClosedKey]) -> Result<(), WriteError> {
+        if !closed.is_empty() {
+            self.tables.store.close(self.build, closed).await?;
+            self.closed.add(closed);
+        }
+        Ok(())
+    }
+
+    /// Applies events. If one of them does not follow, they are applied one by one, to find it.
+    async fn write(&mut self, events: &[RecordedEvent], to: Position) -> Result<(), WriteError> {
+        match self.write_counting(events, to).await {
+            Err(WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep) => {
+                for event in events {
+                    let written = self.write_counting(std::slice::from_ref(event), event.position);
+                    match written.await {
+                        Err(WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep) => {
+                            let key_id = event.event.key_id();
+                            let (position, closure) = (event.position, Closure::Removed);
+                            self.close(&[ClosedKey { key_id, position, closure }]).await?;
+                        }
+                        written => written?,
+                    }
+                }
+                self.write_counting(&[], to).await
+            }
+            written => written,
+        }
+    }
+
+    async fn write_counting(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<(), WriteError> {
+        let counting = self.closed.counting(events);
+        let written = self.tables.store.write(self.build, Target::Next, &counting, to);
+        self.build = written.await?;
+        Ok(())
     }
 
     /// Applies the events that the live build includes and this one does not, and makes this build
     /// the live one; returns the number of these events. Other writers are blocked until the end;
     /// the next write of the old build's projector then fails with [`WriteError::Superseded`].
-    async fn take_over<S, E>(
+    async fn take_over<S, D, E>(
         &mut self,
         batches: &mut S,
         head: impl Future<Output = Result<Position, E>>,
     ) -> Result<usize, RebuildError<E>>
     where
-        S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
+        S: Stream<Item = Vec<Result<D, E>>> + Unpin,
+        D: Into<KeyDelivery>,
         E: std::error::Error + 'static,
     {
         let mut swap = self.tables.store.swap().await?;
@@ -115,7 +165,12 @@ impl Rebuild {
         while self.build.reached.position < due {
             let batch = next_batch(batches).await?;
             let to = batch.reaches(self.build.reached.position);
-            self.build = swap.write(self.build, &batch.events, to).await?;
+            if !batch.closed.is_empty() {
+                swap.close(self.build, &batch.closed).await?;
+                self.closed.add(&batch.closed);
+            }
+            let counting = self.closed.counting(&batch.events);
+            self.build = swap.write(self.build, &counting, to).await?;
             count += batch.events.len();
         }
         swap.finish(self.build).await?;
@@ -123,9 +178,10 @@ impl Rebuild {
     }
 }
 
-async fn next_batch<S, E>(batches: &mut S) -> Result<Batch<E>, RebuildError<E>>
+async fn next_batch<S, D, E>(batches: &mut S) -> Result<Batch<E>, RebuildError<E>>
 where
-    S: Stream<Item = Vec<Result<Delivery, E>>> + Unpin,
+    S: Stream<Item = Vec<Result<D, E>>> + Unpin,
+    D: Into<KeyDelivery>,
     E: std::error::Error + 'static,
 {
     let mut batch = Batch::gather(batches.next().await.ok_or(RebuildError::SourceEnded)?);

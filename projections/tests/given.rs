@@ -122,7 +122,7 @@ pub(crate) async fn apply(
         let deliveries = some.iter().cloned().map(Delivery::Event).map(Ok::<_, Infallible>);
         let batch = Batch::gather(deliveries);
         let to = batch.reaches(projector.reached().position);
-        projector.apply(&batch.events, to).await?;
+        projector.apply(&batch.events, &batch.closed, to).await?;
     }
     Ok(())
 }
@@ -179,6 +179,7 @@ pub(crate) fn folded(events: &[RecordedEvent]) -> Vec<KeyView> {
             created_at: key.created_at,
             expires_at,
             revoked_at,
+            closed: None,
             last_used_at: None,
             revision,
         })

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod closing;
 mod given;
 mod growing;
 mod leases;

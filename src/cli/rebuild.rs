@@ -16,10 +16,14 @@ pub(super) async fn run(stores: &Stores) -> anyhow::Result<()> {
         "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
     )?);
     let build = Rebuild::begin(&tables).await?;
-    let events = journal.subscribe(Position::START);
+    let events = journal.subscribe_to_keys(Position::START);
     let reached = |position: Position| bar.set_position(position.as_u64());
     let rebuilt = build.run(events, journal.head(), reached).await?;
     bar.finish();
     rebuild::clear(&tables).await?;
-    say(&format!("The read tables are rebuilt from {} events.", rebuilt.events))
+    let closed = match rebuilt.closed {
+        0 => String::new(),
+        closed => format!(" {closed} keys are closed, and refused."),
+    };
+    say(&format!("The read tables are rebuilt from {} events.{closed}", rebuilt.events))
 }

@@ -116,8 +116,16 @@ impl Background {
     /// Applies events to the verification index, proves its freshness, and records last uses of keys.
     fn follow_keys(&mut self, node: &Node, max_staleness: Duration, flush: Duration) {
         let Shared { head, history, ask, counters, clock, .. } = node.shared.clone();
-        let (tables, lag) = (node.tables.clone(), counters.revocation_lag);
-        let follower = IndexFollower::new(tables.clone(), history.clone(), ask, lag, clock.clone());
+        let (tables, journal) = (node.tables.clone(), node.journal.clone());
+        let (metrics, of_index) = (counters.index, clock.clone());
+        let follower = IndexFollower::new(
+            tables.clone(),
+            history.clone(),
+            ask,
+            journal,
+            metrics,
+            of_index,
+        );
         self.follow(node, follower, history.verified().clone(), None, Part::Verification);
         let (heads, health) = (head.subscribe(), node.health(Part::Verification));
         self.tasks.spawn(tasks::prove(history.clone(), heads, clock, max_staleness, health));

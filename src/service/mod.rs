@@ -196,9 +196,22 @@ fn api(
     let (journal, tables) = (journal.clone(), tables.clone());
     let tree = LogReader::new(&tables);
     http::router(
-        http::CommandState { authenticator: authenticator.clone(), commands, followers },
-        http::QueryState { authenticator: authenticator.clone(), tables, progress },
-        http::HistoryState { authenticator: authenticator.clone(), journal: journal.clone() },
+        http::CommandState {
+            authenticator: authenticator.clone(),
+            commands,
+            followers,
+            tables: tables.clone(),
+        },
+        http::QueryState {
+            authenticator: authenticator.clone(),
+            tables: tables.clone(),
+            progress,
+        },
+        http::HistoryState {
+            authenticator: authenticator.clone(),
+            journal: journal.clone(),
+            tables,
+        },
         http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
         http::LogRoutesState { authenticator, tree, counters },
         readiness,

@@ -1,5 +1,7 @@
 //! The writer of the index: it loads the keys from a source, then applies the journal's events.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use hashbrown::HashTable;
 use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent, KeyStatus};
@@ -30,6 +32,15 @@ pub trait KeySource: Sync {
         &self,
         each: &mut (dyn for<'k> FnMut(LoadedKey<'k>) + Send),
     ) -> Result<Reached, Self::Error>;
+
+    /// The ids of the keys that are closed (see [`IndexWriter::close`]), asked for after the scan. By
+    /// default there are none.
+    ///
+    /// # Errors
+    /// The source's own error.
+    async fn closed(&self) -> Result<Vec<KeyId>, Self::Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// An event does not follow the last event of its key that the index includes, or cannot be applied to
@@ -49,6 +60,8 @@ pub struct IndexWriter {
     loaded: u32,
     /// The numbers of all other keys, by their ids.
     added: HashTable<u32>,
+    /// The keys that are closed, whether the index has them or not.
+    closed: HashSet<KeyId>,
     free: FreePieces,
     reached: Reached,
 }
@@ -64,11 +77,15 @@ impl IndexWriter {
             index: Index::with_room(source.count().await?),
             loaded: 0,
             added: HashTable::new(),
+            closed: HashSet::new(),
             free: FreePieces::default(),
             reached: Reached::START,
         };
         let reached = source.scan(&mut |key| writer.load_one(&key)).await?;
         writer.advance(reached);
+        for key_id in source.closed().await? {
+            writer.close(key_id);
+        }
         Ok(writer)
     }
 
@@ -110,6 +127,25 @@ impl IndexWriter {
         Ok(())
     }
 
+    /// Closes a key whose events cannot be told any more, as when its stream was deleted from the journal's
+    /// database: it is refused as revoked, and later events of it change nothing. Returns whether it was
+    /// not closed before.
+    pub fn close(&mut self, key_id: KeyId) -> bool {
+        let records = self.index.records();
+        if let Some(number) = self.find(key_id)
+            && let Some(status) = records.status(number)
+        {
+            records.advance(number, status.revision(), KeyStatus::Revoked);
+        }
+        self.closed.insert(key_id)
+    }
+
+    /// How many keys are closed.
+    #[must_use]
+    pub fn closed(&self) -> usize {
+        self.closed.len()
+    }
+
     fn advance(&mut self, reached: Reached) {
         if reached.position > self.reached.position {
             self.reached = reached;
@@ -131,6 +167,9 @@ impl IndexWriter {
     /// than 65,535 bytes. The index has not changed then.
     pub fn replace(&mut self, revision: Revision, record: &KeyRecord<'_>) -> Result<(), OutOfStep> {
         let out_of_step = OutOfStep { key_id: record.key_id };
+        if self.closed.contains(&record.key_id) {
+            return Ok(());
+        }
         let number = self.find(record.key_id).ok_or(out_of_step)?;
         if !self.is_next(number, revision).ok_or(out_of_step)? {
             return Ok(());
@@ -151,6 +190,9 @@ impl IndexWriter {
     /// Applies one event; one that the index includes already changes nothing.
     fn apply_one(&mut self, recorded: &RecordedEvent) -> Result<(), OutOfStep> {
         let RecordedEvent { revision, event, .. } = recorded;
+        if self.closed.contains(&event.key_id()) {
+            return Ok(());
+        }
         match event {
             KeyEvent::Created(created) => self.create(*revision, created),
             KeyEvent::Revoked(revoked) => self.end(revoked.key_id, *revision, KeyStatus::Revoked),

@@ -138,6 +138,40 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_closed_key_is_refused_whatever_follows_and_no_other_key_is(
+        steps in steps(),
+        closed in 0..NUMBERS,
+        when in any::<prop::sample::Index>(),
+    ) {
+        let (facts, folds) = facts(&steps);
+        let when = when.index(folds.len());
+        let mut writer = Keys::default().load();
+        let index = writer.index();
+        for (applied, fact) in facts.iter().enumerate() {
+            if applied == when {
+                prop_assert!(writer.close(key_id(closed)));
+                prop_assert!(!writer.close(key_id(closed)), "it is closed already");
+            }
+            apply(&mut writer, fact).unwrap();
+            let is_closed = applied >= when;
+            let mut buffer = RecordBuffer::new();
+            for number in 0..NUMBERS {
+                let found = index.find(&hash(number), &mut buffer).map(|found| found.status);
+                let expected = folds[applied + 1].get(&number).map(|known| known.status);
+                if number == closed && is_closed {
+                    prop_assert_ne!(found, Some(KeyStatus::Active));
+                } else {
+                    let is_same = found == expected;
+                    prop_assert!(is_same || expected == Some(KeyStatus::Deleted), "{found:?}");
+                }
+            }
+        }
+        prop_assert_eq!(writer.closed(), usize::from(when < facts.len()));
+    }
+}
+
 #[test]
 fn an_event_that_does_not_follow_is_refused_and_changes_nothing() {
     let mut writer = Keys::many(1).load();

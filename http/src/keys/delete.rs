@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use keyledger_commands::CommandError;
 use keyledger_domain::key::{Command, DeleteKey};
 
 use super::reason::ReasonBody;
-use super::state::CommandState;
+use super::state::{CommandState, owned};
 use super::written::{self, Success};
 use crate::extract::{CommandCaller, KeyPath};
 use crate::problem::ApiError;
@@ -35,6 +36,12 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let by = origin.actor.clone();
     let command = Command::Delete(DeleteKey { key_id, by, reason });
-    let done = state.commands.execute(key_id, &command, &origin).await?;
+    let done = match state.commands.execute(key_id, &command, &origin).await {
+        Err(error @ CommandError::Closed(_)) => {
+            owned(&state.tables, key_id, &origin.actor, "delete").await?;
+            return Err(error.into());
+        }
+        done => done?,
+    };
     Ok(written::after(done.position, &state.followers, Json(Success::DONE)).await)
 }

@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use keyledger_domain::key::{Lifecycle, fold};
+use keyledger_journal::ReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::state::HistoryState;
+use super::state::{HistoryState, owned};
 use crate::event::HistoryEvent;
 use crate::extract::{KeyPath, SignedIn};
 use crate::problem::ApiError;
@@ -29,7 +30,15 @@ pub(super) async fn history(
     SignedIn(caller): SignedIn,
     KeyPath(key_id): KeyPath,
 ) -> Result<Json<History>, ApiError> {
-    let events = state.journal.read(key_id).await?;
+    let events = match state.journal.read(key_id).await {
+        Err(ReadError::Closed(_) | ReadError::Undecodable { .. }) => {
+            if !caller.is_auditor {
+                owned(&state.tables, key_id, &caller.user_id, "view").await?;
+            }
+            return Err(ApiError::KeyClosed);
+        }
+        events => events?,
+    };
     let key = fold(events.iter().map(|recorded| &recorded.event))?.ok_or(ApiError::KeyNotFound)?;
     if !caller.is_auditor {
         if matches!(key.lifecycle, Lifecycle::Deleted { .. }) {

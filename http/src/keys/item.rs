@@ -19,7 +19,14 @@ pub(super) struct KeyItem {
     /// When the key last verified, within seconds; `null` when it never did.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     last_used_at: Option<Timestamp>,
+    /// Whether the key was revoked, or is closed.
     revoked: bool,
+    /// Why the key is refused although nobody may have revoked it: its events were `removed` from the
+    /// journal's database, a `foreign` program has written to its stream, or an event of it is `unreadable`.
+    /// Absent for all other keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "removed")]
+    closed: Option<String>,
     /// From when on the key does not verify; absent when it does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
@@ -34,7 +41,8 @@ impl From<KeyView> for KeyItem {
             name: view.name.as_str().to_owned(),
             created_at: view.created_at,
             last_used_at: view.last_used_at,
-            revoked: view.revoked_at.is_some(),
+            revoked: view.revoked_at.is_some() || view.closed.is_some(),
+            closed: view.closed,
             expires_at: view.expires_at,
         }
     }

@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use keyledger_commands::CommandError;
 use keyledger_domain::key::{Command, RevokeKey};
 
 use super::reason::ReasonBody;
-use super::state::CommandState;
+use super::state::{CommandState, owned};
 use super::written::{self, Success};
 use crate::extract::{CommandCaller, KeyPath};
 use crate::problem::ApiError;
@@ -14,8 +15,8 @@ use crate::problem::documented::{CommandProblems, KeyProblems};
 
 /// Revoke a key
 ///
-/// The key is refused from the moment of the answer, and stays in the list. Revoking a revoked
-/// key succeeds.
+/// The key is refused from the moment of the answer, and stays in the list. Revoking a key that is
+/// revoked, or closed, succeeds.
 #[utoipa::path(
     delete, path = "/keys/{key_id}", tag = "keys",
     params(KeyPath),
@@ -35,6 +36,14 @@ pub(super) async fn revoke(
 ) -> Result<Response, ApiError> {
     let by = origin.actor.clone();
     let command = Command::Revoke(RevokeKey { key_id, by, reason });
-    let done = state.commands.execute(key_id, &command, &origin).await?;
-    Ok(written::after(done.position, &state.followers, Json(Success::DONE)).await)
+    let position = match state.commands.execute(key_id, &command, &origin).await {
+        Ok(done) => done.position,
+        // The key is refused already, on each node that has come so far.
+        Err(CommandError::Closed(_)) => {
+            owned(&state.tables, key_id, &origin.actor, "revoke").await?;
+            state.commands.head().await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(written::after(position, &state.followers, Json(Success::DONE)).await)
 }

@@ -51,11 +51,12 @@ pub(super) async fn show(
     Ok(position::at(position, response))
 }
 
-/// The entity tag: everything that the answer depends on. That is the revision of the key's stream,
-/// and the last use, which no event records.
+/// The entity tag: everything that the answer depends on. That is the revision of the key's stream, the last
+/// use, which no event records, and whether the key is closed.
 fn etag(view: &KeyView) -> String {
     let used = view.last_used_at.map_or(0, |at| at.unix_micros());
-    format!("\"{}-{used}\"", view.revision)
+    let closed = view.closed.as_deref().map(|why| format!("-{why}")).unwrap_or_default();
+    format!("\"{}-{used}{closed}\"", view.revision)
 }
 
 /// One key.

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use busy::BusyCounter;
 use keyledger_node::History;
 use keyledger_node::readiness::{Readiness, State};
-use keyledger_node::tasks::Head;
+use keyledger_node::tasks::{Head, IndexMetrics};
 
 /// The metrics that are updated as things happen; cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ pub struct Counters {
     pub unknown: Counter,
     /// The number of proofs that were not given because the stored tree is damaged.
     pub damaged_proofs: Counter,
-    /// The time from a key's revocation or deletion until this node refuses it, in seconds.
-    pub revocation_lag: Histogram,
+    /// What the follower of the verification index measures.
+    pub index: IndexMetrics,
 }
 
 impl Default for Counters {
@@ -40,7 +40,10 @@ impl Default for Counters {
             verdicts: Arc::new(Verdict::ALL.map(|verdict| (verdict, BusyCounter::default()))),
             unknown: Counter::default(),
             damaged_proofs: Counter::default(),
-            revocation_lag: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
+            index: IndexMetrics {
+                revocation_lag: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
+                closed: Gauge::default(),
+            },
         }
     }
 }
@@ -65,7 +68,12 @@ impl Counters {
             "revocation_lag",
             "How long after its revocation or deletion a key is refused here",
             Unit::Seconds,
-            self.revocation_lag.clone(),
+            self.index.revocation_lag.clone(),
+        );
+        registry.register(
+            "closed_keys",
+            "Keys that are refused since the journal cannot tell their state any more",
+            self.index.closed.clone(),
         );
     }
 }

@@ -57,7 +57,11 @@ pub(crate) struct KeyProblems;
 
 impl IntoResponses for KeyProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[("403", "Not the caller's key"), ("404", "There is no such key")])
+        problems(&[
+            ("403", "Not the caller's key"),
+            ("404", "There is no such key"),
+            ("410", "The key's events were taken out of the journal; it is refused for good"),
+        ])
     }
 }
 

@@ -21,6 +21,7 @@ impl From<CommandError> for ApiError {
                 Self::Unavailable { access: Access::Write, cause: error.into() }
             }
             CommandError::OutcomeUnknown(_) => Self::OutcomeUnknown(error.into()),
+            CommandError::Closed(_) => Self::KeyClosed,
             CommandError::Corrupt(_) => Self::Internal(error.into()),
         }
     }
@@ -45,6 +46,7 @@ impl From<ReadError> for ApiError {
             ReadError::Unavailable(_) => {
                 Self::Unavailable { access: Access::Read, cause: error.into() }
             }
+            ReadError::Closed(_) => Self::KeyClosed,
             ReadError::Undecodable { .. } => Self::Internal(error.into()),
         }
     }

@@ -57,6 +57,8 @@ pub(super) enum ApiError {
     },
 
     KeyNotFound,
+    /// The journal cannot tell the key's state any more.
+    KeyClosed,
     NoCheckpoint,
     NotInTree,
     PathNotFound,

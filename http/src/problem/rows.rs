@@ -172,6 +172,12 @@ impl ApiError {
             Self::KeyNotFound => {
                 kind(S::NOT_FOUND, "key_not_found", "Key not found", "Key not found")
             }
+            Self::KeyClosed => kind(
+                S::GONE,
+                "key_closed",
+                "Key closed",
+                "The key's events were taken out of the journal, or cannot be read; it is refused for good",
+            ),
             Self::NoCheckpoint => kind(
                 S::NOT_FOUND,
                 "no_checkpoint",

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::connection::Connection;
 use super::decode::position_of;
+use super::removed::is_removed;
 use super::{ANSWER, PULSE};
 use crate::{Append, AppendError, Appended, Expected, NewEvent};
 
@@ -19,6 +20,10 @@ const REDIRECTS: u32 = 3;
 
 /// Appends events to a key's stream. The server itself recognises events that are sent again with the
 /// same ids and the same expectation.
+///
+/// If the stream was deleted, the server takes it for a new one, and continues its revisions. So a stream
+/// that may have been there before is looked at first; and if it is deleted in between, the revision that
+/// was written tells, and the key is closed for all readers.
 pub(super) async fn append(
     connection: &Connection,
     append: Append,
@@ -37,7 +42,17 @@ pub(super) async fn append(
         Expected::Revision(revision) => ExpectedRevision::Exact(u64::from(revision.as_u32())),
     };
     let stream = append.key_id.stream();
+    if append.expected == Expected::NoStream && append.key_id.may_recur() {
+        match is_removed(connection, append.key_id).await {
+            Ok(true) => return Err(AppendError::Closed),
+            Ok(false) => {}
+            Err(error) => return Err(AppendError::Unavailable(error.into())),
+        }
+    }
     let written = write(connection, &stream, expected, events).await.map_err(append_error)?;
+    if written.next_expected_version != u64::from(last.as_u32()) {
+        return Err(AppendError::Closed);
+    }
     let position = match Position::try_from(written.position.commit) {
         Ok(position) if position > Position::START => position,
         // A server may recognise the events as sent again without returning their position.
@@ -117,14 +132,14 @@ async fn position_at(
 fn append_error(error: Error) -> AppendError {
     match error {
         Error::WrongExpectedVersion { .. } => AppendError::Conflict,
+        Error::ResourceDeleted => AppendError::Closed,
         // Nothing was sent, or the server has refused all of it.
         Error::GrpcConnectionError(_)
         | Error::ConnectionClosed
         | Error::NotLeaderException(_)
         | Error::AccessDenied
         | Error::InitializationError(_) => AppendError::Unavailable(error.into()),
-        Error::ResourceDeleted
-        | Error::ResourceNotFound
+        Error::ResourceNotFound
         | Error::ResourceAlreadyExists
         | Error::UnsupportedFeature => AppendError::Invalid(error.into()),
         Error::Grpc { code, .. } if i32::from(code) == INVALID_ARGUMENT => {

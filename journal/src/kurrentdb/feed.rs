@@ -16,12 +16,14 @@ use eventstore::{
     Client, Position, StreamPosition, SubscribeToAllOptions, Subscription, SubscriptionEvent,
     SubscriptionFilter,
 };
+use keyledger_domain::KeyId;
 use tokio::sync::mpsc;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata};
 
 use super::PULSE;
 use super::connection::{Connection, Signed};
+use super::removed::metadata_of;
 use crate::Cause;
 
 /// How many events may wait in the channel.
@@ -36,11 +38,14 @@ const WARNINGS: u32 = 100;
 /// Receives the events of a subscription, and at the end the error that ended it.
 pub(super) type Feed = mpsc::Receiver<Result<SubscriptionEvent, Cause>>;
 
-/// Subscribes to the events of keys and to pulses, after a position.
+/// Subscribes to the events of keys, to the metadata of their streams, and to pulses, after a position.
 pub(super) fn feed(connection: &Connection, after: Option<Position>) -> Feed {
     let (sender, feed) = mpsc::channel(WAITING);
     let settings = connection.settings().clone();
-    let filter = SubscriptionFilter::on_stream_name().add_prefix("apikey-").add_prefix(PULSE);
+    let filter = SubscriptionFilter::on_stream_name()
+        .add_prefix(KeyId::STREAM_PREFIX)
+        .add_prefix(metadata_of(KeyId::STREAM_PREFIX))
+        .add_prefix(PULSE);
     let options = SubscribeToAllOptions::default()
         .position(after.map_or(StreamPosition::Start, StreamPosition::Position))
         .filter(filter.max(WINDOW));

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use eventstore::{Position as LogPosition, SubscriptionEvent};
 use futures::{StreamExt, stream};
-use keyledger_domain::{Delivery, Position};
+use keyledger_domain::{KeyDelivery, Position};
 
 use super::PULSE;
 use super::connection::Connection;
-use super::decode::{decode_event, position_of};
+use super::decode::{deliver, position_of};
 use super::feed::{Feed, feed};
-use crate::{Cause, ReadError, Subscription};
+use crate::{Cause, KeySubscription, ReadError};
 
 /// How long a subscription may deliver nothing while this process has appended an event that it lacks.
 /// After that it counts as stuck.
@@ -39,8 +39,8 @@ struct ResumingSubscription {
     has_ended: bool,
 }
 
-/// Subscribes to all events after a position.
-pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> Subscription {
+/// Subscribes to all events, and to what closes keys, after a position.
+pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> KeySubscription {
     let commit = after.as_u64();
     let subscription = ResumingSubscription {
         connection,
@@ -58,7 +58,7 @@ pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> Subscri
 }
 
 impl ResumingSubscription {
-    async fn next(mut self) -> Option<(Result<Delivery, ReadError>, Self)> {
+    async fn next(mut self) -> Option<(Result<KeyDelivery, ReadError>, Self)> {
         if self.has_ended {
             return None;
         }
@@ -93,7 +93,7 @@ impl ResumingSubscription {
     }
 
     /// What is delivered for an event of the feed, if anything.
-    fn take(&mut self, event: SubscriptionEvent) -> Option<Result<Delivery, ReadError>> {
+    fn take(&mut self, event: SubscriptionEvent) -> Option<Result<KeyDelivery, ReadError>> {
         match event {
             SubscriptionEvent::EventAppeared(resolved) => {
                 let event = resolved.event?;
@@ -104,13 +104,9 @@ impl ResumingSubscription {
                 }
                 if event.stream_id == PULSE {
                     // A pulse from before the feed has caught up says nothing of the head.
-                    return self.is_live.then_some(Ok(Delivery::CaughtUp(self.seen)));
+                    return self.is_live.then_some(Ok(KeyDelivery::CaughtUp(self.seen)));
                 }
-                // An event of the database itself, such as the tombstone of a deleted stream.
-                if event.event_type.starts_with('$') {
-                    return None;
-                }
-                Some(decode_event(event).map(Delivery::Event))
+                deliver(event)
             }
             SubscriptionEvent::Checkpoint(position) => {
                 self.resume = Some(position);
@@ -118,7 +114,7 @@ impl ResumingSubscription {
             }
             SubscriptionEvent::CaughtUp => {
                 self.is_live = true;
-                Some(Ok(Delivery::CaughtUp(self.seen)))
+                Some(Ok(KeyDelivery::CaughtUp(self.seen)))
             }
             SubscriptionEvent::Confirmed(_)
             | SubscriptionEvent::FirstStreamPosition(_)

@@ -7,6 +7,9 @@
 //! delivers nothing is detected by the events that this process itself has appended ([`follow`]). And
 //! Nagle's algorithm is turned off on the client's sockets ([`sockets`]).
 //!
+//! Operators can delete the stream of a key by the server's own means, and other programs can write to it.
+//! Such a key is closed ([`removed`], [`decode`]).
+//!
 //! A position is an event's commit position. The head is read by appending a small event, a pulse,
 //! because only a leader that was not deposed can acknowledge it.
 
@@ -15,6 +18,7 @@ mod connection;
 mod decode;
 mod feed;
 mod follow;
+mod removed;
 mod settings;
 mod sockets;
 
@@ -23,13 +27,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eventstore::{Position as LogPosition, ReadAllOptions, ReadStreamOptions, StreamPosition};
-use keyledger_domain::{EventId, KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{Closure, EventId, KeyId, Place, Position, RecordedEvent, Revision};
 
 use crate::{
-    Append, AppendError, Appended, Journal, JournalReader, OpenError, ReadError, Subscription,
+    Append, AppendError, Appended, Journal, JournalReader, KeySubscription, OpenError, ReadError,
 };
 use connection::Connection;
 use decode::{decode_event, position_of};
+use removed::is_removed;
 use settings::Settings;
 
 /// The stream of pulses, of which only the last is kept.
@@ -72,24 +77,37 @@ impl KurrentJournal {
             Ok(recorded)
         });
         match recorded.await {
-            Ok(recorded) => recorded
-                .into_iter()
-                .map(decode_event)
-                .collect::<Result<_, _>>()
-                .map_err(ReadOnceError::Undecodable),
-            // The key was never created, or an operator has deleted its stream.
-            Err(eventstore::Error::ResourceNotFound | eventstore::Error::ResourceDeleted) => {
-                Ok(Vec::new())
+            Ok(recorded) => {
+                let events = recorded.iter().map(decode_event).collect::<Result<Vec<_>, _>>();
+                let events = events.map_err(ReadOnceError::Final)?;
+                match events.first() {
+                    Some(first) if first.revision != Revision::FIRST => Err(ReadOnceError::REMOVED),
+                    Some(_) | None => Ok(events),
+                }
             }
+            // The key was never created, or an operator has deleted its stream.
+            Err(eventstore::Error::ResourceNotFound) => {
+                match is_removed(&self.connection, key_id).await {
+                    Ok(true) => Err(ReadOnceError::REMOVED),
+                    Ok(false) => Ok(Vec::new()),
+                    Err(error) => Err(ReadOnceError::Unavailable(error)),
+                }
+            }
+            Err(eventstore::Error::ResourceDeleted) => Err(ReadOnceError::REMOVED),
             Err(error) => Err(ReadOnceError::Unavailable(error)),
         }
     }
 }
 
-/// Why one attempt to read a stream failed. Another attempt cannot change an undecodable event.
+/// Why one attempt to read a stream failed.
 enum ReadOnceError {
-    Undecodable(ReadError),
+    /// Another attempt cannot change this.
+    Final(ReadError),
     Unavailable(eventstore::Error),
+}
+
+impl ReadOnceError {
+    const REMOVED: Self = Self::Final(ReadError::Closed(Closure::Removed));
 }
 
 #[async_trait]
@@ -99,7 +117,7 @@ impl JournalReader for KurrentJournal {
         loop {
             match self.read_once(key_id).await {
                 Ok(events) => return Ok(events),
-                Err(ReadOnceError::Undecodable(error)) => return Err(error),
+                Err(ReadOnceError::Final(error)) => return Err(error),
                 Err(ReadOnceError::Unavailable(error)) if attempts == READS => {
                     return Err(ReadError::Unavailable(error.into()));
                 }
@@ -108,7 +126,7 @@ impl JournalReader for KurrentJournal {
         }
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
         follow::subscribe(self.connection.clone(), after)
     }
 
@@ -142,10 +160,6 @@ impl JournalReader for KurrentJournal {
             }
             Err(error) => Err(ReadError::Unavailable(error.into())),
         }
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        true
     }
 }
 

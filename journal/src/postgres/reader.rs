@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{KeyDelivery, KeyId, Place, Position, RecordedEvent};
 use keyledger_postgres::{Changes, Listener, Location, Notification, Pool, read_only};
 
 use super::{CHANNEL, unreachable};
 use crate::sql::{
     EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
 };
-use crate::{JournalReader, OpenError, ReadError, Subscription};
+use crate::{JournalReader, KeySubscription, OpenError, ReadError};
 
 /// How often a subscription looks for new events, since notifications can be lost.
 const POLL: Duration = Duration::from_millis(100);
@@ -59,7 +59,7 @@ impl PostgresReader {
 
 #[async_trait]
 impl Pages for PostgresReader {
-    async fn page(&self, after: Position) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn page(&self, after: Position) -> Result<Vec<KeyDelivery>, ReadError> {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let rows = self.pool.ask(|connection| {
             sqlx::query_as::<_, EventRow>(
@@ -72,7 +72,7 @@ impl Pages for PostgresReader {
             .fetch_all(connection)
             .boxed()
         });
-        rows.await.map_err(unavailable)?.into_iter().map(EventRow::into_event).collect()
+        rows.await.map_err(unavailable)?.into_iter().map(EventRow::into_delivery).collect()
     }
 }
 
@@ -92,7 +92,7 @@ impl JournalReader for PostgresReader {
         rows.await.map_err(unavailable)?.into_iter().map(EventRow::into_event).collect()
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
         let live = Live { notices: Some(self.notices.subscribe()), poll: Some(POLL) };
         subscribe(self.clone(), after, live)
     }
@@ -128,9 +128,5 @@ impl JournalReader for PostgresReader {
                 .boxed()
         });
         answer.await.map(Some).map_err(unavailable)
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        false
     }
 }

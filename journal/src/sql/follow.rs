@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use keyledger_domain::{Delivery, Position, RecordedEvent};
+use keyledger_domain::{KeyDelivery, Position, RecordedEvent};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 use super::notice::{Notice, NoticeReceiver};
-use crate::{ReadError, Subscription};
+use crate::{KeySubscription, ReadError};
 
 /// How many events a page has.
 pub(crate) const PAGE: usize = 1_000;
@@ -18,8 +18,9 @@ pub(crate) const PAGE: usize = 1_000;
 /// A table whose events can be read in order.
 #[async_trait]
 pub(crate) trait Pages: Clone + Send + Sync + 'static {
-    /// Up to [`PAGE`] events after a position: fewer only if the journal has no more.
-    async fn page(&self, after: Position) -> Result<Vec<RecordedEvent>, ReadError>;
+    /// Up to [`PAGE`] events after a position, or the keys that are closed because of them: fewer only if
+    /// the journal has no more.
+    async fn page(&self, after: Position) -> Result<Vec<KeyDelivery>, ReadError>;
 }
 
 /// How a subscription that has caught up learns of new events.
@@ -31,7 +32,7 @@ pub(crate) struct Live {
 }
 
 /// Subscribes to all events after a position.
-pub(crate) fn subscribe(table: impl Pages, after: Position, live: Live) -> Subscription {
+pub(crate) fn subscribe(table: impl Pages, after: Position, live: Live) -> KeySubscription {
     let start = (table, after, live);
     // Fetching starts a task, which needs the runtime: so only when the stream is first polled.
     stream::once(async move {
@@ -44,7 +45,7 @@ pub(crate) fn subscribe(table: impl Pages, after: Position, live: Live) -> Subsc
     .boxed()
 }
 
-type Page = JoinHandle<Result<Vec<RecordedEvent>, ReadError>>;
+type Page = JoinHandle<Result<Vec<KeyDelivery>, ReadError>>;
 
 fn fetch(table: &impl Pages, after: Position) -> Page {
     let table = table.clone();
@@ -69,13 +70,13 @@ enum Phase {
 
 impl<T: Pages> TableSubscription<T> {
     /// The next deliveries, and the subscription after them.
-    async fn next(mut self) -> Option<(Vec<Result<Delivery, ReadError>>, Self)> {
+    async fn next(mut self) -> Option<(Vec<Result<KeyDelivery, ReadError>>, Self)> {
         loop {
             // Any error below leaves the phase at `Ended`.
             let deliveries = match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Ended => return None,
                 Phase::CatchingUp(page) => match page.await {
-                    Ok(Ok(events)) => self.take_page(events),
+                    Ok(Ok(page)) => self.take_page(page),
                     Ok(Err(error)) => vec![Err(error)],
                     Err(failed) => vec![Err(ReadError::Unavailable(failed.into()))],
                 },
@@ -88,11 +89,11 @@ impl<T: Pages> TableSubscription<T> {
     }
 
     /// Delivers a page. One that is not full is the last.
-    fn take_page(&mut self, events: Vec<RecordedEvent>) -> Vec<Result<Delivery, ReadError>> {
-        let is_last = events.len() < PAGE;
-        let mut deliveries = self.deliver(events);
+    fn take_page(&mut self, page: Vec<KeyDelivery>) -> Vec<Result<KeyDelivery, ReadError>> {
+        let is_last = page.len() < PAGE;
+        let mut deliveries = self.deliver(page);
         if is_last {
-            deliveries.push(Ok(Delivery::CaughtUp(self.after)));
+            deliveries.push(Ok(KeyDelivery::CaughtUp(self.after)));
             self.phase = Phase::Live;
         } else {
             self.phase = Phase::CatchingUp(fetch(&self.table, self.after));
@@ -102,18 +103,18 @@ impl<T: Pages> TableSubscription<T> {
 
     fn deliver(
         &mut self,
-        events: impl IntoIterator<Item = RecordedEvent>,
-    ) -> Vec<Result<Delivery, ReadError>> {
-        let deliver = |event: RecordedEvent| {
-            self.after = event.position;
-            Ok(Delivery::Event(event))
+        new: impl IntoIterator<Item = KeyDelivery>,
+    ) -> Vec<Result<KeyDelivery, ReadError>> {
+        let deliver = |delivery: KeyDelivery| {
+            self.after = delivery.position();
+            Ok(delivery)
         };
-        events.into_iter().map(deliver).collect()
+        new.into_iter().map(deliver).collect()
     }
 
     /// Waits for a notice or for the next look at the table, and sets the next phase. Without new
     /// events in a notice, there is nothing to deliver yet.
-    async fn wait(&mut self) -> Vec<Result<Delivery, ReadError>> {
+    async fn wait(&mut self) -> Vec<Result<KeyDelivery, ReadError>> {
         let poll = async {
             match self.live.poll {
                 Some(interval) => tokio::time::sleep(interval).await,
@@ -138,7 +139,7 @@ impl<T: Pages> TableSubscription<T> {
         match events {
             Some(events) => {
                 self.phase = Phase::Live;
-                self.deliver(events)
+                self.deliver(events.into_iter().map(KeyDelivery::Event))
             }
             None => {
                 self.phase = Phase::CatchingUp(fetch(&self.table, self.after));

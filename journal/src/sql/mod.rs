@@ -12,7 +12,7 @@ use std::fs::File;
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
 
-use crate::{Append, AppendError, Appended, Journal, JournalReader, ReadError, Subscription};
+use crate::{Append, AppendError, Appended, Journal, JournalReader, KeySubscription, ReadError};
 pub(crate) use follow::{Live, PAGE, Pages, subscribe};
 pub(crate) use group::{Committer, EventTable, GroupOutcome, MOST_EVENTS};
 pub(crate) use notice::{Committed, Notice, NoticeSender, notices};
@@ -40,8 +40,8 @@ impl<R: JournalReader> JournalReader for SqlJournal<R> {
         self.reader.read(key_id).await
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
-        self.reader.subscribe(after)
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
+        self.reader.subscribe_to_keys(after)
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
@@ -50,10 +50,6 @@ impl<R: JournalReader> JournalReader for SqlJournal<R> {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.reader.holds(place).await
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        self.reader.may_forget_keys()
     }
 }
 

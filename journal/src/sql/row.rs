@@ -1,6 +1,8 @@
 //! Decodes rows of a table of events.
 
-use keyledger_domain::{EventId, KeyId, Position, RecordedEvent, Revision, decode};
+use keyledger_domain::{
+    ClosedKey, Closure, EventId, KeyDelivery, KeyId, Position, RecordedEvent, Revision, chain, decode,
+};
 use uuid::Uuid;
 
 use crate::{ReadError, Unreadable};
@@ -19,8 +21,26 @@ pub(crate) struct EventRow {
 
 impl EventRow {
     pub(crate) fn into_event(self) -> Result<RecordedEvent, ReadError> {
-        let position = Position::try_from(self.position).unwrap_or_default();
-        self.decode(position).map_err(|source| ReadError::Undecodable { position, source })
+        let position = self.position();
+        let undecodable = |wrong| ReadError::Undecodable { position, why: chain(&wrong) };
+        self.decode(position).map_err(undecodable)
+    }
+
+    /// The event, or if that cannot be read, the key that is closed because of it.
+    pub(crate) fn into_delivery(self) -> Result<KeyDelivery, ReadError> {
+        let position = self.position();
+        match (KeyId::from_stream(&self.stream), self.decode(position)) {
+            (_, Ok(event)) => Ok(KeyDelivery::Event(event)),
+            (Some(key_id), Err(wrong)) => {
+                let closure = Closure::Unreadable(chain(&wrong));
+                Ok(KeyDelivery::Closed(ClosedKey { key_id, position, closure }))
+            }
+            (None, Err(wrong)) => Err(ReadError::Undecodable { position, why: chain(&wrong) }),
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position::try_from(self.position).unwrap_or_default()
     }
 
     fn decode(self, position: Position) -> Result<RecordedEvent, Unreadable> {

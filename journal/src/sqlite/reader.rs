@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{KeyDelivery, KeyId, Place, Position, RecordedEvent};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use tokio::sync::broadcast;
 
@@ -13,7 +13,7 @@ use super::FileLocation;
 use crate::sql::{
     EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
 };
-use crate::{JournalReader, OpenError, ReadError, Subscription};
+use crate::{JournalReader, KeySubscription, OpenError, ReadError};
 
 /// How often a process that does not append looks for new events.
 const POLL: Duration = Duration::from_millis(20);
@@ -46,7 +46,7 @@ impl SqliteReader {
 
 #[async_trait]
 impl Pages for SqliteReader {
-    async fn page(&self, after: Position) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn page(&self, after: Position) -> Result<Vec<KeyDelivery>, ReadError> {
         let mut rows = sqlx::query_as::<_, EventRow>(
             "SELECT position, stream, revision, id, type, data, metadata FROM events
              WHERE position > $1 ORDER BY position LIMIT $2",
@@ -54,11 +54,11 @@ impl Pages for SqliteReader {
         .bind(after.as_i64())
         .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
         .fetch(&self.pool);
-        let mut events = Vec::with_capacity(PAGE);
+        let mut page = Vec::with_capacity(PAGE);
         while let Some(row) = rows.try_next().await.map_err(unavailable)? {
-            events.push(row.into_event()?);
+            page.push(row.into_delivery()?);
         }
-        Ok(events)
+        Ok(page)
     }
 }
 
@@ -76,7 +76,7 @@ impl JournalReader for SqliteReader {
         rows.into_iter().map(EventRow::into_event).collect()
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
         let live = match &self.notices {
             None => Live { notices: None, poll: Some(POLL) },
             Some(sender) => {
@@ -105,9 +105,5 @@ impl JournalReader for SqliteReader {
             .await
             .map(Some)
             .map_err(unavailable)
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        false
     }
 }

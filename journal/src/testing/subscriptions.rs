@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use keyledger_domain::{Delivery, Position, RecordedEvent};
+use keyledger_domain::{ClosedKey, Delivery, KeyDelivery, Position, RecordedEvent};
 
-use crate::{ReadError, Subscription};
+use crate::{JournalReader, ReadError, Subscription};
 
 /// How long a subscription may take for one delivery.
 const DELIVERY: Duration = Duration::from_secs(60);
@@ -37,6 +37,30 @@ pub async fn next_event(subscription: &mut Subscription) -> RecordedEvent {
             return event;
         }
     }
+}
+
+/// Checks that of three events, the one at position 2 closes its key, and the two others are delivered; or
+/// that the subscription fails there if the event `names_a_key` not. `what` was done to it.
+///
+/// # Panics
+/// If that is not so.
+pub async fn closes_one_key(journal: &dyn JournalReader, names_a_key: bool, what: &str) {
+    let mut deliveries = journal.subscribe_to_keys(Position::START);
+    let mut told = Vec::new();
+    while let Ok(Some(delivery)) = tokio::time::timeout(DELIVERY, deliveries.next()).await {
+        told.push(match delivery {
+            Ok(KeyDelivery::Event(event)) => (event.position.as_u64(), "event"),
+            Ok(KeyDelivery::Closed(ClosedKey { position, closure, .. })) => {
+                (position.as_u64(), closure.name())
+            }
+            Ok(KeyDelivery::CaughtUp(_)) => break,
+            Err(ReadError::Undecodable { position, .. }) => (position.as_u64(), "failure"),
+            Err(error) => panic!("{what}: {error:?}"),
+        });
+    }
+    let whole = [(1, "event"), (2, "unreadable"), (3, "event")];
+    let expected = if names_a_key { whole.as_slice() } else { &[(2, "failure")] };
+    assert!(told.ends_with(expected), "{what}: {told:?}");
 }
 
 /// All events up to the first [`Delivery::CaughtUp`], and its position.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use keyledger_domain::Position;
 use keyledger_journal::testing::{
-    JournalUnderTest, after, create, created, first, new_key, next_event, revoked, until_caught_up,
+    JournalUnderTest, after, closes_one_key, create, created, first, new_key, next_event, revoked, until_caught_up,
 };
 use keyledger_journal::{
     AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,
@@ -87,7 +87,7 @@ async fn the_file_itself_refuses_changes() {
 }
 
 #[keyledger_bounded::test]
-async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
+async fn an_event_that_cannot_be_read_stops_whoever_needs_every_event_and_else_closes_its_key() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",
         "UPDATE events SET data = '{}' WHERE position = 2",
@@ -111,6 +111,7 @@ async fn an_event_that_cannot_be_read_stops_whoever_reads_it() {
         };
         assert_eq!(position.as_u64(), 2, "{change}");
         assert!(deliveries.iter().rev().skip(1).all(Result::is_ok), "{change}");
+        closes_one_key(&*journal, !change.contains("'other'"), change).await;
     }
 }
 

@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use keyledger_domain::{Clock, Position, Reached, RecordedEvent, Timestamp, chain};
-use keyledger_journal::JournalReader;
+use keyledger_domain::{
+    ClosedKey, Clock, Position, Reached, RecordedEvent, Timestamp, chain,
+};
+use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::{Epoch, PROJECTION_BATCH, QueryError, ReadTables};
 use keyledger_verifier::{IndexWriter, OutOfStep, Verification};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{Notify, watch};
 
 use super::{Head, usage};
 use crate::follow::Lost;
 use crate::readiness::State;
-use crate::{Follower, Health, History, Interruption, Pace, ReadyWhen};
+use crate::{Follower, Health, History, Interruption, Pace, Reads, ReadyWhen};
 
 /// Why the index cannot follow the journal.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +28,19 @@ enum IndexError {
     Load(#[from] QueryError),
     #[error("the events cannot be applied to the index")]
     Apply(#[from] OutOfStep),
+    #[error("the journal cannot be asked for the events of a key")]
+    Ask(#[source] ReadError),
     #[error("the index is not loaded")]
     NotLoaded,
+}
+
+/// What an [`IndexFollower`] measures.
+#[derive(Clone, Debug)]
+pub struct IndexMetrics {
+    /// The time from a key's revocation or deletion until the index includes it, in seconds.
+    pub revocation_lag: Histogram,
+    /// How many keys are closed.
+    pub closed: Gauge,
 }
 
 /// Applies events to the verification index of this node.
@@ -37,8 +51,12 @@ pub struct IndexFollower {
     history: History,
     /// Notified when it has: the head that is asked for then proves it.
     ask: Arc<Notify>,
+    /// Asked about a key whose events do not follow each other.
+    journal: Arc<dyn JournalReader>,
     /// The time from a key's revocation or deletion until the index includes it, in seconds.
     revocation_lag: Histogram,
+    /// How many keys are closed.
+    closed: Gauge,
     clock: Arc<dyn Clock>,
     /// When this follower was created. Keys that ended before are left out of `revocation_lag`.
     began: Timestamp,
@@ -59,11 +77,12 @@ impl IndexFollower {
         tables: ReadTables,
         history: History,
         ask: Arc<Notify>,
-        revocation_lag: Histogram,
+        journal: Arc<dyn JournalReader>,
+        IndexMetrics { revocation_lag, closed }: IndexMetrics,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let began = clock.now();
-        Self { tables, history, ask, revocation_lag, clock, began, loaded: None }
+        Self { tables, history, ask, journal, revocation_lag, closed, clock, began, loaded: None }
     }
 
     /// Loads an index from the key table, once that is known to be of the journal's history.
@@ -76,8 +95,58 @@ impl IndexFollower {
         let writer = writer
             .map_err(|error| Interruption::retry_if(error.is_passing(), IndexError::Load(error)))?;
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(keys = writer.index().len(), duration_ms, "index loaded");
+        let closed = writer.closed();
+        self.closed.set(i64::try_from(closed).unwrap_or(i64::MAX));
+        tracing::info!(keys = writer.index().len(), closed, duration_ms, "index loaded");
         Ok(Loaded { writer, verification })
+    }
+
+    fn loaded(&mut self) -> Result<&mut Loaded, Interruption> {
+        self.loaded.as_mut().ok_or(Interruption::restart(IndexError::NotLoaded))
+    }
+
+    /// Applies events; afterwards the index includes every event up to `to`. If an event does not follow
+    /// the last one of its key, the journal is asked whether the key is closed.
+    async fn apply_events(
+        &mut self,
+        events: &[RecordedEvent],
+        to: Position,
+    ) -> Result<Reached, Interruption> {
+        let (began, clock, lag) = (self.began, self.clock.clone(), self.revocation_lag.clone());
+        let ended = |ended: &RecordedEvent| {
+            let at = ended.event.occurred_at();
+            if at >= began {
+                lag.observe(seconds_between(at, clock.now()));
+            }
+        };
+        loop {
+            let writer = &mut self.loaded()?.writer;
+            let Err(error) = writer.apply(events, to, ended) else { return Ok(writer.reached()) };
+            let OutOfStep { key_id } = error;
+            let position = writer.reached().position;
+            match self.journal.read(key_id).await {
+                Err(ReadError::Closed(closure)) => {
+                    self.close(&ClosedKey { key_id, position, closure })?;
+                }
+                Err(error) if error.is_passing() => {
+                    return Err(Interruption::retry(IndexError::Ask(error)));
+                }
+                // An event is missing, and it may be a revocation.
+                Ok(_) | Err(_) => return Err(Interruption::stop(IndexError::Apply(error))),
+            }
+        }
+    }
+
+    /// Closes a key, and raises the alarm that names it.
+    fn close(&mut self, key: &ClosedKey) -> Result<(), Interruption> {
+        let writer = &mut self.loaded()?.writer;
+        if writer.close(key.key_id) {
+            let ClosedKey { key_id, position, closure } = key;
+            tracing::error!(%key_id, %position, "key closed, and refused from now on: {closure}");
+        }
+        let closed = writer.closed();
+        self.closed.set(i64::try_from(closed).unwrap_or(i64::MAX));
+        Ok(())
     }
 
     /// Whether the loaded index is for the verification of the present history.
@@ -95,6 +164,7 @@ impl Follower for IndexFollower {
             gather: Duration::ZERO,
             tick: None,
             ready: ReadyWhen::ItSays,
+            reads: Reads::Keys,
         }
     }
 
@@ -116,21 +186,19 @@ impl Follower for IndexFollower {
 
     async fn apply(
         &mut self,
-        events: &[RecordedEvent],
+        mut events: &[RecordedEvent],
+        closed: &[ClosedKey],
         to: Position,
     ) -> Result<Reached, Interruption> {
-        let loaded = self.loaded.as_mut();
-        let loaded = loaded.ok_or(Interruption::restart(IndexError::NotLoaded))?;
-        let ended = |ended: &RecordedEvent| {
-            let at = ended.event.occurred_at();
-            if at >= self.began {
-                self.revocation_lag.observe(seconds_between(at, self.clock.now()));
-            }
-        };
-        // Stop: an event is missing, and it may be a revocation.
-        let applied = loaded.writer.apply(events, to, ended);
-        applied.map_err(|error| Interruption::stop(IndexError::Apply(error)))?;
-        Ok(loaded.writer.reached())
+        // In journal order: a position that the index includes must include what was closed before it.
+        for key in closed {
+            let before = events.partition_point(|event| event.position < key.position);
+            let (earlier, later) = events.split_at_checked(before).unwrap_or((events, &[]));
+            self.apply_events(earlier, Position::START).await?;
+            self.close(key)?;
+            events = later;
+        }
+        self.apply_events(events, to).await
     }
 
     /// The index was loaded from tables that another node has replaced since: they are read again.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use keyledger_domain::{Batch, Position, Reached, RecordedEvent, chain};
+use keyledger_domain::{Batch, ClosedKey, Clock, Position, Reached, RecordedEvent, chain};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::log::{LOG_BATCH, LogReader, LogWriteError, LogWriter};
 use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};
@@ -16,8 +16,7 @@ use keyledger_tlog::{Checkpoint, CheckpointError, CheckpointFile, CheckpointFile
 use tokio::sync::Notify;
 
 use crate::readiness::State;
-use crate::{Follower, Health, Interruption, Pace, ReadyWhen};
-use keyledger_domain::Clock;
+use crate::{Follower, Health, Interruption, Pace, Reads, ReadyWhen};
 
 /// How long events are gathered before they are appended. Larger batches leave more of the database's
 /// time to the projector, which writes to the same database.
@@ -238,6 +237,7 @@ impl Follower for LogFollower {
             gather: GATHER,
             tick: Some(self.settings.interval),
             ready: ReadyWhen::CaughtUp,
+            reads: Reads::Events,
         }
     }
 
@@ -257,6 +257,7 @@ impl Follower for LogFollower {
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
+        _: &[ClosedKey],
         to: Position,
     ) -> Result<Reached, Interruption> {
         let writer = self.loaded()?;

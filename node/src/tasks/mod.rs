@@ -7,7 +7,7 @@ mod tables;
 mod usage;
 
 pub use head::{Head, watch_head};
-pub use index::{IndexFollower, prove};
+pub use index::{IndexFollower, IndexMetrics, prove};
 pub use log::{LogFollower, LogSettings, Publisher, sign_last};
 pub use tables::{TablesFollower, watch_tables};
 pub use usage::{record_now, record_uses};

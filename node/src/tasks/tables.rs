@@ -1,15 +1,16 @@
 //! Follows the journal with the read tables. The node that holds the lease applies events to them; all
 //! other nodes watch the position that the tables include.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use keyledger_domain::{Position, Reached, RecordedEvent, chain};
+use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent, chain};
 use keyledger_journal::{Cause, JournalReader, ReadError};
 use keyledger_projections::{
-    Epoch, PROJECTION_BATCH, Projector, ReadTables, Rebuild, RebuildError, Rebuilt, WriteError,
+    Epoch, PROJECTION_BATCH, Projector, QueryError, ReadTables, Rebuild, RebuildError, Rebuilt, WriteError,
     rebuild,
 };
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use super::Head;
 use crate::backoff::Backoff;
 use crate::follow::Lost;
 use crate::readiness::State;
-use crate::{Follower, Health, History, Interruption, Pace, Progress, ReadyWhen};
+use crate::{Follower, Health, History, Interruption, Pace, Progress, Reads, ReadyWhen};
 
 /// How long the read tables may be behind the journal's head before they count as failing.
 const LATE: Duration = Duration::from_secs(5);
@@ -34,6 +35,12 @@ enum TablesError {
     Write(#[from] WriteError),
     #[error("the read tables included position {shown}, and include only {tables} now")]
     WentBack { tables: Position, shown: Position },
+    #[error("the read tables cannot be read")]
+    Query(#[source] QueryError),
+    #[error("the journal cannot be asked for the events of a key")]
+    Ask(#[source] ReadError),
+    #[error("the events of key {key_id}, which is closed, can be read")]
+    Reopened { key_id: KeyId },
     #[error("the read tables cannot be built anew")]
     Rebuild(#[from] RebuildError<ReadError>),
 }
@@ -75,6 +82,57 @@ impl TablesFollower {
     }
 }
 
+impl TablesFollower {
+    /// A key that is closed since an event of it could not be read, and whose events this version can read.
+    async fn readable(&self) -> Result<Option<KeyId>, Interruption> {
+        let unreadable = self.tables.unreadable().await;
+        let unreadable = unreadable
+            .map_err(|error| Interruption::retry_if(error.is_passing(), TablesError::Query(error)))?;
+        for key_id in unreadable {
+            match self.journal.read(key_id).await {
+                Ok(_) => return Ok(Some(key_id)),
+                Err(error) if error.is_passing() => {
+                    return Err(Interruption::retry(TablesError::Ask(error)));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// What to do when one of these events does not follow its key's last one. If the journal says that a
+    /// key is closed, a rebuild finds which events are missing.
+    async fn out_of_step(&self, events: &[RecordedEvent], error: WriteError) -> Interruption {
+        for key_id in events.iter().map(|event| event.event.key_id()).collect::<BTreeSet<_>>() {
+            match self.journal.read(key_id).await {
+                Err(ReadError::Closed(closure)) => {
+                    tracing::error!(%key_id, "the read tables are built anew, since a key is closed: {closure}");
+                    return self.build_anew(TablesError::Write(error)).await;
+                }
+                Err(error) if error.is_passing() => {
+                    return Interruption::retry(TablesError::Ask(error));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        error.into()
+    }
+
+    /// Replaces the tables by new ones that are built from the journal, because of this.
+    async fn build_anew(
+        &self,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Interruption {
+        match build_anew(&self.tables, &*self.journal).await {
+            Ok(Rebuilt { events, closed, .. }) => {
+                tracing::info!(events, closed, "the read tables are built anew");
+                Interruption::restart(cause)
+            }
+            Err(error) => Interruption::retry(TablesError::Rebuild(error)),
+        }
+    }
+}
+
 #[async_trait]
 impl Follower for TablesFollower {
     fn pace(&self) -> Pace {
@@ -83,11 +141,16 @@ impl Follower for TablesFollower {
             gather: Duration::ZERO,
             tick: None,
             ready: ReadyWhen::ItSays,
+            reads: Reads::Keys,
         }
     }
 
     async fn load(&mut self, epoch: Option<Epoch>) -> Result<Reached, Interruption> {
         let epoch = epoch.ok_or(Interruption::stop(TablesError::NoLease))?;
+        if let Some(key_id) = self.readable().await? {
+            tracing::warn!(%key_id, "the events of a closed key can be read: the read tables are built anew");
+            return Err(self.build_anew(TablesError::Reopened { key_id }).await);
+        }
         let projector = Projector::load(&self.tables, epoch).await?;
         Ok(self.projector.insert(projector).reached())
     }
@@ -95,12 +158,18 @@ impl Follower for TablesFollower {
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
+        closed: &[ClosedKey],
         to: Position,
     ) -> Result<Reached, Interruption> {
         let projector = self.projector.as_mut();
         let projector = projector.ok_or(Interruption::restart(TablesError::NoLease))?;
-        projector.apply(events, to).await?;
-        Ok(projector.reached())
+        match projector.apply(events, closed, to).await {
+            Ok(()) => Ok(projector.reached()),
+            Err(error @ (WriteError::EventOutOfStep { .. } | WriteError::RowsOutOfStep)) => {
+                Err(self.out_of_step(events, error).await)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn beside(&self, health: &Health) -> BoxFuture<'static, Interruption> {
@@ -119,16 +188,10 @@ impl Follower for TablesFollower {
     }
 
     /// Builds the tables anew from the journal, beside the old ones.
-    async fn lost(&mut self, lost: Lost, journal: &Arc<dyn JournalReader>) -> Interruption {
+    async fn lost(&mut self, lost: Lost, _: &Arc<dyn JournalReader>) -> Interruption {
         let cause = chain(&lost);
         tracing::error!(cause, "the read tables are of another history: they are built anew");
-        match build_anew(&self.tables, &**journal).await {
-            Ok(Rebuilt { events, .. }) => {
-                tracing::info!(events, "the read tables are of the journal's history again");
-                Interruption::restart(lost)
-            }
-            Err(error) => Interruption::retry(TablesError::Rebuild(error)),
-        }
+        self.build_anew(lost).await
     }
 
     fn remedy(&self) -> &'static str {
@@ -181,7 +244,7 @@ async fn build_anew(
     journal: &dyn JournalReader,
 ) -> Result<Rebuilt, RebuildError<ReadError>> {
     let build = Rebuild::begin(tables).await?;
-    let rebuilt = build.run(journal.subscribe(Position::START), journal.head(), |_| {}).await?;
+    let rebuilt = build.run(journal.subscribe_to_keys(Position::START), journal.head(), |_| {}).await?;
     rebuild::clear(tables).await?;
     Ok(rebuilt)
 }

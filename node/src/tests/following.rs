@@ -4,13 +4,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use keyledger_domain::testing::{created, position, recorded};
 use keyledger_domain::{
-    Delivery, EventId, KeyId, Place, Position, Reached, RecordedEvent, Revision,
+    ClosedKey, EventId, KeyDelivery, KeyId, Place, Position, Reached, RecordedEvent, Revision,
 };
-use keyledger_journal::{JournalReader, ReadError, Subscription, Unreadable};
+use keyledger_journal::{JournalReader, KeySubscription, ReadError};
 
 use super::*;
 use crate::follow::Lost;
-use crate::{Follower, Following, History, Pace, Progress, ReadyWhen, WatchedJournal, supervise};
+use crate::{Follower, Following, History, Pace, Progress, Reads, ReadyWhen, WatchedJournal, supervise};
 
 fn id(number: u64) -> EventId {
     EventId::from_uuid(uuid::Uuid::from_u128(number.into()))
@@ -22,7 +22,7 @@ fn event(number: u64) -> RecordedEvent {
 }
 
 /// A journal in memory. Each subscription delivers the events after its position, then
-/// [`Delivery::CaughtUp`], and then ends in one of the given ways.
+/// [`KeyDelivery::CaughtUp`], and then ends in one of the given ways.
 #[derive(Debug)]
 struct Memory {
     events: Mutex<Vec<RecordedEvent>>,
@@ -59,12 +59,12 @@ impl JournalReader for Memory {
         Ok(self.events.lock().unwrap().clone())
     }
 
-    fn subscribe(&self, after: Position) -> Subscription {
+    fn subscribe_to_keys(&self, after: Position) -> KeySubscription {
         self.subscribed.lock().unwrap().push(after);
         let events = self.events.lock().unwrap().clone();
         let head = events.last().map_or(Position::START, |last| last.position);
         let fresh = events.into_iter().filter(move |event| event.position > after);
-        let deliveries = fresh.map(Delivery::Event).chain([Delivery::CaughtUp(head)]);
+        let deliveries = fresh.map(KeyDelivery::Event).chain([KeyDelivery::CaughtUp(head)]);
         let end: BoxStream<'static, _> = match self.ends.lock().unwrap().pop_front() {
             None => stream::pending().boxed(),
             Some(End::Silently) => stream::empty().boxed(),
@@ -72,8 +72,8 @@ impl JournalReader for Memory {
                 stream::iter([Err(ReadError::Unavailable("away".into()))]).boxed()
             }
             Some(End::Corrupt) => {
-                let (position, source) = (position(9), Unreadable::Field("the id"));
-                stream::iter([Err(ReadError::Undecodable { position, source })]).boxed()
+                let (position, why) = (position(9), "the id is not valid".to_owned());
+                stream::iter([Err(ReadError::Undecodable { position, why })]).boxed()
             }
         };
         stream::iter(deliveries.map(Ok)).chain(end).boxed()
@@ -85,10 +85,6 @@ impl JournalReader for Memory {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         Ok(Some(self.events.lock().unwrap().iter().any(|event| event.place() == place)))
-    }
-
-    fn may_forget_keys(&self) -> bool {
-        false
     }
 }
 
@@ -108,7 +104,7 @@ struct Store {
 
 impl Store {
     fn new(ready: ReadyWhen) -> Self {
-        let pace = Pace { batch: 2, gather: Duration::ZERO, tick: None, ready };
+        let pace = Pace { batch: 2, gather: Duration::ZERO, tick: None, ready, reads: Reads::Keys };
         let always = || Script::of([Step::Succeed; 1_000]);
         let (kept, calls) = Default::default();
         let history = History::new(seconds(10));
@@ -158,6 +154,7 @@ impl Follower for Store {
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
+        _: &[ClosedKey],
         to: Position,
     ) -> Result<Reached, Interruption> {
         self.called(format!("apply {} to {to}", events.len()));

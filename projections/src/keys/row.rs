@@ -18,6 +18,7 @@ pub(crate) struct KeyRow {
     revoked_at: Option<i64>,
     last_used_at: Option<i64>,
     revision: i64,
+    closure: Option<String>,
 }
 
 /// A row of a table holds a value that this program never writes.
@@ -52,6 +53,7 @@ impl TryFrom<KeyRow> for KeyView {
             revoked_at: maybe("revoked_at", row.revoked_at)?,
             last_used_at: maybe("last_used_at", row.last_used_at)
                 .map_err(|bad| BadRow { table: "key_usage", ..bad })?,
+            closed: row.closure,
             revision: Revision::try_from(row.revision).map_err(|_| bad("revision"))?,
         })
     }

@@ -22,6 +22,9 @@ pub struct KeyView {
     pub expires_at: Option<Timestamp>,
     /// The time of revocation; `None` if the key is not revoked.
     pub revoked_at: Option<Timestamp>,
+    /// The name of the [`Closure`](keyledger_domain::Closure) of a key that is closed, and so refused
+    /// although nobody may have revoked it.
+    pub closed: Option<String>,
     /// The time of the last successful verification, as last recorded: it lags behind by up to the
     /// interval at which uses are recorded. `None` if no use is recorded.
     pub last_used_at: Option<Timestamp>,
@@ -32,9 +35,9 @@ pub struct KeyView {
 /// The keys of an owner to list. An expired key that was not revoked counts as active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Keys that are not revoked.
+    /// Keys that are neither revoked nor closed.
     Active,
-    /// Revoked keys.
+    /// Revoked and closed keys.
     Revoked,
     /// All keys.
     All,
@@ -104,13 +107,17 @@ pub(crate) struct ListQuery<'a> {
 /// list begins, `$5` the maximum number of rows.
 pub(crate) const LIST: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
-           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
+           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision,
+           closed_keys.closure
     FROM keys
     LEFT JOIN key_usage ON key_usage.key_id = keys.key_id
+    LEFT JOIN closed_keys
+        ON closed_keys.generation = keys.generation AND closed_keys.key_id = keys.key_id
     WHERE keys.generation = (SELECT live_generation FROM projection WHERE name = 'keys')
       AND keys.user_id = $1
       AND keys.deleted_at IS NULL
-      AND ($2 = 'all' OR ($2 = 'active') = (keys.revoked_at IS NULL))
+      AND ($2 = 'all'
+           OR ($2 = 'active') = (keys.revoked_at IS NULL AND closed_keys.key_id IS NULL))
       AND (keys.created_at, keys.key_id) < ($3, $4)
     ORDER BY keys.created_at DESC, keys.key_id DESC
     LIMIT $5";
@@ -118,9 +125,12 @@ pub(crate) const LIST: &str = "
 /// `$1` key id.
 pub(crate) const GET: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
-           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision
+           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision,
+           closed_keys.closure
     FROM keys
     LEFT JOIN key_usage ON key_usage.key_id = keys.key_id
+    LEFT JOIN closed_keys
+        ON closed_keys.generation = keys.generation AND closed_keys.key_id = keys.key_id
     WHERE keys.generation = (SELECT live_generation FROM projection WHERE name = 'keys')
       AND keys.key_id = $1
       AND keys.deleted_at IS NULL";

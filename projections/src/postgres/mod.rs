@@ -25,6 +25,7 @@ const RIGHTS: &Rights = &[
     ("projection", &["SELECT", "UPDATE"]),
     ("build", &ALL),
     ("keys", &ALL),
+    ("closed_keys", &ALL),
     ("key_usage", &["SELECT", "INSERT", "UPDATE"]),
     ("lease", &["SELECT", "INSERT", "UPDATE"]),
     ("relay", &["SELECT", "INSERT", "UPDATE"]),

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use keyledger_domain::{KeyId, Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent};
 use keyledger_postgres::bounded;
 use keyledger_verifier::Use;
 
 use super::PostgresStore;
 use super::swap::PostgresSwap;
-use super::write::{Write, live};
+use super::write::{Write, close, live};
 use crate::WriteError;
-use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
-use crate::store::{Build, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target, position_of};
+use crate::keys::{COUNT, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
+use crate::store::{
+    Build, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target, position_of,
+};
 
 /// How long [`Store::changed`] waits for a notification of another node. Notifications may be lost.
 const POLL: Duration = Duration::from_millis(50);
@@ -117,6 +119,22 @@ impl Store for PostgresStore {
         write.outcome(written.await.map_err(sqlx::Error::from))
     }
 
+    async fn closed(&self, build: Build) -> Result<Vec<ClosedRow>, sqlx::Error> {
+        let closed = self.reads.ask(move |connection| {
+            sqlx::query_as(CLOSED).bind(build.generation).fetch_all(connection).boxed()
+        });
+        closed.await
+    }
+
+    async fn close(&self, build: Build, keys: &[ClosedKey]) -> Result<(), sqlx::Error> {
+        let keys: Arc<[ClosedKey]> = keys.into();
+        let closed = self.changes.run(move |connection| {
+            let keys = keys.clone();
+            async move { close(connection, build, &keys).await }.boxed()
+        });
+        Ok(closed.await?)
+    }
+
     async fn begin_build(&self) -> Result<Build, sqlx::Error> {
         let generation = self
             .changes
@@ -132,6 +150,7 @@ impl Store for PostgresStore {
         let deleted = self.changes.run(|connection| {
             async {
                 sqlx::query(END_BUILDS).execute(&mut *connection).await?;
+                sqlx::query(CLEAR_CLOSED).execute(&mut *connection).await?;
                 let cleared = sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(connection).await?;
                 Ok(cleared.rows_affected())
             }

@@ -1,12 +1,12 @@
 //! The swap of one build of the key table for another.
 
 use async_trait::async_trait;
-use keyledger_domain::{Position, RecordedEvent};
+use keyledger_domain::{ClosedKey, Position, RecordedEvent};
 use keyledger_postgres::{Location, bounded};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use super::write::{Write, live};
+use super::write::{Write, close, live};
 use crate::WriteError;
 use crate::store::{Build, Swap, Target};
 
@@ -59,6 +59,10 @@ impl Swap for PostgresSwap {
         let write = Write::new(from, Target::Next, events, to)?;
         let written = bounded(write.send(&mut self.connection)).await;
         write.outcome(written)
+    }
+
+    async fn close(&mut self, build: Build, keys: &[ClosedKey]) -> Result<(), sqlx::Error> {
+        bounded(close(&mut self.connection, build, keys)).await
     }
 
     async fn finish(mut self: Box<Self>, build: Build) -> Result<(), WriteError> {

@@ -9,7 +9,7 @@
 //! and they are written again from the journal. A lease and the choice of the live build must not
 //! be undone; other statements commit them and wait for the disk.
 
-use keyledger_domain::{Position, Reached, RecordedEvent, Timestamp};
+use keyledger_domain::{ClosedKey, Position, Reached, RecordedEvent, Timestamp};
 use sqlx::Execute;
 use sqlx::error::ErrorKind;
 use sqlx::postgres::{PgArguments, PgConnection};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
-use crate::store::{Build, Epoch, LeaseName, Target, last_of, position_of, upsert};
+use crate::store::{Build, CLOSE, Epoch, LeaseName, Target, last_of, position_of, upsert};
 
 /// The channel on which each write of the live build notifies other nodes.
 pub(super) const CHANNEL: &str = "keyledger_read";
@@ -33,6 +33,20 @@ pub(super) async fn live(connection: &mut PgConnection) -> Result<Build, sqlx::E
     .await?;
     let (position, last) = (position_of("build", position)?, last_of("build", last, event_id)?);
     Ok(Build { generation, reached: Reached { position, last } })
+}
+
+/// Closes keys of a build.
+pub(super) async fn close(
+    connection: &mut PgConnection,
+    build: Build,
+    keys: &[ClosedKey],
+) -> Result<(), sqlx::Error> {
+    for ClosedKey { key_id, position, closure } in keys {
+        let close = sqlx::query(CLOSE).bind(build.generation).bind(key_id.as_uuid());
+        let close = close.bind(position.as_i64()).bind(closure.name());
+        close.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// `$1` generation, `$2` its position before and `$3` after, `$4` epoch of the lease `$5` (`NULL`

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{KeyId, Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent};
 use keyledger_verifier::Use;
 use sqlx::{ConnectOptions, Connection};
 
 use super::SqliteStore;
 use super::statement::ManyRows;
 use super::swap::SqliteSwap;
-use super::write::{live, write};
+use super::write::{close, live, write};
 use crate::WriteError;
-use crate::keys::{COUNT, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
+use crate::keys::{COUNT, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::store::{
-    Build, CLEAR, CLEAR_BUILDS, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
+    Build, CLEAR, CLEAR_BUILDS, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
     position_of,
 };
 
@@ -90,6 +90,17 @@ impl Store for SqliteStore {
         Ok(build)
     }
 
+    async fn closed(&self, build: Build) -> Result<Vec<ClosedRow>, sqlx::Error> {
+        sqlx::query_as(CLOSED).bind(build.generation).fetch_all(&self.reads).await
+    }
+
+    async fn close(&self, build: Build, keys: &[ClosedKey]) -> Result<(), sqlx::Error> {
+        let mut writer = self.writes.begin().await?;
+        close(&mut writer, build, keys).await?;
+        writer.done();
+        Ok(())
+    }
+
     async fn begin_build(&self) -> Result<Build, sqlx::Error> {
         let generation = sqlx::query_scalar(
             "UPDATE projection SET last_generation = last_generation + 1 WHERE name = 'keys'
@@ -109,6 +120,7 @@ impl Store for SqliteStore {
         let mut writer = self.writes.begin().await?;
         let deleted = sqlx::query(CLEAR).bind(DELETED_AT_ONCE).execute(&mut *writer).await?;
         sqlx::query(CLEAR_BUILDS).execute(&mut *writer).await?;
+        sqlx::query(CLEAR_CLOSED).execute(&mut *writer).await?;
         writer.done();
         Ok(deleted.rows_affected())
     }

@@ -1,12 +1,12 @@
 //! The swap of one build of the key table for another.
 
 use async_trait::async_trait;
-use keyledger_domain::{Position, RecordedEvent};
+use keyledger_domain::{ClosedKey, Position, RecordedEvent};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions, Connection};
 
 use super::SqliteStore;
-use super::write::{live, write};
+use super::write::{close, live, write};
 use super::writer::Paused;
 use crate::WriteError;
 use crate::store::{Build, SWAP, Swap};
@@ -42,6 +42,10 @@ impl Swap for SqliteSwap<'_> {
         to: Position,
     ) -> Result<Build, WriteError> {
         write(&mut self.connection, from, false, events, to).await
+    }
+
+    async fn close(&mut self, build: Build, keys: &[ClosedKey]) -> Result<(), sqlx::Error> {
+        close(&mut self.connection, build, keys).await
     }
 
     async fn finish(mut self: Box<Self>, build: Build) -> Result<(), WriteError> {

@@ -12,12 +12,12 @@ pub(crate) use log::{
 };
 
 use async_trait::async_trait;
-use keyledger_domain::{EventId, KeyId, Place, Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, EventId, KeyId, Place, Position, Reached, RecordedEvent};
 use keyledger_verifier::Use;
 use uuid::Uuid;
 
 use crate::WriteError;
-use crate::keys::{KeyRow, ListQuery, ScanRow};
+use crate::keys::{ClosedRow, KeyRow, ListQuery, ScanRow};
 
 /// Writes the rows of `change` to the build that `target` names. If a row is not at the revision
 /// `before` the change, the new revision is `NULL`, and the `NOT NULL` constraint makes the
@@ -62,6 +62,20 @@ pub(crate) const CLEAR: &str = "
 pub(crate) const CLEAR_BUILDS: &str = "
     DELETE FROM build WHERE generation <>
         (SELECT live_generation FROM projection WHERE name = 'keys')";
+
+/// Deletes the closed keys of builds that queries do not read.
+pub(crate) const CLEAR_CLOSED: &str = "
+    DELETE FROM closed_keys WHERE generation <
+        (SELECT live_generation FROM projection WHERE name = 'keys')";
+
+/// The closed keys of build `$1`.
+pub(crate) const CLOSED: &str =
+    "SELECT key_id, position, closure FROM closed_keys WHERE generation = $1";
+
+/// Closes key `$2` of build `$1` at position `$3` because of `$4`, unless it is closed already.
+pub(crate) const CLOSE: &str = "
+    INSERT INTO closed_keys (generation, key_id, position, closure) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (generation, key_id) DO NOTHING";
 
 /// Makes build `$1` the live one, unless the live build is the same or a later one.
 pub(crate) const SWAP: &str = "
@@ -146,6 +160,12 @@ pub(crate) trait Store: LogStore + std::fmt::Debug + Send + Sync {
         to: Position,
     ) -> Result<Build, WriteError>;
 
+    /// The closed keys of a build.
+    async fn closed(&self, build: Build) -> Result<Vec<ClosedRow>, sqlx::Error>;
+
+    /// Closes keys of a build. Those that are closed already stay as they are.
+    async fn close(&self, build: Build, keys: &[ClosedKey]) -> Result<(), sqlx::Error>;
+
     /// Begins a new build, at the start of the journal.
     async fn begin_build(&self) -> Result<Build, sqlx::Error>;
 
@@ -186,6 +206,9 @@ pub(crate) trait Swap: Send {
         events: &[RecordedEvent],
         to: Position,
     ) -> Result<Build, WriteError>;
+
+    /// Closes keys of the build that is to become the live one, like [`Store::close`].
+    async fn close(&mut self, build: Build, keys: &[ClosedKey]) -> Result<(), sqlx::Error>;
 
     /// Makes this build the live one and commits. Fails if the live build is the same or a later
     /// one, or if another rebuild has deleted this build.

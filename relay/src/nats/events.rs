@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use keyledger_domain::{Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, Position, Reached, RecordedEvent};
 use keyledger_journal::JournalReader;
 use keyledger_projections::{Epoch, ReadTables};
 
@@ -22,7 +22,7 @@ use super::{MissingEvents, NatsError, Relayed, TICK};
 use crate::cloud_event::{Message, Previous, message};
 use crate::nats::settings::{NatsSettings, Topic};
 use keyledger_node::readiness::State;
-use keyledger_node::{Follower, Health, Interruption, Pace, ReadyWhen};
+use keyledger_node::{Follower, Health, Interruption, Pace, Reads, ReadyWhen};
 
 /// The most messages in flight, that is sent and not yet acknowledged.
 const IN_FLIGHT: usize = 256;
@@ -197,7 +197,7 @@ impl EventRelay {
 #[async_trait]
 impl Follower for EventRelay {
     fn pace(&self) -> Pace {
-        Pace { batch: BATCH, gather: Duration::ZERO, tick: Some(TICK), ready: ReadyWhen::Loaded }
+        Pace { batch: BATCH, gather: Duration::ZERO, tick: Some(TICK), ready: ReadyWhen::Loaded, reads: Reads::Events }
     }
 
     async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {
@@ -211,6 +211,7 @@ impl Follower for EventRelay {
     async fn apply(
         &mut self,
         events: &[RecordedEvent],
+        _: &[ClosedKey],
         to: Position,
     ) -> Result<Reached, Interruption> {
         self.publish(events).await?;

@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::message::StreamMessage;
 use keyledger_domain::{EventId, KeyId, Position, Reached, RecordedEvent};
-use keyledger_journal::JournalReader;
+use keyledger_journal::{JournalReader, ReadError};
 use uuid::Uuid;
 
 use super::NatsError;
@@ -92,18 +92,18 @@ impl Published {
     /// may differ from the published one, since the journal may be a copy of the one that the event was
     /// published from.
     ///
-    /// If the journal's database lets operators delete the stream of a key, a key without events is
-    /// taken to be deleted, and the published position is returned without an event.
+    /// Of a key whose stream was deleted from the journal's database, the published position is returned
+    /// without an event.
     pub(super) async fn place_in(
         &self,
         journal: &dyn JournalReader,
         stream: &str,
     ) -> Result<Reached, NatsError> {
         let Some(EventOfKey { id, key_id }) = self.event else { return Ok(Reached::START) };
-        let events = journal.read(key_id).await?;
-        if events.is_empty() && journal.may_forget_keys() {
-            return Ok(Reached::at(self.position));
-        }
+        let events = match journal.read(key_id).await {
+            Err(ReadError::Closed(_)) => return Ok(Reached::at(self.position)),
+            events => events?,
+        };
         let found = events.iter().find(|event| event.id == id);
         let reached =
             |event: &RecordedEvent| Reached { position: event.position, last: Some(event.place()) };

@@ -1,6 +1,6 @@
 //! The log of a database, and the rules by which it grows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
@@ -23,6 +23,8 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) all: Vec<Arc<Record>>,
+    /// The indexes of the events that a scavenge has removed.
+    gone: HashSet<usize>,
     pub(super) streams: HashMap<String, Stream>,
 }
 
@@ -134,14 +136,27 @@ impl Database {
         if !matches {
             return Appended::WrongExpected { current: current.filter(|_| !is_empty) };
         }
+        let was_deleted = is_empty && written > 0;
         let (mut revision, mut position) = (number(written), log.end());
         for event in events {
             position = log.end();
             revision = log.write(stream, event);
         }
+        if was_deleted {
+            // The hidden events stay hidden.
+            log.truncate(stream, number(written));
+        }
         drop(log);
         self.0.head.send_modify(|head| *head += 1);
         Appended::Written { revision, position }
+    }
+
+    /// Appends an event of another program to a stream, as any client may.
+    pub fn write_foreign(&self, stream: &str, event_type: &str, data: &str) {
+        let mut log = self.0.log.lock().unwrap();
+        log.write_unknown(stream, event_type, data.as_bytes().to_vec());
+        drop(log);
+        self.0.head.send_modify(|head| *head += 1);
     }
 
     /// Appends this many events of another program to a stream of its own.
@@ -160,13 +175,28 @@ impl Database {
         self.0.head.send_modify(|head| *head += 1);
     }
 
-    /// Hides a stream, as an operator can; its events stay in the log.
+    /// Hides a stream, as an operator can: its metadata truncate it. Its events stay in the log.
     pub fn soft_delete(&self, stream: &str) {
         let mut log = self.0.log.lock().unwrap();
         let found = log.streams.get_mut(stream).unwrap();
         found.truncated = found.events.len();
+        log.truncate(stream, i64::MAX.cast_unsigned());
         drop(log);
         self.0.head.send_modify(|head| *head += 1);
+    }
+
+    /// Removes the records that no read of a stream shows any more, except the last of each stream, as a
+    /// scavenge does. Positions stay as they are.
+    pub fn scavenge(&self) {
+        let mut log = self.0.log.lock().unwrap();
+        let mut gone: HashSet<usize> = HashSet::new();
+        for (name, stream) in &log.streams {
+            // Of the metadata, only the last counts.
+            let hidden = if name.starts_with("$$") { usize::MAX } else { stream.truncated };
+            let (_, removable) = stream.events.split_last().unwrap();
+            gone.extend(removable.iter().take(hidden));
+        }
+        log.gone.extend(gone);
     }
 
     /// Ends a stream for ever, as an operator can.
@@ -190,8 +220,11 @@ impl Database {
     /// The events of a stream.
     pub(super) fn stream(&self, name: &str) -> Found {
         let log = self.0.log.lock().unwrap();
+        let of = name.strip_prefix("$$").unwrap_or(name);
+        if log.streams.get(of).is_some_and(|stream| stream.is_tombstoned) {
+            return Found::Deleted;
+        }
         match log.streams.get(name) {
-            Some(stream) if stream.is_tombstoned => Found::Deleted,
             Some(stream) if stream.truncated < stream.events.len() => {
                 let left = stream.events.iter().skip(stream.truncated);
                 let events: Vec<_> = left.filter_map(|at| log.all.get(*at).cloned()).collect();
@@ -207,7 +240,8 @@ impl Database {
         let log = self.0.log.lock().unwrap();
         let from =
             position.map_or(0, |after| log.all.partition_point(|event| event.position <= after));
-        log.all.iter().skip(from).take(most).cloned().collect()
+        let left = log.all.iter().enumerate().skip(from).filter(|(at, _)| !log.gone.contains(at));
+        left.map(|(_, event)| event.clone()).take(most).collect()
     }
 
     /// Sets the log back to before the last so many events of keys, as a restored backup does.
@@ -222,6 +256,11 @@ impl Database {
             stream.events.retain(|at| *at < left);
         }
         log.streams.retain(|_, stream| !stream.events.is_empty());
+    }
+
+    /// Whether a scavenge has removed records, so that positions without one are passed over.
+    pub(super) fn is_scavenged(&self) -> bool {
+        !self.0.log.lock().unwrap().gone.is_empty()
     }
 
     /// The position of the last event.
@@ -242,7 +281,7 @@ impl Database {
         let log = self.0.log.lock().unwrap();
         let of_keys = log.all.iter().filter(|event| event.stream.starts_with("apikey-"));
         let ids: Vec<_> = of_keys.map(|event| event.id).collect();
-        let different: std::collections::HashSet<_> = ids.iter().collect();
+        let different: HashSet<_> = ids.iter().collect();
         (ids.len(), different.len())
     }
 }
@@ -251,6 +290,23 @@ impl Log {
     /// The position of the next event. As on a real server, positions grow by the sizes of events.
     fn end(&self) -> u64 {
         self.all.last().map_or(71, |last| last.position + 180 + number(last.data.len()))
+    }
+
+    /// Writes metadata that hide a stream's events before this revision.
+    fn truncate(&mut self, stream: &str, before: u64) {
+        let data = format!(r#"{{"$tb":{before}}}"#).into_bytes();
+        self.write_unknown(&format!("$${stream}"), "$metadata", data);
+    }
+
+    /// Writes an event that no client of this project has written.
+    fn write_unknown(&mut self, stream: &str, event_type: &str, data: Vec<u8>) {
+        let event = Proposed {
+            id: Uuid::from_u128(u128::try_from(self.all.len()).unwrap() << 64),
+            metadata: HashMap::from([("type".to_owned(), event_type.to_owned())]),
+            custom_metadata: Vec::new(),
+            data,
+        };
+        self.write(stream, event);
     }
 
     fn write(&mut self, name: &str, event: Proposed) -> u64 {
