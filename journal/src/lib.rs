@@ -22,7 +22,7 @@ mod sqlite;
 pub mod testing;
 
 pub use append::{Append, Appended, Expected, NewEvent};
-pub use error::{AppendError, Cause, OpenError, ReadError};
 pub(crate) use error::Unreadable;
+pub use error::{AppendError, Cause, OpenError, ReadError};
 pub use open::{check_scheme, keeps_order, open, open_reader};
 pub use port::{Journal, JournalReader, KeySubscription, Subscription};

@@ -32,7 +32,8 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// an error; the caller then subscribes again, from the last position that it received. An event that
     /// cannot be read is an error; what other programs have written is left out.
     fn subscribe(&self, after: Position) -> Subscription {
-        let deliveries = self.subscribe_to_keys(after).filter_map(|delivery| ready(whole(delivery)));
+        let deliveries =
+            self.subscribe_to_keys(after).filter_map(|delivery| ready(whole(delivery)));
         let until_error = deliveries.scan(false, |has_failed, delivery| {
             let is_over = std::mem::replace(has_failed, delivery.is_err());
             ready((!is_over).then_some(delivery))
@@ -59,7 +60,6 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ReadError::Unavailable`].
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError>;
-
 }
 
 /// Reads and appends events.

@@ -9,7 +9,8 @@ use keyledger_projections::{ReadTables, Rebuild, StatusFilter};
 use keyledger_verifier::{IndexWriter, RecordBuffer};
 
 use crate::given::{
-    Kind, apply, delivered, folded, head, on_both_databases, open, project, projector, shown, tables,
+    Kind, apply, delivered, folded, head, on_both_databases, open, project, projector, shown,
+    tables,
 };
 
 fn closed(event: &RecordedEvent, position: u64, closure: Closure) -> ClosedKey {
@@ -103,8 +104,11 @@ async fn a_rebuild_closes_the_keys_whose_events_do_not_follow(kind: Kind) {
     let build = Rebuild::begin(&tables).await.unwrap();
     let built = build.run(delivered(&left), head(&left), |_| {}).await.unwrap();
     assert_eq!((built.events, built.closed), (left.len(), 1));
-    let others: Vec<_> =
-        left.iter().filter(|event| event.event.key_id() != whole[0].event.key_id()).cloned().collect();
+    let others: Vec<_> = left
+        .iter()
+        .filter(|event| event.event.key_id() != whole[0].event.key_id())
+        .cloned()
+        .collect();
     assert_eq!(shown(&tables).await, folded(&others));
     let writer = IndexWriter::load(&tables).await.unwrap();
     assert_eq!(writer.closed(), 1);

@@ -118,14 +118,8 @@ impl Background {
         let Shared { head, history, ask, counters, clock, .. } = node.shared.clone();
         let (tables, journal) = (node.tables.clone(), node.journal.clone());
         let (metrics, of_index) = (counters.index, clock.clone());
-        let follower = IndexFollower::new(
-            tables.clone(),
-            history.clone(),
-            ask,
-            journal,
-            metrics,
-            of_index,
-        );
+        let follower =
+            IndexFollower::new(tables.clone(), history.clone(), ask, journal, metrics, of_index);
         self.follow(node, follower, history.verified().clone(), None, Part::Verification);
         let (heads, health) = (head.subscribe(), node.health(Part::Verification));
         self.tasks.spawn(tasks::prove(history.clone(), heads, clock, max_staleness, health));

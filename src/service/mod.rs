@@ -202,11 +202,7 @@ fn api(
             followers,
             tables: tables.clone(),
         },
-        http::QueryState {
-            authenticator: authenticator.clone(),
-            tables: tables.clone(),
-            progress,
-        },
+        http::QueryState { authenticator: authenticator.clone(), tables: tables.clone(), progress },
         http::HistoryState {
             authenticator: authenticator.clone(),
             journal: journal.clone(),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_requests;
+mod closed;
 mod freshness;
 mod gateways;
 mod history;

@@ -9,8 +9,8 @@ use keyledger_projections::ReadTables;
 
 use super::written::Followers;
 use crate::extract::Authenticator;
-use keyledger_commands::Commands;
 use crate::problem::ApiError;
+use keyledger_commands::Commands;
 use keyledger_node::Progress;
 
 /// The state of the commands.

@@ -139,9 +139,9 @@ fn append_error(error: Error) -> AppendError {
         | Error::NotLeaderException(_)
         | Error::AccessDenied
         | Error::InitializationError(_) => AppendError::Unavailable(error.into()),
-        Error::ResourceNotFound
-        | Error::ResourceAlreadyExists
-        | Error::UnsupportedFeature => AppendError::Invalid(error.into()),
+        Error::ResourceNotFound | Error::ResourceAlreadyExists | Error::UnsupportedFeature => {
+            AppendError::Invalid(error.into())
+        }
         Error::Grpc { code, .. } if i32::from(code) == INVALID_ARGUMENT => {
             AppendError::Invalid(error.into())
         }

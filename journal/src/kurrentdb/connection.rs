@@ -3,13 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use eventstore::{Client, Error};
+use eventstore::{Client, Error, ReadStreamOptions, StreamPosition};
 use keyledger_domain::Position;
 use tokio::sync::watch;
 
 use super::settings::Settings;
-use super::{ANSWER, sockets};
+use super::{ANSWER, PULSE, sockets};
 
+/// A call that takes longer than this may hang.
+const HANGING: Duration = Duration::from_secs(1);
+/// How long another client may take to get an answer, and the pause before the next one is tried.
+const PROBE: Duration = Duration::from_millis(700);
+const PROBE_PAUSE: Duration = Duration::from_millis(200);
 /// A call that takes longer than this may have been delayed by Nagle's algorithm.
 const SLOW: Duration = Duration::from_millis(15);
 /// The shortest time between two searches for sockets with Nagle's algorithm.
@@ -20,6 +25,10 @@ const SEARCH_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct Connection {
     settings: Settings,
     current: Mutex<Option<Arc<CurrentClient>>>,
+    /// How many times a client that hung was replaced by one that answers.
+    replacements: watch::Sender<u64>,
+    /// Held by the one call that looks for a client that answers.
+    search: tokio::sync::Mutex<()>,
     /// The highest position that the server has acknowledged to this process.
     acknowledged: watch::Sender<Position>,
 }
@@ -39,7 +48,13 @@ impl std::fmt::Debug for CurrentClient {
 impl Connection {
     pub(super) fn new(settings: Settings) -> Self {
         let acknowledged = watch::Sender::new(Position::START);
-        Self { settings, current: Mutex::new(None), acknowledged }
+        Self {
+            settings,
+            current: Mutex::new(None),
+            replacements: watch::Sender::new(0),
+            search: tokio::sync::Mutex::new(()),
+            acknowledged,
+        }
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -55,15 +70,21 @@ impl Connection {
     }
 
     /// Calls the server, and waits for the answer no longer than [`ANSWER`]. If the client has failed,
-    /// it is dropped, and the next call makes another.
+    /// it is dropped, and the next call makes another. A call that hangs is given up as soon as another
+    /// client gets an answer: a leader that hangs is replaced after some seconds, and only a new client
+    /// finds the next one.
     pub(super) async fn ask<T>(
         &self,
         call: impl AsyncFnOnce(&Client) -> eventstore::Result<T>,
     ) -> eventstore::Result<T> {
         let current = self.current()?;
         let started = Instant::now();
-        let answered = tokio::time::timeout(ANSWER, call(&current.client)).await;
-        let answer = answered.unwrap_or(Err(Error::DeadlineExceeded));
+        let answer = tokio::select! {
+            answer = call(&current.client) => answer,
+            () = self.is_replaced(&current) => Err(Error::DeadlineExceeded),
+            () = self.replace(&current) => Err(Error::DeadlineExceeded),
+            () = tokio::time::sleep(ANSWER) => Err(Error::DeadlineExceeded),
+        };
         match &answer {
             Err(error) if is_client_failure(error) => self.discard(&current),
             Ok(_) | Err(_) if started.elapsed() > SLOW => current.turn_off_nagle(),
@@ -78,8 +99,58 @@ impl Connection {
             return Ok(client.clone());
         }
         let client = Client::new(self.settings.client.clone())?;
-        let client = Arc::new(CurrentClient { client, searched: Mutex::new(None) });
-        Ok(current.insert(client).clone())
+        Ok(current.insert(CurrentClient::new(client)).clone())
+    }
+
+    /// Waits until another call has replaced this client.
+    async fn is_replaced(&self, client: &Arc<CurrentClient>) {
+        let mut replacements = self.replacements.subscribe();
+        while replacements.changed().await.is_ok() {
+            if !self.is_current(client) {
+                return;
+            }
+        }
+    }
+
+    /// Replaces a client that gets no answer, as soon as another one does. A server that is slow answers
+    /// both.
+    async fn replace(&self, hung: &Arc<CurrentClient>) {
+        tokio::time::sleep(HANGING).await;
+        let _only_one = self.search.lock().await;
+        while self.is_current(hung) {
+            if let Ok(client) = Client::new(self.settings.client.clone())
+                && let (false, true) =
+                    tokio::join!(self.answers(&hung.client), self.answers(&client))
+            {
+                let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+                *current = Some(CurrentClient::new(client));
+                drop(current);
+                self.replacements.send_modify(|count| *count = count.saturating_add(1));
+                tracing::warn!("a server that did not answer is left for another");
+                return;
+            }
+            tokio::time::sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    /// Whether the leader that this client knows answers: it is asked for the last pulse.
+    async fn answers(&self, client: &Client) -> bool {
+        let last =
+            ReadStreamOptions::default().position(StreamPosition::End).backwards().max_count(1);
+        let options = self.signed(last);
+        let asked = async { client.read_stream(PULSE, &options).await?.next().await };
+        let answer = tokio::time::timeout(PROBE, asked).await;
+        matches!(answer, Ok(Ok(_) | Err(Error::ResourceNotFound)))
+    }
+
+    /// How many times a client that hung was replaced: subscriptions of before may hang too.
+    pub(super) fn replacements(&self) -> u64 {
+        *self.replacements.borrow()
+    }
+
+    fn is_current(&self, client: &Arc<CurrentClient>) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().is_none_or(|current| Arc::ptr_eq(current, client))
     }
 
     fn discard(&self, failed: &Arc<CurrentClient>) {
@@ -106,6 +177,10 @@ impl Connection {
 }
 
 impl CurrentClient {
+    fn new(client: Client) -> Arc<Self> {
+        Arc::new(Self { client, searched: Mutex::new(None) })
+    }
+
     fn turn_off_nagle(&self) {
         let mut searched = self.searched.lock().unwrap_or_else(PoisonError::into_inner);
         if searched.is_none_or(|at| at.elapsed() > SEARCH_INTERVAL) {

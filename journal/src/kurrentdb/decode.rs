@@ -2,8 +2,8 @@
 
 use eventstore::RecordedEvent as ServerEvent;
 use keyledger_domain::{
-    ClosedKey, Closure, EventId, KeyDelivery, KeyId, Position, RecordedEvent, Revision, chain, decode,
-    is_metadata,
+    ClosedKey, Closure, EventId, KeyDelivery, KeyId, Position, RecordedEvent, Revision, chain,
+    decode, is_metadata,
 };
 
 use super::removed::{METADATA, is_removing, stream_of};
@@ -19,7 +19,8 @@ pub(super) fn deliver(stored: ServerEvent) -> Option<Result<KeyDelivery, ReadErr
         let why = chain(&Unreadable::Field("its position"));
         return Some(Err(ReadError::Undecodable { position: Position::START, why }));
     };
-    let closed = |key_id, closure| Some(Ok(KeyDelivery::Closed(ClosedKey { key_id, position, closure })));
+    let closed =
+        |key_id, closure| Some(Ok(KeyDelivery::Closed(ClosedKey { key_id, position, closure })));
     if let Some(stream) = stream_of(&stored.stream_id) {
         let key_id = KeyId::from_stream(stream)?;
         let is_removed = stored.event_type == METADATA && is_removing(&stored.data);

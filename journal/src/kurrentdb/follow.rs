@@ -35,6 +35,8 @@ struct ResumingSubscription {
     heard: Instant,
     /// Since when this process is known to have appended an event that has not been delivered.
     behind: Option<Instant>,
+    /// How many clients that hung had been replaced when the feed began.
+    replacements: u64,
     pause: Duration,
     has_ended: bool,
 }
@@ -51,6 +53,7 @@ pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> KeySubs
         is_live: false,
         heard: Instant::now(),
         behind: None,
+        replacements: 0,
         pause: PAUSE,
         has_ended: false,
     };
@@ -69,6 +72,7 @@ impl ResumingSubscription {
                     self.is_live = false;
                     self.heard = Instant::now();
                     self.behind = None;
+                    self.replacements = self.connection.replacements();
                     continue;
                 }
                 Some(feed) => tokio::time::timeout(CHECK, feed.recv()).await,
@@ -84,6 +88,9 @@ impl ResumingSubscription {
                 }
                 Ok(Some(Err(cause))) => self.restart(&cause).await,
                 Ok(None) => self.restart(&"the subscription's thread has ended".into()).await,
+                Err(_) if self.connection.replacements() != self.replacements => {
+                    self.restart(&"a server that did not answer was left for another".into()).await;
+                }
                 Err(_) if self.is_stuck() => {
                     self.restart(&"the subscription delivers nothing".into()).await;
                 }

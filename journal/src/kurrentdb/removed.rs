@@ -39,7 +39,8 @@ pub(super) fn is_removing(metadata: &[u8]) -> bool {
 /// # Errors
 /// That the server does not answer.
 pub(super) async fn is_removed(connection: &Connection, key_id: KeyId) -> Result<bool, Error> {
-    let options = ReadStreamOptions::default().position(StreamPosition::End).backwards().max_count(1);
+    let options =
+        ReadStreamOptions::default().position(StreamPosition::End).backwards().max_count(1);
     let options = connection.signed(options);
     let stream = metadata_of(&key_id.stream());
     let read = connection

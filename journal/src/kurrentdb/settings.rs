@@ -5,6 +5,11 @@ use keyledger_domain::without_password;
 
 use crate::{Cause, OpenError};
 
+/// Parameters that the URL need not have, in milliseconds. The client waits for the interval, by default
+/// 500 ms, before its first call; and it asks one server of a cluster after the other which one leads, by
+/// default for 3 s each.
+const DEFAULTS: [(&str, u32); 2] = [("discoveryInterval", 50), ("gossipTimeout", 500)];
+
 /// How to connect to the server.
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -40,13 +45,13 @@ impl Settings {
             let decode = |text| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
             Credentials::new(decode(login), decode(password))
         });
-        // The client waits for this interval, by default 500 ms, before its first call.
-        let separator = if parameters.contains('?') { '&' } else { '?' };
-        let interval = match parameters.to_ascii_lowercase().contains("discoveryinterval=") {
-            true => String::new(),
-            false => format!("{separator}discoveryInterval=50"),
-        };
-        let text = format!("{scheme}://{hosts}{parameters}{interval}");
+        let mut text = format!("{scheme}://{hosts}{parameters}");
+        for (name, millis) in DEFAULTS {
+            if !parameters.to_ascii_lowercase().contains(&format!("{name}=").to_ascii_lowercase()) {
+                let separator = if text.contains('?') { '&' } else { '?' };
+                text.push_str(&format!("{separator}{name}={millis}"));
+            }
+        }
         let client = text.parse::<ClientSettings>().map_err(|error| bad(error.into()))?;
         Ok(Self { client, credentials, location })
     }

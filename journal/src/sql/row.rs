@@ -1,7 +1,8 @@
 //! Decodes rows of a table of events.
 
 use keyledger_domain::{
-    ClosedKey, Closure, EventId, KeyDelivery, KeyId, Position, RecordedEvent, Revision, chain, decode,
+    ClosedKey, Closure, EventId, KeyDelivery, KeyId, Position, RecordedEvent, Revision, chain,
+    decode,
 };
 use uuid::Uuid;
 

@@ -26,6 +26,8 @@ use keyledger_test_servers::wait::{self, BusyClock, until_blocking, within};
 
 /// How long an append or a subscription may take after a fault, on a machine that is not busy.
 const BACK: Duration = Duration::from_secs(5);
+/// How long they may take after another leader was elected, where the former one hangs.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A server of its own, or the one that the environment names.
 struct Kurrent {
@@ -149,6 +151,40 @@ async fn a_leader_that_dies_is_left_for_the_next() {
         leader = std::mem::replace(&mut other, Server::serve(&database, address.port()));
     }
     assert_eq!(database.key_events(), (written.len(), written.len()));
+}
+
+#[keyledger_bounded::test]
+async fn a_leader_that_hangs_is_left_soon_after_another_leads() {
+    let database = Database::default();
+    let hung = Server::serve(&database, 0);
+    let other = Server::serve(&database, 0);
+    let journal = keyledger_journal::open(&other.cluster_url()).await.unwrap();
+    let mut subscription = journal.subscribe(Position::START);
+    let (_, appended) = settle_new(&*journal).await;
+    until(&*journal, &mut subscription, appended.position).await;
+    hung.appends(CallFault::Hang);
+    hung.reads(CallFault::Hang);
+    hung.subscriptions(SubscriptionFault::Silent);
+    let elected = async {
+        wait::lasts(Duration::from_secs(4)).await;
+        other.lead();
+        BusyClock::start()
+    };
+    let (begun, (_, appended)) = tokio::join!(elected, settle_new(&*journal));
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    until(&*journal, &mut subscription, appended.position).await;
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert_eq!(database.key_events(), (2, 2));
+}
+
+#[keyledger_bounded::test]
+async fn a_server_that_is_slow_is_not_given_up() {
+    let server = Server::start();
+    let journal = keyledger_journal::open(&server.url()).await.unwrap();
+    server.appends(CallFault::DoneThenLate(Duration::from_millis(2_000)));
+    let key_id = new_key();
+    let outcome = journal.append(first(key_id, vec![created(key_id)])).await;
+    assert!(outcome.is_ok(), "{outcome:?}");
 }
 
 #[keyledger_bounded::test]
@@ -345,7 +381,11 @@ async fn a_stream_that_is_deleted_while_it_is_appended_to_closes_its_key() {
     database.scavenge();
     let (closed, of_events) = closed_keys(&*journal).await;
     assert!(closed.iter().all(|key| key.key_id == key_id), "{closed:?}");
-    assert_eq!(of_events, [key_id], "the second creation is left, at a revision that is not the first");
+    assert_eq!(
+        of_events,
+        [key_id],
+        "the second creation is left, at a revision that is not the first"
+    );
     assert!(is_removed(journal.read(key_id).await));
 }
 
@@ -366,7 +406,11 @@ async fn what_cannot_be_read_closes_its_own_key_only() {
     // Not the stream of a key.
     database.write_foreign("apikey-of-another-program", "OrderPlaced", "{}");
     database.write_foreign("$$apikey-of-another-program", "$metadata", r#"{"$tb":9}"#);
-    database.write_foreign(&format!("$${}", good.stream()), "$metadata", r#"{"$acl":{"$r":"ann"}}"#);
+    database.write_foreign(
+        &format!("$${}", good.stream()),
+        "$metadata",
+        r#"{"$acl":{"$r":"ann"}}"#,
+    );
     create(&*journal).await;
     let (closed, of_events) = closed_keys(&*journal).await;
     let names: Vec<_> = closed.iter().map(|key| (key.key_id, key.closure.name())).collect();

@@ -7,7 +7,8 @@ use futures::StreamExt;
 use futures::future::{join, join_all};
 use keyledger_domain::Position;
 use keyledger_journal::testing::{
-    JournalUnderTest, after, closes_one_key, create, created, first, new_key, next_event, revoked, until_caught_up,
+    JournalUnderTest, after, closes_one_key, create, created, first, new_key, next_event, revoked,
+    until_caught_up,
 };
 use keyledger_journal::{
     AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use keyledger_domain::Position;
 use keyledger_journal::testing::{
-    JournalUnderTest, after, closes_one_key, create, created, first, new_key, next_event, revoked, until_caught_up,
+    JournalUnderTest, after, closes_one_key, create, created, first, new_key, next_event, revoked,
+    until_caught_up,
 };
 use keyledger_journal::{
     AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use keyledger_domain::{
-    ClosedKey, Clock, Position, Reached, RecordedEvent, Timestamp, chain,
-};
+use keyledger_domain::{Clock, ClosedKey, Position, Reached, RecordedEvent, Timestamp, chain};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::{Epoch, PROJECTION_BATCH, QueryError, ReadTables};
 use keyledger_verifier::{IndexWriter, OutOfStep, Verification};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use keyledger_domain::{Batch, ClosedKey, Clock, Position, Reached, RecordedEvent, chain};
+use keyledger_domain::{Batch, Clock, ClosedKey, Position, Reached, RecordedEvent, chain};
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::log::{LOG_BATCH, LogReader, LogWriteError, LogWriter};
 use keyledger_projections::{Epoch, Lease, ReadTables, WriteError};

@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent, chain};
 use keyledger_journal::{Cause, JournalReader, ReadError};
 use keyledger_projections::{
-    Epoch, PROJECTION_BATCH, Projector, QueryError, ReadTables, Rebuild, RebuildError, Rebuilt, WriteError,
-    rebuild,
+    Epoch, PROJECTION_BATCH, Projector, QueryError, ReadTables, Rebuild, RebuildError, Rebuilt,
+    WriteError, rebuild,
 };
 use tokio::sync::watch;
 
@@ -86,8 +86,9 @@ impl TablesFollower {
     /// A key that is closed since an event of it could not be read, and whose events this version can read.
     async fn readable(&self) -> Result<Option<KeyId>, Interruption> {
         let unreadable = self.tables.unreadable().await;
-        let unreadable = unreadable
-            .map_err(|error| Interruption::retry_if(error.is_passing(), TablesError::Query(error)))?;
+        let unreadable = unreadable.map_err(|error| {
+            Interruption::retry_if(error.is_passing(), TablesError::Query(error))
+        })?;
         for key_id in unreadable {
             match self.journal.read(key_id).await {
                 Ok(_) => return Ok(Some(key_id)),
@@ -244,7 +245,8 @@ async fn build_anew(
     journal: &dyn JournalReader,
 ) -> Result<Rebuilt, RebuildError<ReadError>> {
     let build = Rebuild::begin(tables).await?;
-    let rebuilt = build.run(journal.subscribe_to_keys(Position::START), journal.head(), |_| {}).await?;
+    let rebuilt =
+        build.run(journal.subscribe_to_keys(Position::START), journal.head(), |_| {}).await?;
     rebuild::clear(tables).await?;
     Ok(rebuilt)
 }

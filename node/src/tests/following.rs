@@ -10,7 +10,9 @@ use keyledger_journal::{JournalReader, KeySubscription, ReadError};
 
 use super::*;
 use crate::follow::Lost;
-use crate::{Follower, Following, History, Pace, Progress, Reads, ReadyWhen, WatchedJournal, supervise};
+use crate::{
+    Follower, Following, History, Pace, Progress, Reads, ReadyWhen, WatchedJournal, supervise,
+};
 
 fn id(number: u64) -> EventId {
     EventId::from_uuid(uuid::Uuid::from_u128(number.into()))

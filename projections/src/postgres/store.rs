@@ -15,7 +15,8 @@ use super::write::{Write, close, live};
 use crate::WriteError;
 use crate::keys::{COUNT, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::store::{
-    Build, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target, position_of,
+    Build, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
+    position_of,
 };
 
 /// How long [`Store::changed`] waits for a notification of another node. Notifications may be lost.

@@ -16,8 +16,8 @@ use super::write::{close, live, write};
 use crate::WriteError;
 use crate::keys::{COUNT, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::store::{
-    Build, CLEAR, CLEAR_BUILDS, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
-    position_of,
+    Build, CLEAR, CLEAR_BUILDS, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store,
+    Swap, Target, position_of,
 };
 
 /// How long [`Store::changed`] waits: SQLite does not notify one process of another's writes.

@@ -197,7 +197,13 @@ impl EventRelay {
 #[async_trait]
 impl Follower for EventRelay {
     fn pace(&self) -> Pace {
-        Pace { batch: BATCH, gather: Duration::ZERO, tick: Some(TICK), ready: ReadyWhen::Loaded, reads: Reads::Events }
+        Pace {
+            batch: BATCH,
+            gather: Duration::ZERO,
+            tick: Some(TICK),
+            ready: ReadyWhen::Loaded,
+            reads: Reads::Events,
+        }
     }
 
     async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {

@@ -56,6 +56,8 @@ pub(super) enum BadLine {
     Future,
     #[error("another key with this hash was imported before")]
     OtherKey,
+    #[error("the key was imported before, and its events were taken out of the journal since")]
+    Closed,
 }
 
 impl BadLine {

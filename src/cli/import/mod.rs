@@ -136,6 +136,7 @@ async fn import(
             Err(LineError::Bad(BadLine::Future))
         }
         Err(CommandError::Refused(_)) => Err(LineError::Bad(BadLine::OtherKey)),
+        Err(CommandError::Closed(_)) => Err(LineError::Bad(BadLine::Closed)),
         Err(error) => Err(LineError::Failed(error)),
     }
 }
