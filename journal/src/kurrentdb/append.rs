@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::connection::Connection;
 use super::decode::position_of;
+use super::mistakes::{Right, cause};
 use super::removed::is_removed;
 use super::{ANSWER, PULSE};
 use crate::{Append, AppendError, Appended, Expected, NewEvent};
@@ -138,7 +139,7 @@ fn append_error(error: Error) -> AppendError {
         | Error::ConnectionClosed
         | Error::NotLeaderException(_)
         | Error::AccessDenied
-        | Error::InitializationError(_) => AppendError::Unavailable(error.into()),
+        | Error::InitializationError(_) => AppendError::Unavailable(cause(error, Right::Append)),
         Error::ResourceNotFound | Error::ResourceAlreadyExists | Error::UnsupportedFeature => {
             AppendError::Invalid(error.into())
         }

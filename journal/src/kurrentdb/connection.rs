@@ -225,6 +225,6 @@ macro_rules! signed {
 signed!(
     eventstore::AppendToStreamOptions,
     eventstore::ReadAllOptions,
-    eventstore::ReadStreamOptions,
+    ReadStreamOptions,
     eventstore::SubscribeToAllOptions
 );

@@ -23,6 +23,7 @@ use tracing::{Event, Level, Metadata};
 
 use super::PULSE;
 use super::connection::{Connection, Signed};
+use super::mistakes::{Right, cause};
 use super::removed::metadata_of;
 use crate::Cause;
 
@@ -102,7 +103,8 @@ fn receive(
 }
 
 async fn next(subscription: &mut Subscription) -> Result<SubscriptionEvent, Cause> {
-    Ok(subscription.next_subscription_event().await?)
+    let next = subscription.next_subscription_event().await;
+    next.map_err(|error| cause(error, Right::ReadAll))
 }
 
 /// Counts the client's warnings on this thread, and unwinds the thread after too many of them without

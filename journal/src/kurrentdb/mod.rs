@@ -18,6 +18,7 @@ mod connection;
 mod decode;
 mod feed;
 mod follow;
+mod mistakes;
 mod removed;
 mod settings;
 mod sockets;
@@ -30,10 +31,11 @@ use eventstore::{Position as LogPosition, ReadAllOptions, ReadStreamOptions, Str
 use keyledger_domain::{Closure, EventId, KeyId, Place, Position, RecordedEvent, Revision};
 
 use crate::{
-    Append, AppendError, Appended, Journal, JournalReader, KeySubscription, OpenError, ReadError,
+    Append, AppendError, Appended, Cause, Journal, JournalReader, KeySubscription, OpenError, ReadError,
 };
 use connection::Connection;
 use decode::{decode_event, position_of};
+use mistakes::{Right, cause};
 use removed::is_removed;
 use settings::Settings;
 
@@ -58,10 +60,22 @@ impl KurrentJournal {
         let settings = Settings::parse(url)?;
         let location = settings.location().to_owned();
         let journal = Self { connection: Arc::new(Connection::new(settings)) };
-        match journal.head().await {
-            Ok(_) => Ok(journal),
-            Err(error) => Err(OpenError::Unreachable { location, source: error.into() }),
+        match journal.check().await {
+            Ok(()) => Ok(journal),
+            Err(source) => Err(OpenError::Unreachable { location, source }),
         }
+    }
+
+    /// Checks that the server can be reached, and that the user may do what is needed.
+    async fn check(&self) -> Result<(), Cause> {
+        if let Err(error) = self.head().await {
+            let mistake = mistakes::find(self.connection.settings()).await;
+            return Err(mistake.map_or_else(|| error.into(), Cause::from));
+        }
+        let first = ReadAllOptions::default().forwards().max_count(1);
+        let first = self.connection.signed(first);
+        let read = self.connection.ask(async |client| client.read_all(&first).await?.next().await);
+        read.await.map(drop).map_err(|error| cause(error, Right::ReadAll))
     }
 
     async fn read_once(&self, key_id: KeyId) -> Result<Vec<RecordedEvent>, ReadOnceError> {
@@ -132,7 +146,7 @@ impl JournalReader for KurrentJournal {
 
     async fn head(&self) -> Result<Position, ReadError> {
         let appended = append::pulse(&self.connection).await;
-        appended.map_err(|error| ReadError::Unavailable(error.into()))
+        appended.map_err(|error| ReadError::Unavailable(cause(error, Right::Append)))
     }
 
     /// One read of the log, from the place on. The server answers the record at the position. Where that
@@ -158,7 +172,7 @@ impl JournalReader for KurrentJournal {
             Err(eventstore::Error::Grpc { message, .. }) if message.contains(INVALID_POSITION) => {
                 Ok(Some(false))
             }
-            Err(error) => Err(ReadError::Unavailable(error.into())),
+            Err(error) => Err(ReadError::Unavailable(cause(error, Right::ReadAll))),
         }
     }
 }

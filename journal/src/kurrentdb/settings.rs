@@ -46,7 +46,8 @@ impl Settings {
             Credentials::new(decode(login), decode(password))
         });
         let mut text = format!("{scheme}://{hosts}{parameters}");
-        for (name, millis) in DEFAULTS {
+        let is_cluster = hosts.contains(',') || scheme.ends_with("+discover");
+        for (name, millis) in DEFAULTS.into_iter().take(if is_cluster { 2 } else { 1 }) {
             if !parameters.to_ascii_lowercase().contains(&format!("{name}=").to_ascii_lowercase()) {
                 let separator = if text.contains('?') { '&' } else { '?' };
                 text.push_str(&format!("{separator}{name}={millis}"));

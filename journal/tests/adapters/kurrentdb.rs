@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use keyledger_domain::{
-    ClosedKey, Closure, Delivery, KeyDelivery, KeyId, Position, RecordedEvent, UserId,
+    ClosedKey, Closure, Delivery, KeyDelivery, KeyId, Position, RecordedEvent, UserId, chain,
 };
 use keyledger_journal::testing::{
     JournalUnderTest, after, create, created, deleted, first, new_key, next_delivery, next_event,
@@ -20,7 +20,9 @@ use keyledger_journal::{
     Append, AppendError, Appended, Journal, JournalReader, OpenError, ReadError, Subscription,
 };
 use keyledger_test_servers::certificate::Certificate;
-use keyledger_test_servers::kurrentdb::{CallFault, Database, Server, SubscriptionFault};
+use keyledger_test_servers::kurrentdb::{
+    CallFault, Database, Denied, Server, SubscriptionFault,
+};
 use keyledger_test_servers::process::Process;
 use keyledger_test_servers::wait::{self, BusyClock, until_blocking, within};
 
@@ -461,6 +463,45 @@ async fn it_is_reached_over_tls_with_a_certificate_that_is_trusted() {
     assert_eq!(next_event(&mut subscription).await.event.key_id(), key_id);
     let opened = keyledger_journal::open(&url).await;
     assert!(matches!(opened, Err(OpenError::Unreachable { .. })), "its certificate is not trusted");
+}
+
+/// All that is told of a journal that cannot be opened.
+async fn told(url: &str) -> String {
+    let error = keyledger_journal::open(url).await.unwrap_err();
+    assert!(matches!(error, OpenError::Unreachable { .. }), "{error:?}");
+    chain(&error)
+}
+
+#[keyledger_bounded::test]
+async fn mistakes_are_told_in_words() {
+    let plain = Server::start();
+    keyledger_journal::open(&plain.url()).await.unwrap();
+    let certificate = Certificate::make();
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let secure = Server::start_with_tls(&read(certificate.path()), &read(certificate.key()));
+    let (with_tls, without) = (secure.address(), plain.address());
+    let trusting = format!("tlsCaFile={}", certificate.path().display());
+    for (url, expected) in [
+        (format!("kurrentdb://{with_tls}"), "is not trusted: name the certificate of its authority"),
+        (format!("kurrentdb://{with_tls}?tlsCaFile=/nowhere.pem"), "\"/nowhere.pem\" (tlsCaFile)"),
+        (format!("kurrentdb://{with_tls}?tls=false"), "remove tls=false from the URL"),
+        (format!("kurrentdb://{without}?{trusting}"), "does not speak TLS: add tls=false"),
+        (
+            format!("kurrentdb://localhost:{}?{trusting}", with_tls.port()),
+            "is for another name",
+        ),
+    ] {
+        let told = told(&url).await;
+        assert!(told.contains(expected), "{url}: {told}");
+    }
+    plain.deny(&[Denied::ReadAll]);
+    let told_of = told(&plain.url()).await;
+    assert!(told_of.contains("add it to $r in the $acl of the metadata of the stream $all"), "{told_of}");
+    plain.deny(&[Denied::Append]);
+    let told_of = told(&plain.url()).await;
+    assert!(told_of.contains("the user may not append to the streams"), "{told_of}");
+    plain.deny(&[]);
+    keyledger_journal::open(&plain.url()).await.unwrap();
 }
 
 #[keyledger_bounded::test]

@@ -85,6 +85,15 @@ pub enum SubscriptionFault {
     Error,
 }
 
+/// A right that users of a node lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// To read all streams at once.
+    ReadAll,
+    /// To append.
+    Append,
+}
+
 /// The faults of a node.
 #[derive(Debug, Default)]
 struct Faults {
@@ -93,6 +102,8 @@ struct Faults {
     subscriptions: watch::Sender<SubscriptionFault>,
     /// How many subscriptions a fault has struck.
     struck: watch::Sender<usize>,
+    /// The rights that users lack.
+    denied: Mutex<Vec<Denied>>,
     /// The `Authorization` header of the last append.
     authorization: Mutex<Option<String>>,
 }
@@ -208,6 +219,11 @@ impl Server {
     /// Sets the fault of appends from now on.
     pub fn appends(&self, fault: CallFault) {
         *self.faults.appends.lock().unwrap() = fault;
+    }
+
+    /// Denies users these rights from now on, and no others.
+    pub fn deny(&self, denied: &[Denied]) {
+        *self.faults.denied.lock().unwrap() = denied.to_vec();
     }
 
     /// Sets the fault of reads from now on.

@@ -22,7 +22,7 @@ use super::protocol::event_store::client::server_features::server_features_serve
 use super::protocol::event_store::client::streams as s;
 use super::protocol::event_store::client::streams::streams_server::{Streams, StreamsServer};
 use super::subscription::{Filter, deliver};
-use super::{CallFault, Cluster, Faults};
+use super::{CallFault, Cluster, Denied, Faults};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -62,6 +62,14 @@ impl Node {
             .add_service(GossipServer::new(self))
             .serve_with_incoming(connections)
             .await;
+    }
+
+    /// Refuses the call if users lack this right.
+    fn check_right(&self, needed: Denied) -> Result<(), Status> {
+        if self.faults.denied.lock().unwrap().contains(&needed) {
+            return Err(Status::permission_denied("Access denied"));
+        }
+        Ok(())
     }
 
     /// Refuses the call if another node is the leader.
@@ -117,6 +125,9 @@ impl Streams for Node {
         before(fault).await?;
         let options = request.into_inner().options.ok_or_else(missing)?;
         let backwards = options.read_direction == 1;
+        if matches!(options.stream_option, Some(StreamOption::All(_))) {
+            self.check_right(Denied::ReadAll)?;
+        }
         match (options.stream_option, options.count_option.ok_or_else(missing)?) {
             (Some(StreamOption::Stream(stream)), CountOption::Count(count)) => {
                 let asks_last = options.control_option.is_some();
@@ -148,6 +159,7 @@ impl Streams for Node {
         let missing = || Status::invalid_argument("an option is missing");
         let fault = *self.faults.appends.lock().unwrap();
         before(fault).await?;
+        self.check_right(Denied::Append)?;
         self.check_leader()?;
         let mut messages = request.into_inner();
         let Some(Content::Options(options)) = messages.message().await?.and_then(|m| m.content)
