@@ -16,7 +16,7 @@ use crate::extract::{
     Auditor, Given, KeyPath, Parameter, Parameters, QueryParameters, put, schema,
 };
 use crate::problem::ApiError;
-use crate::problem::documented::{AuditProblems, QueryProblems, problems};
+use crate::problem::documented::{AuditProblems, ClosedKeyProblem, QueryProblems, problems};
 use keyledger_audit::key_at;
 
 /// Show what a key was at a moment
@@ -29,7 +29,7 @@ use keyledger_audit::key_at;
     params(KeyPath, Parameters<AtQuery>),
     responses(
         (status = 200, description = "The key as it was", body = KeyState),
-        AuditProblems, UnknownKey, QueryProblems,
+        AuditProblems, UnknownKey, ClosedKeyProblem, QueryProblems,
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]

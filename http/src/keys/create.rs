@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::state::CommandState;
 use super::written;
 use crate::extract::{CommandCaller, Fields, IdempotencyKey, parse, read_json, time};
-use crate::problem::documented::CommandProblems;
+use crate::problem::documented::{ClosedKeyProblem, CommandProblems};
 use crate::problem::{ApiError, Problem};
 use keyledger_commands::{Expiry, NewKey};
 
@@ -29,7 +29,7 @@ use keyledger_commands::{Expiry, NewKey};
         (status = 422, description = "The expiry is not in the future, there are two of them, or \
             the idempotency key was used for another request", body = Problem,
             content_type = "application/problem+json"),
-        CommandProblems,
+        ClosedKeyProblem, CommandProblems,
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]

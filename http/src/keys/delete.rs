@@ -11,7 +11,7 @@ use super::state::{CommandState, owned};
 use super::written::{self, Success};
 use crate::extract::{CommandCaller, KeyPath};
 use crate::problem::ApiError;
-use crate::problem::documented::{CommandProblems, KeyProblems};
+use crate::problem::documented::{ClosedKeyProblem, CommandProblems, KeyProblems};
 
 /// Delete a key
 ///
@@ -24,7 +24,7 @@ use crate::problem::documented::{CommandProblems, KeyProblems};
     responses(
         (status = 200, description = "The key is deleted", body = Success,
             headers(("Keyledger-Position" = u64))),
-        KeyProblems, CommandProblems,
+        KeyProblems, ClosedKeyProblem, CommandProblems,
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]

@@ -11,7 +11,7 @@ use super::state::{HistoryState, owned};
 use crate::event::HistoryEvent;
 use crate::extract::{KeyPath, SignedIn};
 use crate::problem::ApiError;
-use crate::problem::documented::{KeyProblems, QueryProblems};
+use crate::problem::documented::{ClosedKeyProblem, KeyProblems, QueryProblems};
 
 /// Show what happened to a key
 ///
@@ -21,7 +21,7 @@ use crate::problem::documented::{KeyProblems, QueryProblems};
     params(KeyPath),
     responses(
         (status = 200, description = "The events, oldest first", body = History),
-        KeyProblems, QueryProblems,
+        KeyProblems, ClosedKeyProblem, QueryProblems,
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]

@@ -57,11 +57,17 @@ pub(crate) struct KeyProblems;
 
 impl IntoResponses for KeyProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[
-            ("403", "Not the caller's key"),
-            ("404", "There is no such key"),
-            ("410", "The key's events were taken out of the journal; it is refused for good"),
-        ])
+        problems(&[("403", "Not the caller's key"), ("404", "There is no such key")])
+    }
+}
+
+/// The problem of requests that need the events of a key.
+pub(crate) struct ClosedKeyProblem;
+
+impl IntoResponses for ClosedKeyProblem {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let closed = "The key's events were taken out of the journal; it is refused for good";
+        problems(&[("410", closed)])
     }
 }
 

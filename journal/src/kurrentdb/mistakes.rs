@@ -36,7 +36,9 @@ pub(super) enum Mistake {
     OtherName { host: String },
     #[error("the certificate of {host} cannot be used: {why}")]
     Certificate { host: String, why: String },
-    #[error("{host} does not speak TLS: add tls=false to the URL, or configure a certificate there")]
+    #[error(
+        "{host} does not speak TLS: add tls=false to the URL, or configure a certificate there"
+    )]
     NoTls { host: String },
     #[error("{host} does not answer without TLS: remove tls=false from the URL")]
     Tls { host: String },
@@ -97,7 +99,9 @@ fn try_connection(settings: &ClientSettings, endpoint: &Endpoint) -> Option<Mist
         // A server without TLS sends its settings.
         let is_tls = match stream.read_exact(&mut first) {
             Ok(()) => first == [TLS_ALERT],
-            Err(error) => matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset),
+            Err(error) => {
+                matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset)
+            }
         };
         is_tls.then_some(Mistake::Tls { host })
     }
@@ -122,7 +126,8 @@ fn roots(settings: &ClientSettings) -> Result<RootCertStore, Mistake> {
 
 fn shake_hands(stream: &mut TcpStream, roots: RootCertStore, host: String) -> Option<Mistake> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.ok()?.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from(host.clone()).ok()?;
     let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;

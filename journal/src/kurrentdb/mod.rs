@@ -31,7 +31,8 @@ use eventstore::{Position as LogPosition, ReadAllOptions, ReadStreamOptions, Str
 use keyledger_domain::{Closure, EventId, KeyId, Place, Position, RecordedEvent, Revision};
 
 use crate::{
-    Append, AppendError, Appended, Cause, Journal, JournalReader, KeySubscription, OpenError, ReadError,
+    Append, AppendError, Appended, Cause, Journal, JournalReader, KeySubscription, OpenError,
+    ReadError,
 };
 use connection::Connection;
 use decode::{decode_event, position_of};

@@ -20,9 +20,7 @@ use keyledger_journal::{
     Append, AppendError, Appended, Journal, JournalReader, OpenError, ReadError, Subscription,
 };
 use keyledger_test_servers::certificate::Certificate;
-use keyledger_test_servers::kurrentdb::{
-    CallFault, Database, Denied, Server, SubscriptionFault,
-};
+use keyledger_test_servers::kurrentdb::{CallFault, Database, Denied, Server, SubscriptionFault};
 use keyledger_test_servers::process::Process;
 use keyledger_test_servers::wait::{self, BusyClock, until_blocking, within};
 
@@ -482,21 +480,24 @@ async fn mistakes_are_told_in_words() {
     let (with_tls, without) = (secure.address(), plain.address());
     let trusting = format!("tlsCaFile={}", certificate.path().display());
     for (url, expected) in [
-        (format!("kurrentdb://{with_tls}"), "is not trusted: name the certificate of its authority"),
+        (
+            format!("kurrentdb://{with_tls}"),
+            "is not trusted: name the certificate of its authority",
+        ),
         (format!("kurrentdb://{with_tls}?tlsCaFile=/nowhere.pem"), "\"/nowhere.pem\" (tlsCaFile)"),
         (format!("kurrentdb://{with_tls}?tls=false"), "remove tls=false from the URL"),
         (format!("kurrentdb://{without}?{trusting}"), "does not speak TLS: add tls=false"),
-        (
-            format!("kurrentdb://localhost:{}?{trusting}", with_tls.port()),
-            "is for another name",
-        ),
+        (format!("kurrentdb://localhost:{}?{trusting}", with_tls.port()), "is for another name"),
     ] {
         let told = told(&url).await;
         assert!(told.contains(expected), "{url}: {told}");
     }
     plain.deny(&[Denied::ReadAll]);
     let told_of = told(&plain.url()).await;
-    assert!(told_of.contains("add it to $r in the $acl of the metadata of the stream $all"), "{told_of}");
+    assert!(
+        told_of.contains("add it to $r in the $acl of the metadata of the stream $all"),
+        "{told_of}"
+    );
     plain.deny(&[Denied::Append]);
     let told_of = told(&plain.url()).await;
     assert!(told_of.contains("the user may not append to the streams"), "{told_of}");

@@ -15,7 +15,7 @@ use super::state::AuditState;
 use crate::event::AuditEvent;
 use crate::extract::{Auditor, LastEventId, Parameters};
 use crate::problem::ApiError;
-use crate::problem::documented::{AuditProblems, QueryProblems};
+use crate::problem::documented::{AuditProblems, ClosedKeyProblem, QueryProblems};
 use keyledger_audit::{JournalPage, deliveries, page};
 use parameters::{EventsQuery, EventsRequest, Form};
 
@@ -41,7 +41,7 @@ const LOOK_THROUGH: usize = 100_000;
         (status = 200, description = "The events, oldest first", content(
             (EventPage = "application/json"), (AuditEvent = "application/x-ndjson"),
         )),
-        AuditProblems, QueryProblems,
+        AuditProblems, ClosedKeyProblem, QueryProblems,
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]
