@@ -28,7 +28,7 @@ pub use axum::Router;
 pub use extract::Authenticator;
 pub use health::{health_router, starting_router};
 pub use internal::{VerificationState, internal_service};
-pub use keys::{CommandState, Followers, HistoryState, QueryState};
+pub use keys::{CommandState, Followers, HistoryState, Owners, QueryState};
 pub use log::LogRoutesState;
 pub use metrics::{Counters, Metrics};
 pub use server::{Answers, Exposure, routed, serve};

@@ -30,7 +30,7 @@ impl Projector {
     /// [`WriteError::Database`].
     pub async fn load(tables: &ReadTables, epoch: Epoch) -> Result<Self, WriteError> {
         let build = tables.store.live().await?;
-        let closed = ClosedKeys::of(&tables.store.closed(build).await?)?;
+        let closed = ClosedKeys::of(&tables.store.closed(build).await?);
         Ok(Self { tables: tables.clone(), build, epoch, closed })
     }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use futures::stream;
+use futures::{Stream, StreamExt, stream};
 use keyledger_domain::testing::{Attempt, at, creations, history};
 use keyledger_domain::{ClosedKey, Closure, KeyDelivery, KeyId, Position, RecordedEvent, Revision};
 use keyledger_projections::{ReadTables, Rebuild, StatusFilter};
@@ -147,14 +147,8 @@ async fn a_rebuild_closes_what_the_journal_closes_also_at_the_very_end(kind: Kin
 }
 
 /// A stream that is pending before each item.
-fn one_by_one<T: Send + 'static>(
-    items: impl Iterator<Item = T> + Send + 'static,
-) -> impl futures::Stream<Item = T> + Send {
-    stream::unfold(items, async |mut items| {
-        tokio::task::yield_now().await;
-        let next = items.next()?;
-        Some((next, items))
-    })
+fn one_by_one<T: Send + 'static>(items: impl Iterator<Item = T>) -> impl Stream<Item = T> {
+    stream::iter(items).then(async |item| tokio::spawn(async move { item }).await.unwrap())
 }
 
 on_both_databases!(

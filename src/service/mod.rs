@@ -194,19 +194,19 @@ fn api(
     let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
     let followers = http::Followers { history, verifies };
     let (journal, tables) = (journal.clone(), tables.clone());
-    let tree = LogReader::new(&tables);
+    let (tree, owners) = (LogReader::new(&tables), http::Owners::new(tables.clone()));
     http::router(
         http::CommandState {
             authenticator: authenticator.clone(),
             commands,
             followers,
-            tables: tables.clone(),
+            owners: owners.clone(),
         },
         http::QueryState { authenticator: authenticator.clone(), tables: tables.clone(), progress },
         http::HistoryState {
             authenticator: authenticator.clone(),
             journal: journal.clone(),
-            tables,
+            owners,
         },
         http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
         http::LogRoutesState { authenticator, tree, counters },

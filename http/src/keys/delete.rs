@@ -7,7 +7,7 @@ use keyledger_commands::CommandError;
 use keyledger_domain::key::{Command, DeleteKey};
 
 use super::reason::ReasonBody;
-use super::state::{CommandState, owned};
+use super::state::CommandState;
 use super::written::{self, Success};
 use crate::extract::{CommandCaller, KeyPath};
 use crate::problem::ApiError;
@@ -38,7 +38,7 @@ pub(super) async fn delete(
     let command = Command::Delete(DeleteKey { key_id, by, reason });
     let done = match state.commands.execute(key_id, &command, &origin).await {
         Err(error @ CommandError::Closed(_)) => {
-            owned(&state.tables, key_id, &origin.actor, "delete").await?;
+            state.owners.check(key_id, &origin.actor, "delete").await?;
             return Err(error.into());
         }
         done => done?,

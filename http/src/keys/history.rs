@@ -7,7 +7,7 @@ use keyledger_journal::ReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::state::{HistoryState, owned};
+use super::state::HistoryState;
 use crate::event::HistoryEvent;
 use crate::extract::{KeyPath, SignedIn};
 use crate::problem::ApiError;
@@ -33,7 +33,7 @@ pub(super) async fn history(
     let events = match state.journal.read(key_id).await {
         Err(ReadError::Closed(_) | ReadError::Undecodable { .. }) => {
             if !caller.is_auditor {
-                owned(&state.tables, key_id, &caller.user_id, "view").await?;
+                state.owners.check(key_id, &caller.user_id, "view").await?;
             }
             return Err(ApiError::KeyClosed);
         }

@@ -7,6 +7,7 @@ mod delete;
 mod history;
 mod item;
 mod list;
+mod owners;
 mod reason;
 mod revoke;
 mod show;
@@ -17,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) use create::CreateKeyBody;
+pub use owners::Owners;
 pub(super) use reason::ReasonBody;
 pub use state::{CommandState, HistoryState, QueryState};
 pub use written::Followers;

@@ -7,7 +7,7 @@ use keyledger_commands::CommandError;
 use keyledger_domain::key::{Command, RevokeKey};
 
 use super::reason::ReasonBody;
-use super::state::{CommandState, owned};
+use super::state::CommandState;
 use super::written::{self, Success};
 use crate::extract::{CommandCaller, KeyPath};
 use crate::problem::ApiError;
@@ -40,7 +40,7 @@ pub(super) async fn revoke(
         Ok(done) => done.position,
         // The key is refused already, on each node that has come so far.
         Err(CommandError::Closed(_)) => {
-            owned(&state.tables, key_id, &origin.actor, "revoke").await?;
+            state.owners.check(key_id, &origin.actor, "revoke").await?;
             state.commands.head().await?
         }
         Err(error) => return Err(error.into()),

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use keyledger_domain::{KeyId, UserId};
 use keyledger_journal::JournalReader;
 use keyledger_projections::ReadTables;
 
+use super::owners::Owners;
 use super::written::Followers;
 use crate::extract::Authenticator;
-use crate::problem::ApiError;
 use keyledger_commands::Commands;
 use keyledger_node::Progress;
 
@@ -22,20 +21,8 @@ pub struct CommandState {
     pub commands: Arc<Commands>,
     /// The reads of this node that shall include the command's events before it is answered.
     pub followers: Followers,
-    /// The tables, which tell the owner of a key that is closed.
-    pub tables: ReadTables,
-}
-
-/// Checks, by the tables, that the user owns a key. Commands and histories ask the journal, which cannot tell
-/// of a key that is closed.
-pub(super) async fn owned(
-    tables: &ReadTables,
-    key_id: KeyId,
-    user: &UserId,
-    to: &'static str,
-) -> Result<(), ApiError> {
-    let view = tables.get(key_id).await?.ok_or(ApiError::KeyNotFound)?;
-    if view.owner == *user { Ok(()) } else { Err(ApiError::NotAuthorized { to }) }
+    /// Tells whose a key is that is closed.
+    pub owners: Owners,
 }
 
 /// The state of the queries.
@@ -56,8 +43,8 @@ pub struct HistoryState {
     pub authenticator: Arc<Authenticator>,
     /// The journal.
     pub journal: Arc<dyn JournalReader>,
-    /// The tables, which tell the owner of a key that is closed.
-    pub tables: ReadTables,
+    /// Tells whose a key is that is closed.
+    pub owners: Owners,
 }
 
 impl FromRef<CommandState> for Arc<Authenticator> {

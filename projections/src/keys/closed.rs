@@ -6,8 +6,6 @@ use std::collections::HashMap;
 use keyledger_domain::{ClosedKey, KeyId, Position, RecordedEvent};
 use uuid::Uuid;
 
-use crate::store::position_of;
-
 /// A row of the table of closed keys: key id, position, closure.
 pub(crate) type ClosedRow = (Uuid, i64, String);
 
@@ -16,12 +14,12 @@ pub(crate) type ClosedRow = (Uuid, i64, String);
 pub(crate) struct ClosedKeys(HashMap<KeyId, Position>);
 
 impl ClosedKeys {
-    /// The keys in these rows.
-    pub(crate) fn of(rows: &[ClosedRow]) -> Result<Self, sqlx::Error> {
+    /// The keys in these rows. A position out of range closes the whole key.
+    pub(crate) fn of(rows: &[ClosedRow]) -> Self {
         let closed = rows.iter().map(|(key_id, position, _)| {
-            Ok((KeyId::from_uuid(*key_id), position_of("closed_keys", *position)?))
+            (KeyId::from_uuid(*key_id), Position::try_from(*position).unwrap_or_default())
         });
-        closed.collect::<Result<_, _>>().map(Self)
+        Self(closed.collect())
     }
 
     /// Adds keys. Of a key that is closed several times, the first time counts.
