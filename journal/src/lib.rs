@@ -23,5 +23,5 @@ pub mod testing;
 
 pub use append::{Append, Appended, Expected, NewEvent};
 pub use error::{AppendError, Cause, OpenError, ReadError, Unreadable};
-pub use open::{check_scheme, keeps_order, open, open_reader};
+pub use open::{check_scheme, open, open_reader};
 pub use port::{Journal, JournalReader, Subscription};
