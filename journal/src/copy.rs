@@ -134,7 +134,7 @@ pub async fn copy(
     target: &dyn Journal,
     mut copied: impl FnMut(u64),
 ) -> Result<Contents, CopyError> {
-    let mut copy = Copy { source, target, number: 0, last: None };
+    let mut copy = Copying { source, target, number: 0, last: None };
     let mut events = source.subscribe(Position::START);
     let mut existing = target.subscribe(Position::START);
     while let Some(known) = next(&mut existing).await? {
@@ -164,7 +164,7 @@ pub async fn copy(
 }
 
 /// A copy that is made.
-struct Copy<'a> {
+struct Copying<'a> {
     source: &'a dyn JournalReader,
     target: &'a dyn Journal,
     /// How many events the target contains.
@@ -180,7 +180,7 @@ struct Places {
     target: Place,
 }
 
-impl Copy<'_> {
+impl Copying<'_> {
     /// Notes that the target contains the next event, if it is that of the source.
     fn compare(
         &mut self,
