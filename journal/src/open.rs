@@ -35,13 +35,6 @@ pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError>
     })
 }
 
-/// Whether the journal writes appends to different streams in the order in which they were requested,
-/// without the caller waiting for one before it requests the next.
-#[must_use]
-pub fn keeps_order(url: &str) -> bool {
-    matches!(kind(url), Ok(Kind::Sqlite | Kind::Postgres))
-}
-
 /// Checks that the URL has a scheme that [`open`] knows.
 ///
 /// # Errors

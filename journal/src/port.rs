@@ -72,6 +72,20 @@ pub trait Journal: JournalReader {
     /// # Errors
     /// Every variant of [`AppendError`].
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// Appends to several streams, to each at most once and at most 256 events in all, in this order.
+    /// After a failure that is passing, the journal has none of them that comes after one that it does
+    /// not have. The same appends may be sent again, as with [`Journal::append`].
+    ///
+    /// # Errors
+    /// The first failure, in the order of the appends: every variant of [`AppendError`].
+    async fn append_in_order(&self, appends: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
+        let mut appended = Vec::with_capacity(appends.len());
+        for append in appends {
+            appended.push(self.append(append).await?);
+        }
+        Ok(appended)
+    }
 }
 
 /// What a subscription to all events delivers for a delivery of one to keys.

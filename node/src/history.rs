@@ -19,7 +19,6 @@ use keyledger_journal::{
     Append, AppendError, Appended, Journal, JournalReader, KeySubscription, ReadError,
 };
 use keyledger_verifier::Verification;
-use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -51,7 +50,6 @@ struct Inner {
     max_staleness: Duration,
     tables: Progress,
     verified: Progress,
-    changes: Counter,
 }
 
 impl History {
@@ -66,7 +64,6 @@ impl History {
             max_staleness,
             tables: Progress::default(),
             verified: Progress::default(),
-            changes: Counter::default(),
         }))
     }
 
@@ -94,13 +91,7 @@ impl History {
         &self.0.verified
     }
 
-    /// How many times the history has changed since this process began.
-    #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.0.changes.get()
-    }
-
-    /// The number of the present history: it grows with each change.
+    /// The number of the present history: how many times it has changed since this process began.
     #[must_use]
     pub fn generation(&self) -> u64 {
         *self.0.generation.borrow()
@@ -165,7 +156,6 @@ impl History {
         self.0.verified.forget();
         self.0.tables.forget();
         places.clear();
-        self.0.changes.inc();
         self.0.generation.send_modify(|generation| *generation = generation.saturating_add(1));
         tracing::error!(
             cause = %HistoryChanged { lost },

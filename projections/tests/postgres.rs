@@ -7,27 +7,18 @@ use keyledger_domain::testing::creations;
 use keyledger_projections::{
     Lease, LeaseName, OpenTablesError, ReadTables, Rebuild, WriteError, rebuild,
 };
-use keyledger_test_servers::postgres::Postgres;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use keyledger_test_servers::postgres::{Postgres, as_role, sql};
 use uuid::Uuid;
 
 use crate::given::{
     Database, Kind, delivered, folded, head, open, project, projector, shown, tables,
 };
 
-/// Runs statements one by one, each as its own transaction.
-async fn sql(url: &str, statements: &[&str]) {
-    let mut connection = PgConnection::connect(url).await.unwrap();
-    for statement in statements {
-        sqlx::raw_sql(AssertSqlSafe(*statement)).execute(&mut connection).await.unwrap();
-    }
-}
-
 /// A database on a server of its own, and its URL for a role that has no rights.
 async fn for_role(server: &Postgres) -> (String, String) {
     let url = server.database().await;
     sql(&url, &["CREATE ROLE ann LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]).await;
-    let role = url.replace("postgres@", "ann@");
+    let role = as_role(&url, "ann");
     (url, role)
 }
 
@@ -89,10 +80,7 @@ async fn a_role_needs_no_right_to_make_tables_that_are_there() {
 
 #[keyledger_bounded::test]
 async fn a_database_that_cannot_hold_every_text_is_refused() {
-    let server = Postgres::shared();
-    let create = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
-    sql(&server.url("postgres"), &[create]).await;
-    let told = refused(&server.url("latin")).await;
+    let told = refused(&Postgres::shared().latin1_database().await).await;
     assert!(told.contains("has the encoding LATIN1 and must have UTF8"), "{told}");
 }
 

@@ -33,10 +33,13 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let bar = ProgressBar::new(wanted.events).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
     )?);
-    let copied = copy::copy(&*source, &*target, journal::keeps_order(&to), |number| {
-        bar.set_position(number)
-    });
-    let copied = copied.await?;
+    let copied = match copy::copy(&*source, &*target, |number| bar.set_position(number)).await {
+        Err(error) if error.is_passing() => {
+            return Err(error)
+                .context("the copy is not complete; run the command again to continue");
+        }
+        copied => copied?,
+    };
     bar.finish();
     if copied != wanted {
         bail!(

@@ -60,7 +60,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(Serve, "lease-period", "KEYLEDGER_LEASE_PERIOD", "5s",
         "How long a node that died may still hold what only one node does at a time"),
     setting!(Serve, "max-staleness", "KEYLEDGER_MAX_STALENESS", "10s",
-        "How long keys are verified without a proof of being level with the journal: 100ms to 10m"),
+        "How long keys are verified after the last proof that the index includes every event: 100ms to 10m"),
     setting!(Serve, "last-used-flush", "KEYLEDGER_LAST_USED_FLUSH", "5s",
         "How often it is recorded when keys were last used: 10ms to 10m"),
     setting!(Nats, "nats-url", "KEYLEDGER_NATS_URL", "",

@@ -6,6 +6,7 @@ use keyledger_domain::RecordedEvent;
 use keyledger_test_servers::kurrentdb::Server;
 use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
+use keyledger_test_servers::proxy::{Network, Proxy};
 use tempfile::TempDir;
 
 use crate::support::nats::{messages, with};
@@ -93,6 +94,27 @@ async fn a_copy_that_was_broken_off_is_finished() {
 }
 
 #[keyledger_bounded::test]
+async fn a_copy_whose_server_was_gone_for_a_moment_is_finished_by_the_same_command() {
+    let service = busy(Setup::new()).await;
+    let source = service.stores().journal;
+    let original = without_positions(service.events().await);
+    let server = Postgres::shared();
+    let target = server.database().await;
+    let proxy = Proxy::start(server.port());
+    let through = target.replace(&server.port().to_string(), &proxy.port().to_string());
+    // The tables are made first. Then each connection ends within one of the first groups of events.
+    keyledger_journal::open(&target).await.unwrap();
+    proxy.set(Network::Truncates(20_000));
+    let output = run(&mut copy(&source, &through));
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("the copy is not complete; run the command again to continue"), "{told}");
+    proxy.set(Network::Works);
+    assert!(copied(&run(&mut copy(&source, &through))).starts_with("Copied 60 events"));
+    assert_eq!(without_positions(events_of(&target).await), original);
+}
+
+#[keyledger_bounded::test]
 async fn a_journal_with_other_events_is_left_alone() {
     let (one, other) = (busy(Setup::new()).await, Service::start().ready().await);
     other.user("bob").create("of another journal").await;
@@ -101,7 +123,10 @@ async fn a_journal_with_other_events_is_left_alone() {
     let output = run(&mut copy(&source, &target));
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("event 1 of the target is not event 1 of the source"), "{told}");
+    assert!(told.contains("event 1 of the target is not event 1 of the source: the target has "));
+    assert!(
+        told.contains("; copy into an empty journal") && !told.contains("run the command again")
+    );
     let output = run(&mut copy(&source, &source));
     assert!(String::from_utf8(output.stderr).unwrap().contains("are the same journal"));
 }

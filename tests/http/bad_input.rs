@@ -1,7 +1,10 @@
 //! Bad input: each kind has its own 4xx and its own sentence, and nothing is written.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use crate::support::wait::within;
 use crate::support::{Client, Service, assert_problem};
 
 async fn create(client: &Client, body: &[u8]) -> (u16, String, String) {
@@ -211,4 +214,15 @@ async fn a_bad_header_is_told() {
         assert_problem!(answer, 400, "invalid_header", "{value}");
     }
     assert!(ann.keys().await.is_empty());
+}
+
+#[keyledger_bounded::test]
+async fn a_caller_that_does_not_send_its_headers_keeps_no_connection() {
+    let service = Service::start();
+    let mut silent = TcpStream::connect(&service.address).await.unwrap();
+    silent.write_all(b"GET /keys HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // The limit of this wait is far above the ten seconds that a caller has.
+    within("the end of the connection", silent.read_to_end(&mut answer)).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
 }

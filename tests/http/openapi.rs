@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::{Service, keyledger, run, run_within, token};
 
 fn committed() -> String {
@@ -18,8 +20,34 @@ async fn the_committed_document_is_the_one_that_is_served() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(printed, committed(), "run `make openapi` and look at the difference");
     let served = Service::start().stranger().get("/openapi.json").await.json();
-    let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(served, printed);
+}
+
+/// The values of all members `$ref`, at any depth.
+fn references(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| match value.as_str() {
+                Some(target) if name == "$ref" => vec![target],
+                _ => references(value),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().flat_map(references).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[keyledger_bounded::test]
+async fn the_document_contains_everything_that_it_refers_to() {
+    let document: Value = serde_json::from_str(&committed()).unwrap();
+    let references = references(&document);
+    assert!(references.contains(&"#/components/schemas/Problem"), "{references:?}");
+    for reference in references {
+        let target = reference.strip_prefix('#').and_then(|path| document.pointer(path));
+        assert!(target.is_some(), "{reference} is not in the document");
+    }
 }
 
 /// The most that the fuzzer may take: it asks hundreds of times.

@@ -1,8 +1,7 @@
 //! Each alteration of a journal is found and named, on each kind of database.
 
 use super::tampering::{Backup, Change, change};
-use crate::support::events_of;
-use crate::support::log::{Log, example_says, work};
+use crate::support::log::{Log, example_says};
 
 /// A change to an event, and how the lines begin that name it then.
 struct Case {
@@ -15,7 +14,7 @@ struct Case {
 /// Said where events are missing, so that the tree of the kept checkpoint cannot be built.
 const UNCOMPARED: &str = "uncompared-checkpoint: the earlier checkpoint of 11 events";
 
-/// The cases, for the history that [`work`] makes of 10 keys: event 0 creates the first key, events 1
+/// The cases, for the history that [`work`](crate::support::log::work) makes of 10 keys: event 0 creates the first key, events 1
 /// to 9 create the others, and event 10 revokes the first.
 #[rustfmt::skip]
 const FOUND: &[Case] = &[
@@ -79,10 +78,7 @@ fn found(log: &Log) -> Vec<String> {
 }
 
 async fn each_alteration_is_named(log: Log) {
-    let service = log.setup().start().ready().await;
-    work(&service, 10).await;
-    let events = events_of(&log.journal).await;
-    service.stop_well();
+    let events = log.history(10).await;
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     let backup = Backup::of(&log).await;
     let mut wrong = Vec::new();
@@ -111,10 +107,7 @@ async fn each_alteration_is_named(log: Log) {
 #[keyledger_bounded::test]
 async fn what_is_missing_does_not_spoil_the_proofs_of_other_owners() {
     let log = Log::on_sqlite();
-    let service = log.setup().start().ready().await;
-    work(&service, 10).await;
-    let events = events_of(&log.journal).await;
-    service.stop_well();
+    let events = log.history(10).await;
     Backup::of(&log).await;
     change(&log, &events, 3, Change::Remove).await;
     for (user, count) in [("ann", 2), ("bob", 8)] {
@@ -141,10 +134,7 @@ async fn each_alteration_of_the_journal_is_named_on_kurrentdb() {
 
 /// An attacker who also has the signing key rewrites history: an earlier checkpoint tells.
 async fn a_rewritten_tail_is_found(mut log: Log) {
-    let service = log.setup().start().ready().await;
-    work(&service, 10).await;
-    let events = events_of(&log.journal).await;
-    service.stop_well();
+    let events = log.history(10).await;
     std::fs::write(log.path("kept"), log.checkpoints().last().unwrap()).unwrap();
     Backup::of(&log).await;
     change(&log, &events, 9, Change::Data("\"k9\"", "\"k0\"")).await;

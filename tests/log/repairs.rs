@@ -83,10 +83,7 @@ async fn an_emptied_tree_of_the_same_history_is_built_again_and_signed() {
 #[keyledger_bounded::test]
 async fn a_journal_that_has_lost_what_was_signed_is_not_signed() {
     let log = Log::on_sqlite();
-    let service = log.setup().start().ready().await;
-    work(&service, 10).await;
-    let events = events_of(&log.journal).await;
-    service.stop_well();
+    let events = log.history(10).await;
     Backup::of(&log).await;
     for at in (8..11).rev() {
         change(&log, &events, at, Change::Remove).await;

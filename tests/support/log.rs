@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use keyledger_domain::RecordedEvent;
 use keyledger_test_servers::kurrentdb::{Database, Server};
 use keyledger_test_servers::postgres::Postgres;
 use tempfile::TempDir;
 
-use super::stores::new_database;
+use super::stores::{events_of, new_database};
 use super::wait::until;
 use super::{Answer, Service, Setup, keyledger, run};
 
@@ -33,6 +34,11 @@ impl Log {
 
     pub(crate) fn on_postgres() -> Self {
         Self::new(|_, _| new_database(Postgres::shared()))
+    }
+
+    /// The journal and the tree in these databases.
+    pub(crate) fn in_databases(journal: String, read: String) -> Self {
+        Self { journal, read, ..Self::on_sqlite() }
     }
 
     /// The journal on KurrentDB, the tree in a file.
@@ -67,6 +73,15 @@ impl Log {
             .set("KEYLEDGER_READ_URL", &self.read)
             .set("KEYLEDGER_AUDIT_KEY", self.path("audit.key").to_str().unwrap())
             .set("KEYLEDGER_AUDIT_INTERVAL", "1s")
+    }
+
+    /// Lets a service work as [`work`] says with this many keys, and stops it; tells all events.
+    pub(crate) async fn history(&self, keys: usize) -> Vec<RecordedEvent> {
+        let service = self.setup().start().ready().await;
+        work(&service, keys).await;
+        let events = events_of(&self.journal).await;
+        service.stop_well();
+        events
     }
 
     /// The same log, checked with this public key.

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod nats;
+pub(crate) mod runbook;
 pub(crate) mod service;
 pub(crate) mod setup;
 pub(crate) mod stores;

@@ -3,12 +3,14 @@
 mod answers;
 mod bad_requests;
 mod closed;
+mod failover;
 mod freshness;
 mod gateways;
 mod history;
 mod imports;
 mod last_use;
 mod revocations;
+mod runbook;
 
 use serde_json::{Value, json};
 

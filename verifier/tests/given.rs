@@ -35,6 +35,8 @@ pub(crate) fn at(second: u32) -> Timestamp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) number: usize,
+    /// The number of its secret, which is its own unless a test says otherwise.
+    pub(crate) secret: usize,
     pub(crate) owner: String,
     pub(crate) email: Option<String>,
     pub(crate) name: String,
@@ -48,6 +50,7 @@ impl Known {
     pub(crate) fn new(number: usize, name: &str) -> Self {
         Self {
             number,
+            secret: number,
             owner: "ann".to_owned(),
             email: None,
             name: name.to_owned(),
@@ -60,7 +63,7 @@ impl Known {
     pub(crate) fn record(&self) -> KeyRecord<'_> {
         KeyRecord {
             key_id: key_id(self.number),
-            hash: hash(self.number),
+            hash: hash(self.secret),
             owner: Owner::of(&self.owner),
             owner_email: self.email.as_deref(),
             name: &self.name,
@@ -82,7 +85,7 @@ impl Known {
                 owner_email: self.email.clone().map(Email::from_stored),
                 name: KeyName::from_stored(self.name.clone()),
                 prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
-                hash: hash(self.number),
+                hash: hash(self.secret),
                 expires_at: self.expires_at,
             },
             occurred_at: at(1),

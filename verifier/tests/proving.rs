@@ -67,6 +67,20 @@ fn a_machine_that_was_suspended_answers_only_after_another_proof() {
 }
 
 #[test]
+fn a_node_that_knows_says_how_old_its_proof_is() {
+    let (writer, verification) = (writer(), Verification::new(Duration::from_secs(60)));
+    assert_eq!(verification.staleness(asked_now()), None);
+    verification.set_index(writer.index());
+    assert!(!verification.knows(at(NOW)), "there is no proof");
+    let asked = asked_now();
+    verification.prove(asked);
+    assert!(verification.knows(at(NOW)));
+    let later = Clocks { monotonic: asked.monotonic + Duration::from_secs(7), wall: at(NOW + 7) };
+    assert_eq!(verification.staleness(later), Some(Duration::from_secs(7)));
+    assert!(!verification.knows(at(NOW + 60)), "the proof is too old");
+}
+
+#[test]
 fn an_index_that_is_given_up_answers_nothing_ever_again() {
     let (mut writer, verification) = (writer(), Verification::new(Duration::from_secs(60)));
     verification.set_index(writer.index());

@@ -55,8 +55,7 @@ impl QueryParameters for AtQuery {
         name: "at",
         given: Given::AtMostOnce,
         description: "A time or a position; now, if it is left out",
-        // The document refers to a schema of this name, but does not contain it.
-        schema: || schema::named("MomentText"),
+        schema: schema::moment,
         expected: "a date and time of RFC 3339, such as 2030-01-31T12:00:00Z, or a position",
         read: |query, text| put(&mut query.at, text.parse().ok()),
     }];

@@ -1,7 +1,7 @@
 //! Schemas of parameters, for the OpenAPI document.
 
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
+use utoipa::openapi::{ArrayBuilder, OneOfBuilder, RefOr};
 
 fn of(schema_type: Type, format: KnownFormat) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(schema_type).format(Some(SchemaFormat::KnownFormat(format)))
@@ -48,12 +48,13 @@ pub(crate) fn position() -> RefOr<Schema> {
     of(Type::Integer, KnownFormat::Int64).minimum(Some(0)).maximum(Some(i64::MAX)).into()
 }
 
-/// A list of values of a schema that the document names.
-pub(crate) fn list_of(name: &str) -> RefOr<Schema> {
-    ArrayBuilder::new().items(Ref::from_schema_name(name)).into()
+/// A list of texts, each one of these.
+pub(crate) fn list_of(texts: &[&str]) -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts.to_vec()));
+    ArrayBuilder::new().items(text).into()
 }
 
-/// A value of a schema that the document names.
-pub(crate) fn named(name: &str) -> RefOr<Schema> {
-    Ref::from_schema_name(name).into()
+/// A moment: a date and time of RFC 3339, or a position.
+pub(crate) fn moment() -> RefOr<Schema> {
+    OneOfBuilder::new().item(date_time()).item(position()).into()
 }

@@ -142,7 +142,7 @@ impl Metrics {
             registry.register("relay_missing", "Events that the stream was found to lack", missing);
         }
         let changes = Counter::<u64>::default();
-        changes.inc_by(self.history.changes());
+        changes.inc_by(self.history.generation());
         let help =
             "How often the journal was found to have another history than this node has followed";
         registry.register("history_changes", help, changes);
@@ -169,7 +169,7 @@ fn register_index(index: &Index, staleness: Option<Duration>, registry: &mut Reg
         seconds.set(staleness.as_secs_f64());
         registry.register_with_unit(
             "index_staleness",
-            "How long ago the moment was as of which the index is proven level with the journal",
+            "The time since the newest moment up to which the index is proven to include every event",
             Unit::Seconds,
             seconds,
         );

@@ -16,6 +16,9 @@ pub(crate) const MOST_EVENTS: usize = 256;
 /// How many appends wait in the channel before callers have to wait to send theirs.
 const WAITING: usize = MOST_EVENTS * 4;
 
+/// Why nothing is committed any more.
+const STOPPED: &str = "the task that commits appends has stopped";
+
 /// The table to which groups are committed.
 #[async_trait]
 pub(crate) trait EventTable: Send + 'static {
@@ -37,7 +40,8 @@ pub(crate) struct GroupOutcome {
 /// Sends appends to the task that commits them. The task ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    appends: mpsc::Sender<PendingAppend>,
+    /// Each item is committed as a whole, in one group.
+    appends: mpsc::Sender<Vec<PendingAppend>>,
 }
 
 impl Committer {
@@ -50,9 +54,33 @@ impl Committer {
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (pending, outcome) = PendingAppend::new(append)?;
-        let stopped = || "the task that commits appends has stopped".into();
-        self.appends.send(pending).await.map_err(|_| AppendError::Unavailable(stopped()))?;
-        outcome.await.map_err(|_| AppendError::Ambiguous(stopped()))?
+        self.send(vec![pending]).await?;
+        outcome.await.map_err(|_| AppendError::Ambiguous(STOPPED.into()))?
+    }
+
+    /// Appends to different streams in one commit, in this order.
+    pub(super) async fn append_together(
+        &self,
+        appends: Vec<Append>,
+    ) -> Result<Vec<Appended>, AppendError> {
+        let together = appends.into_iter().map(PendingAppend::new);
+        let (together, outcomes): (Vec<_>, Vec<_>) =
+            together.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        if !Group::default().fits(&together) {
+            let cause = "appends that are made together have 256 events, each to another stream";
+            return Err(AppendError::Invalid(cause.into()));
+        }
+        self.send(together).await?;
+        let mut appended = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            appended.push(outcome.await.map_err(|_| AppendError::Ambiguous(STOPPED.into()))??);
+        }
+        Ok(appended)
+    }
+
+    async fn send(&self, together: Vec<PendingAppend>) -> Result<(), AppendError> {
+        let sent = self.appends.send(together).await;
+        sent.map_err(|_| AppendError::Unavailable(STOPPED.into()))
     }
 }
 
@@ -66,39 +94,51 @@ struct Group {
 }
 
 impl Group {
-    /// Adds an append, or returns it if it has to wait for the next group.
-    fn add(&mut self, pending: PendingAppend) -> Option<PendingAppend> {
-        let events = self.events + pending.events.len();
-        if events > MOST_EVENTS || !self.streams.insert(pending.key_id) {
-            return Some(pending);
+    /// Whether these appends can be committed together with those of the group, and with each other.
+    fn fits(&self, together: &[PendingAppend]) -> bool {
+        let events: usize = together.iter().map(|pending| pending.events.len()).sum();
+        let is_new = |(at, pending): (usize, &PendingAppend)| {
+            let mut before = together.iter().take(at).map(|other| other.key_id);
+            !self.streams.contains(&pending.key_id) && before.all(|key_id| key_id != pending.key_id)
+        };
+        self.events + events <= MOST_EVENTS && together.iter().enumerate().all(is_new)
+    }
+
+    /// Adds appends, or returns them if they have to wait for the next group.
+    fn add(&mut self, together: Vec<PendingAppend>) -> Option<Vec<PendingAppend>> {
+        if !self.fits(&together) {
+            return Some(together);
         }
-        self.events = events;
-        self.appends.push(pending);
+        for pending in together {
+            self.events += pending.events.len();
+            self.streams.insert(pending.key_id);
+            self.appends.push(pending);
+        }
         None
     }
 }
 
 async fn run(
     mut table: impl EventTable,
-    mut waiting: mpsc::Receiver<PendingAppend>,
+    mut waiting: mpsc::Receiver<Vec<PendingAppend>>,
     notices: NoticeSender,
 ) {
     let mut held = Vec::new();
     loop {
         let mut group = Group::default();
-        for pending in std::mem::take(&mut held) {
-            held.extend(group.add(pending));
+        for together in std::mem::take(&mut held) {
+            held.extend(group.add(together));
         }
         if group.appends.is_empty() {
             match waiting.recv().await {
-                Some(pending) => held.extend(group.add(pending)),
+                Some(together) => held.extend(group.add(together)),
                 None => return,
             }
         }
         while group.events < MOST_EVENTS
-            && let Ok(pending) = waiting.try_recv()
+            && let Ok(together) = waiting.try_recv()
         {
-            held.extend(group.add(pending));
+            held.extend(group.add(together));
         }
         let outcome = table.commit(&group.appends).await;
         finish(group.appends, outcome, &notices);

@@ -58,4 +58,9 @@ impl<R: JournalReader> Journal for SqlJournal<R> {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         self.committer.append(append).await
     }
+
+    /// One commit appends all of them or none.
+    async fn append_in_order(&self, appends: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
+        self.committer.append_together(appends).await
+    }
 }

@@ -4,9 +4,11 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::as_conversions,
+    clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
 
+mod copying;
 mod kurrentdb;
 mod postgres;
 mod postgres_server;

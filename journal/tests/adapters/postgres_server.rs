@@ -9,30 +9,17 @@ use keyledger_journal::testing::{
     after, create, created, first, new_key, next_event, revoked, until_caught_up,
 };
 use keyledger_journal::{AppendError, Journal, OpenError};
-use keyledger_test_servers::postgres::Postgres;
+use keyledger_test_servers::postgres::{Postgres, as_role, sql};
 use keyledger_test_servers::proxy::Proxy;
 use keyledger_test_servers::wait::{throughout, until};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
 
-/// Runs statements one by one, each as its own transaction.
-async fn sql(url: &str, statements: &[&str]) {
-    let mut connection = connect(url).await;
-    for statement in statements {
-        sqlx::raw_sql(AssertSqlSafe(*statement)).execute(&mut connection).await.unwrap();
-    }
-}
-
 async fn count(url: &str, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(&mut connect(url).await).await.unwrap()
-}
-
-/// The URL of a database for another role.
-fn as_role(url: &str, role: &str) -> String {
-    url.replace("postgres@", &format!("{role}@"))
 }
 
 async fn open(url: &str) -> Arc<dyn Journal> {
@@ -200,10 +187,7 @@ async fn data_that_cannot_be_stored_fails_alone() {
 
 #[keyledger_bounded::test]
 async fn a_database_that_cannot_hold_every_text_is_refused() {
-    let server = Postgres::shared();
-    let create = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
-    sql(&server.url("postgres"), &[create]).await;
-    let told = refused(&server.url("latin")).await;
+    let told = refused(&Postgres::shared().latin1_database().await).await;
     assert!(told.contains("has the encoding LATIN1 and must have UTF8"), "{told}");
 }
 

@@ -99,6 +99,8 @@ struct Store {
     kept: Arc<Mutex<Vec<EventId>>>,
     /// Whether it begins anew when the journal does not have its last event.
     begins_anew: bool,
+    /// Whether it tells its last event, besides its position.
+    tells_last: bool,
     history: History,
     /// The calls, in order.
     calls: Arc<Mutex<Vec<String>>>,
@@ -110,14 +112,15 @@ impl Store {
         let always = || Script::of([Step::Succeed; 1_000]);
         let (kept, calls) = Default::default();
         let history = History::new(seconds(10));
-        let (loads, applies, begins_anew) = (always(), always(), false);
-        Self { pace, loads, applies, kept, begins_anew, history, calls }
+        let (loads, applies, begins_anew, tells_last) = (always(), always(), false, true);
+        Self { pace, loads, applies, kept, begins_anew, tells_last, history, calls }
     }
 
     fn reached(&self) -> Reached {
         let kept = self.kept.lock().unwrap();
         let position = position(u64::try_from(kept.len()).unwrap());
-        let last = kept.last().map(|event_id| Place { position, event_id: *event_id });
+        let last = kept.last().filter(|_| self.tells_last);
+        let last = last.map(|event_id| Place { position, event_id: *event_id });
         Reached { position, last }
     }
 
@@ -221,6 +224,23 @@ async fn a_part_that_is_interrupted_is_not_ready_until_it_has_caught_up_again() 
 async fn a_follower_that_stands_where_the_journal_is_not_is_stopped() {
     let (store, health) = (Store::new(ReadyWhen::CaughtUp), health());
     store.kept.lock().unwrap().extend([1, 2, 3].map(id));
+    let journal = Memory::new(2, []);
+    store.start(&journal, &health);
+    until(&health, State::Stopped).await;
+    assert!(journal.subscribed().is_empty());
+}
+
+#[keyledger_bounded::test(paused)]
+async fn a_follower_that_is_beyond_the_journals_head_is_stopped_if_it_knows_no_event() {
+    let (mut store, health) = (Store::new(ReadyWhen::CaughtUp), health());
+    store.tells_last = false;
+    store.kept.lock().unwrap().extend([1, 2].map(id));
+    let journal = Memory::new(2, []);
+    let progress = store.start(&journal, &health);
+    assert_eq!(progress.wait_for(position(2), LIMIT).await, Ok(position(2)), "at the head");
+
+    let health = super::health();
+    store.kept.lock().unwrap().push(id(3));
     let journal = Memory::new(2, []);
     store.start(&journal, &health);
     until(&health, State::Stopped).await;
@@ -358,12 +378,12 @@ async fn when_the_history_changes_everything_is_forgotten_and_loaded_anew() {
     let watched = WatchedJournal::new(journal.clone(), history.clone());
     let verification = history.verification();
     watched.head().await.unwrap();
-    assert_eq!(history.changes(), 0);
+    assert_eq!(history.generation(), 0);
     assert!(Arc::ptr_eq(&verification, &history.verification()));
 
     set_back(&journal, 3);
     watched.head().await.unwrap();
-    assert_eq!(history.changes(), 1);
+    assert_eq!(history.generation(), 1);
     assert!(!history.tables().is_known());
     assert!(!Arc::ptr_eq(&verification, &history.verification()), "no former index answers");
     let others = || [1, 2, 3, 103].map(id);
@@ -375,7 +395,7 @@ async fn when_the_history_changes_everything_is_forgotten_and_loaded_anew() {
     .await
     .unwrap();
     watched.head().await.unwrap();
-    assert_eq!(history.changes(), 1, "one change is told once");
+    assert_eq!(history.generation(), 1, "one change is told once");
 }
 
 #[keyledger_bounded::test(paused)]

@@ -1,6 +1,7 @@
 //! Tests of supervised work in paused time: durations are exact, and no test really waits.
 
 mod following;
+mod heads;
 mod lease;
 mod supervising;
 

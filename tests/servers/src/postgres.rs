@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::free_port;
 use crate::process::{Process, run};
-use crate::wait::within;
+use crate::wait::{until, within};
 
 /// The variable with the folder of the server's programs, to test with another version.
 pub const SERVER_PROGRAMS: &str = "TEST_POSTGRES";
@@ -47,12 +47,35 @@ impl Postgres {
         Self::initialise(true)
     }
 
-    fn initialise(is_durable: bool) -> Self {
+    /// Starts a standby of the server that listens on this port. It may be read from, and is behind until
+    /// it has replayed what it gets over its connection.
+    #[must_use]
+    pub fn standby_of(port: u16) -> Self {
+        let standby = Self::in_folder(false);
+        let mut copy = standby.program("pg_basebackup");
+        copy.args([
+            "--no-sync",
+            "--checkpoint=fast",
+            "--write-recovery-conf",
+            "--username=postgres",
+        ]);
+        copy.args(["--host=127.0.0.1", "--port", &port.to_string(), "--pgdata"]);
+        let made = run(copy.arg(standby.data()));
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        standby.start_until("ready to accept read");
+        standby
+    }
+
+    fn in_folder(is_durable: bool) -> Self {
         let folder = TempDir::new().unwrap();
-        let server = Self { folder, port: free_port(), is_durable, process: Mutex::new(None) };
         if let Some((user, group)) = unprivileged() {
-            chown(server.folder.path(), Some(user), Some(group)).unwrap();
+            chown(folder.path(), Some(user), Some(group)).unwrap();
         }
+        Self { folder, port: free_port(), is_durable, process: Mutex::new(None) }
+    }
+
+    fn initialise(is_durable: bool) -> Self {
+        let server = Self::in_folder(is_durable);
         let mut initdb = server.program("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
         let made = run(initdb.args(["--no-locale", "--pgdata"]).arg(server.data()));
@@ -77,6 +100,10 @@ impl Postgres {
 
     /// Starts it again where it was stopped.
     pub fn start_again(&self) {
+        self.start_until("ready to accept connections");
+    }
+
+    fn start_until(&self, words: &str) {
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
         command.args(["-p", &self.port.to_string(), "-h", "127.0.0.1"]);
@@ -84,7 +111,7 @@ impl Postgres {
         if !self.is_durable {
             command.args(["-c", "fsync=off"]);
         }
-        let process = Process::start_until("ready to accept connections", &mut command);
+        let process = Process::start_until(words, &mut command);
         *self.process.lock().unwrap() = Some(process);
     }
 
@@ -106,6 +133,23 @@ impl Postgres {
         }
     }
 
+    /// Waits until a standby of it has replayed everything that is committed here now.
+    pub async fn is_replayed_by(&self, standby: &Self) {
+        let here: String = value(&self.url("postgres"), "SELECT pg_current_wal_lsn()::text").await;
+        let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{here}'::pg_lsn");
+        until("the standby to have replayed everything", async || {
+            let is_there: bool = value(&standby.url("postgres"), &replayed).await;
+            if is_there { Ok(()) } else { Err("it has not") }
+        })
+        .await;
+    }
+
+    /// Makes a standby the primary: from then on it takes writes.
+    pub async fn promote(&self) {
+        let promoted: bool = value(&self.url("postgres"), "SELECT pg_promote()").await;
+        assert!(promoted, "it did not become the primary in time");
+    }
+
     /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -125,6 +169,13 @@ impl Postgres {
         self.url(&name)
     }
 
+    /// A new, empty database that cannot hold every text; tells its URL.
+    pub async fn latin1_database(&self) -> String {
+        let create = "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+        sql(&self.url("postgres"), &[create]).await;
+        self.url("latin1")
+    }
+
     /// The URL of a database.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
@@ -136,6 +187,36 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.end("QUIT");
     }
+}
+
+/// The one value that a query in the database at this URL returns.
+pub async fn value<T>(url: &str, query: &str) -> T
+where
+    T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    let asking = async {
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&mut connection).await
+    };
+    within("the value of a query", asking).await.unwrap()
+}
+
+/// Runs statements in the database at this URL one by one, each as its own transaction.
+pub async fn sql(url: &str, statements: &[&str]) {
+    let running = async {
+        let mut connection = PgConnection::connect(url).await?;
+        for statement in statements {
+            sqlx::raw_sql(AssertSqlSafe(*statement)).execute(&mut connection).await?;
+        }
+        connection.close().await
+    };
+    within("statements", running).await.unwrap();
+}
+
+/// The URL of the same database for another role; `url` names the role `postgres`.
+#[must_use]
+pub fn as_role(url: &str, role: &str) -> String {
+    url.replace("postgres@", &format!("{role}@"))
 }
 
 /// A program of PostgreSQL: of the newest version that is installed, or found by `PATH`.

@@ -10,7 +10,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::history::{History, public_key};
-use crate::tampering::{File, check, mangled};
+use crate::tampering::{File, check};
+use crate::wholes::mangled;
 
 /// A change of a file.
 fn tamper(file: &mut File, random: &mut StdRng) {

@@ -7,3 +7,4 @@ mod agreement;
 mod history;
 mod tampering;
 mod throughput;
+mod wholes;

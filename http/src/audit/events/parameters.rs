@@ -110,8 +110,7 @@ impl QueryParameters for EventsQuery {
             name: "type",
             given: Given::AnyNumberOfTimes,
             description: "Only of this type; may be given again for another",
-            // The document refers to a schema of this name, but does not contain it.
-            schema: || schema::list_of("EventType"),
+            schema: || schema::list_of(KeyEvent::TYPES),
             expected: "KeyCreated, KeyRevoked or KeyDeleted",
             read: |query, text| {
                 query.filter.types.push(event_type(text)?);
