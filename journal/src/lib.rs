@@ -22,6 +22,6 @@ mod sqlite;
 pub mod testing;
 
 pub use append::{Append, Appended, Expected, NewEvent};
-pub use error::{AppendError, Cause, OpenError, ReadError, Unreadable};
+pub use error::{AppendError, Cause, CloseError, OpenError, ReadError, Unreadable};
 pub use open::{check_scheme, keeps_order, open, open_reader};
 pub use port::{Journal, JournalReader, Subscription};

@@ -10,7 +10,8 @@ use keyledger_postgres::{Changes, Listener, Location, Notification, Pool, read_o
 
 use super::{CHANNEL, unreachable};
 use crate::sql::{
-    EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
+    Closing, EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe,
+    unavailable,
 };
 use crate::{JournalReader, OpenError, ReadError, Subscription};
 
@@ -133,4 +134,10 @@ impl JournalReader for PostgresReader {
     fn may_forget_keys(&self) -> bool {
         false
     }
+}
+
+#[async_trait]
+impl Closing for PostgresReader {
+    /// The server closes them when the process ends.
+    async fn close(&self) {}
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, chain};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Committed, Notice, NoticeSender, PendingAppend};
-use crate::{Append, AppendError, Appended, Cause};
+use crate::{Append, AppendError, Appended, Cause, CloseError};
 
 /// The most events in one commit.
 pub(crate) const MOST_EVENTS: usize = 256;
@@ -24,6 +24,23 @@ pub(crate) trait EventTable: Send + 'static {
     /// # Errors
     /// [`AppendError::Unavailable`] or [`AppendError::Ambiguous`], which then applies to all appends.
     async fn commit(&mut self, group: &[PendingAppend]) -> Result<GroupOutcome, AppendError>;
+
+    /// Commits something that is no event.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] or [`AppendError::Ambiguous`].
+    async fn probe(&mut self) -> Result<(), AppendError>;
+
+    /// Closes the connection.
+    ///
+    /// # Errors
+    /// [`CloseError`], if the table is in a file that is not complete.
+    async fn close(self) -> Result<(), CloseError>
+    where
+        Self: Sized,
+    {
+        Ok(())
+    }
 }
 
 /// The outcome of a group.
@@ -37,22 +54,53 @@ pub(crate) struct GroupOutcome {
 /// Sends appends to the task that commits them. The task ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    appends: mpsc::Sender<PendingAppend>,
+    requests: mpsc::Sender<Request>,
 }
+
+/// What the task is asked for. Requests are carried out in their order, except appends that wait for an
+/// earlier one to the same stream.
+enum Request {
+    Append(PendingAppend),
+    Probe(oneshot::Sender<Result<(), AppendError>>),
+    /// The task ends after this.
+    Close(oneshot::Sender<Result<(), CloseError>>),
+}
+
+/// Why a request has no answer.
+const STOPPED: &str = "the task that commits appends has stopped";
 
 impl Committer {
     /// Starts the task, which sends a notice of each commit.
     pub(crate) fn start(table: impl EventTable, notices: NoticeSender) -> Self {
-        let (appends, waiting) = mpsc::channel(WAITING);
+        let (requests, waiting) = mpsc::channel(WAITING);
         tokio::spawn(run(table, waiting, notices));
-        Self { appends }
+        Self { requests }
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (pending, outcome) = PendingAppend::new(append)?;
-        let stopped = || "the task that commits appends has stopped".into();
-        self.appends.send(pending).await.map_err(|_| AppendError::Unavailable(stopped()))?;
-        outcome.await.map_err(|_| AppendError::Ambiguous(stopped()))?
+        self.send(Request::Append(pending)).await?;
+        outcome.await.map_err(|_| AppendError::Ambiguous(STOPPED.into()))?
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), AppendError> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Request::Probe(reply)).await?;
+        outcome.await.map_err(|_| AppendError::Unavailable(STOPPED.into()))?
+    }
+
+    /// Ends the task after the appends that wait. Closing again does nothing.
+    pub(super) async fn close(&self) -> Result<(), CloseError> {
+        let (reply, closed) = oneshot::channel();
+        if self.send(Request::Close(reply)).await.is_err() {
+            return Ok(());
+        }
+        closed.await.unwrap_or(Ok(()))
+    }
+
+    async fn send(&self, request: Request) -> Result<(), AppendError> {
+        let sent = self.requests.send(request).await;
+        sent.map_err(|_| AppendError::Unavailable(STOPPED.into()))
     }
 }
 
@@ -80,25 +128,44 @@ impl Group {
 
 async fn run(
     mut table: impl EventTable,
-    mut waiting: mpsc::Receiver<PendingAppend>,
+    mut waiting: mpsc::Receiver<Request>,
     notices: NoticeSender,
 ) {
     let mut held = Vec::new();
+    // What is no append, and comes after those that are held or in the group.
+    let mut next = None;
     loop {
         let mut group = Group::default();
         for pending in std::mem::take(&mut held) {
             held.extend(group.add(pending));
         }
         if group.appends.is_empty() {
-            match waiting.recv().await {
-                Some(pending) => held.extend(group.add(pending)),
+            let request = match next.take() {
+                Some(request) => Some(request),
+                None => waiting.recv().await,
+            };
+            // Sending a reply fails if the caller has gone, which is no error.
+            match request {
+                Some(Request::Append(pending)) => held.extend(group.add(pending)),
+                Some(Request::Probe(reply)) => {
+                    let _ = reply.send(table.probe().await);
+                    continue;
+                }
+                Some(Request::Close(reply)) => {
+                    let _ = reply.send(table.close().await);
+                    return;
+                }
                 None => return,
             }
         }
-        while group.events < MOST_EVENTS
-            && let Ok(pending) = waiting.try_recv()
+        while next.is_none()
+            && group.events < MOST_EVENTS
+            && let Ok(request) = waiting.try_recv()
         {
-            held.extend(group.add(pending));
+            match request {
+                Request::Append(pending) => held.extend(group.add(pending)),
+                request @ (Request::Probe(_) | Request::Close(_)) => next = Some(request),
+            }
         }
         let outcome = table.commit(&group.appends).await;
         finish(group.appends, outcome, &notices);
