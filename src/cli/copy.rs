@@ -37,6 +37,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         bar.set_position(number)
     });
     let copied = copied.await?;
+    target.close().await?;
     bar.finish();
     if copied != wanted {
         bail!(
