@@ -3,9 +3,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
 
+use crate::support::wait::throughout;
 use crate::support::{Service, Setup, assert_problem, run};
 
 /// Compiles the library that counts syncs.
@@ -63,6 +65,11 @@ async fn says_that_appends_fail(service: &Service, heals: impl AsyncFnOnce()) {
     assert_eq!(ann.keys().await.len(), kept);
     let told = "the journal takes no appends";
     service.printed(told).await;
+    throughout(Duration::from_secs(3), async || {
+        let answer = service.stranger().get("/readyz").await;
+        assert_eq!(answer.expect_status(503).json()["parts"]["appends"], "failing");
+    })
+    .await;
     heals().await;
     service.part_is("appends", "ready").await;
     service.readiness_is(200).await;

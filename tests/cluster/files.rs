@@ -203,8 +203,7 @@ async fn processes_that_start_together_make_the_files_together() {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let process =
             |roles: &str| Setup::in_folder(folder.clone()).set("KEYLEDGER_ROLES", roles).spawn();
-        let processes =
-            ["api", "projector", "verify", "verify", "verify"].map(|roles| process(roles));
+        let processes = ["api", "projector", "verify", "verify", "verify"].map(process);
         for process in &processes {
             process.readiness_is(200).await;
         }

@@ -96,10 +96,8 @@ impl FileLocation {
 
     /// The error for a file that a reader cannot open, or not yet.
     pub(super) fn unreadable(&self, error: sqlx::Error) -> OpenError {
-        let code = match &error {
-            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<u32>().ok()),
-            _ => None,
-        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code = code.and_then(|code| code.parse::<u32>().ok());
         // The low byte is the kind of error.
         if code.is_some_and(|code| code & 0xff == SQLITE_BUSY) {
             return OpenError::Unreachable { location: self.name(), source: error.into() };

@@ -6,8 +6,9 @@
 #![expect(missing_docs, reason = "the names of the tests say what they check")]
 
 use std::collections::HashSet;
+use std::pin::pin;
 
-use futures::future::join_all;
+use futures::future::{join_all, maybe_done};
 use keyledger_domain::{Delivery, KeyId, Place, Position, RecordedEvent, Revision};
 
 use super::{
@@ -349,15 +350,16 @@ pub async fn a_probe_is_no_event(under_test: &dyn JournalUnderTest) {
 pub async fn what_waits_when_a_journal_is_closed_is_appended(under_test: &dyn JournalUnderTest) {
     let journal = under_test.open().await;
     let ids: Vec<_> = (0..40).map(|_| new_key()).collect();
-    let mut appends: Vec<_> =
-        ids.iter().map(|key_id| journal.append(first(*key_id, vec![created(*key_id)]))).collect();
-    for append in &mut appends {
-        // Polled once, the append is sent.
-        let _ = futures::poll!(append);
-    }
-    journal.close().await.unwrap();
-    for outcome in join_all(appends).await {
-        outcome.unwrap();
+    {
+        let append = |key_id: &KeyId| journal.append(first(*key_id, vec![created(*key_id)]));
+        let mut appends = pin!(maybe_done(join_all(ids.iter().map(append))));
+        // Polled once, the appends are sent.
+        let _ = futures::poll!(appends.as_mut());
+        journal.close().await.unwrap();
+        appends.as_mut().await;
+        for outcome in appends.take_output().unwrap() {
+            outcome.unwrap();
+        }
     }
     drop(journal);
     let journal = under_test.open().await;

@@ -1,10 +1,12 @@
 //! The journal in a SQLite file.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::{join_all, maybe_done};
 use keyledger_domain::{Position, chain};
 use keyledger_journal::testing::{
     JournalUnderTest, after, create, created, deleted, first, new_key, next_event, revoked,
@@ -269,16 +271,16 @@ async fn a_close_waits_for_appends_that_wait_for_others() {
     let file = Sqlite::new();
     let journal = file.open().await;
     let key_id = new_key();
-    let mut appends = [
+    let mut appends = pin!(maybe_done(join_all([
         journal.append(first(key_id, vec![created(key_id)])),
         journal.append(after(0, key_id, vec![revoked(key_id)])),
         journal.append(after(1, key_id, vec![deleted(key_id)])),
-    ];
-    for append in &mut appends {
-        let _ = futures::poll!(append);
-    }
+    ])));
+    // Polled once, the appends are sent.
+    let _ = futures::poll!(appends.as_mut());
     journal.close().await.unwrap();
-    for outcome in futures::future::join_all(appends).await {
+    appends.as_mut().await;
+    for outcome in appends.take_output().unwrap() {
         outcome.unwrap();
     }
     assert_eq!(file.open_reader().await.read(key_id).await.unwrap().len(), 3);
