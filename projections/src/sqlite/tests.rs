@@ -1,10 +1,14 @@
 //! The query plans that SQLite chooses for the statements, and changes after a failed one.
 
+use std::time::Duration;
+
 use keyledger_domain::testing::{at, key_id, position};
 use sqlx::{ConnectOptions, Executor};
 
+use super::creation::lock;
 use super::write::{COLUMNS, statement};
 use super::{SqliteStore, WAL_BYTES};
+use crate::OpenTablesError;
 use crate::keys::{GET, LIST};
 use crate::store::{Epoch, Growth, LogStore, Store};
 
@@ -112,15 +116,18 @@ async fn a_write_ahead_log_that_a_slow_query_made_large_is_cut_again() {
     assert!(wal() <= WAL_BYTES, "{} bytes", wal());
 }
 
-#[keyledger_bounded::test]
-async fn tables_that_another_process_is_making_are_waited_for() {
+#[keyledger_bounded::test(paused)]
+async fn tables_that_another_process_is_making_are_waited_for_but_not_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("read.db");
-    let other = super::creation::lock(&path).await.unwrap();
-    let url = format!("sqlite://{}", path.display());
-    let mut opening = std::pin::pin!(SqliteStore::open(&url));
-    assert!(futures::poll!(&mut opening).is_pending());
-    assert!(!path.exists());
-    drop(other);
-    opening.await.unwrap();
+    let other = lock(&path).await.unwrap();
+    let refused = lock(&path).await.unwrap_err();
+    assert!(matches!(refused, OpenTablesError::InUse(_)), "{refused:?}");
+    assert!(refused.is_passing());
+    let ends = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(other);
+    };
+    let (taken, ()) = tokio::join!(lock(&path), ends);
+    taken.unwrap();
 }
