@@ -87,6 +87,9 @@ pub enum OpenError {
         #[source]
         source: Cause,
     },
+    /// There is no journal to read: only a process that appends creates it.
+    #[error("there is no journal at {0} yet: a process that appends creates it")]
+    Missing(String),
     /// Another process has the journal open for appending.
     #[error("the journal {0} is in use by another keyledger process")]
     InUse(String),
@@ -114,6 +117,11 @@ impl OpenError {
     /// Whether another attempt may succeed without a change of the configuration.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Missing(_))
     }
 }
+
+/// A journal was not closed in good order. No event is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal's file does not hold all events without its -wal file: copy both")]
+pub struct CloseError(#[source] pub Cause);

@@ -23,6 +23,6 @@ pub mod testing;
 
 pub use append::{Append, Appended, Expected, NewEvent};
 pub(crate) use error::Unreadable;
-pub use error::{AppendError, Cause, OpenError, ReadError};
+pub use error::{AppendError, Cause, CloseError, OpenError, ReadError};
 pub use open::{check_scheme, open, open_reader};
 pub use port::{Journal, JournalReader, KeySubscription, Subscription};

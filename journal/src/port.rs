@@ -9,7 +9,7 @@ use keyledger_domain::{
     ClosedKey, Closure, Delivery, KeyDelivery, KeyId, Place, Position, RecordedEvent,
 };
 
-use crate::{Append, AppendError, Appended, ReadError};
+use crate::{Append, AppendError, Appended, CloseError, ReadError};
 
 /// The events of a subscription, in journal order. The stream ends after its first error.
 pub type Subscription = BoxStream<'static, Result<Delivery, ReadError>>;
@@ -85,6 +85,25 @@ pub trait Journal: JournalReader {
             appended.push(self.append(append).await?);
         }
         Ok(appended)
+    }
+
+    /// Writes something that is no part of the history, as durably as an append, to learn whether an
+    /// append would be written now.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] and [`AppendError::Ambiguous`].
+    async fn probe(&self) -> Result<(), AppendError> {
+        let written = self.head().await;
+        written.map(drop).map_err(|error| AppendError::Unavailable(error.into()))
+    }
+
+    /// Writes the appends that wait, and closes the connections. A journal in a file is then complete
+    /// without any other file. Afterwards nothing may be read or appended.
+    ///
+    /// # Errors
+    /// [`CloseError`], if the file is not complete.
+    async fn close(&self) -> Result<(), CloseError> {
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Place, Position, Reached, RecordedEvent};
 use keyledger_journal::{
-    Append, AppendError, Appended, Journal, JournalReader, KeySubscription, ReadError,
+    Append, AppendError, Appended, CloseError, Journal, JournalReader, KeySubscription, ReadError,
 };
 use keyledger_verifier::Verification;
 use std::time::Duration;
@@ -267,5 +267,13 @@ impl Journal for WatchedAppends {
             return Err(AppendError::Ambiguous(error.into()));
         }
         Ok(appended)
+    }
+
+    async fn probe(&self) -> Result<(), AppendError> {
+        self.appends.probe().await
+    }
+
+    async fn close(&self) -> Result<(), CloseError> {
+        self.appends.close().await
     }
 }

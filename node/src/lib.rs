@@ -5,6 +5,7 @@
 //! [`Following`] is the work that all followers share. The followers themselves are in [`tasks`] and
 //! in the crate `keyledger-relay`.
 
+pub mod appends;
 pub mod backoff;
 pub mod clock;
 pub mod follow;
@@ -17,6 +18,7 @@ pub mod shutdown;
 pub mod supervise;
 pub mod tasks;
 
+pub use appends::ReportedAppends;
 pub use follow::{Follower, Following, Pace, Reads, ReadyWhen};
 pub use health::Health;
 pub use history::{History, HistoryChanged, WatchedAppends, WatchedJournal};

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum Part {
     /// The journal can be read.
     Journal,
+    /// The journal takes appends.
+    Appends,
     /// The read tables follow the journal.
     ReadTables,
     /// Keys can be verified.
@@ -35,6 +37,7 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Self::Journal => "journal",
+            Self::Appends => "appends",
             Self::ReadTables => "read_tables",
             Self::Verification => "verification",
             Self::Relay => "relay",

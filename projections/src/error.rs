@@ -27,6 +27,19 @@ pub enum OpenTablesError {
         #[source]
         source: std::io::Error,
     },
+    /// The file of the lock beside the SQLite file cannot be created or locked.
+    #[error("the read tables {place} cannot be locked")]
+    Lock {
+        /// The path of the SQLite file.
+        place: String,
+        /// The underlying error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process makes or changes the tables at this path and has not ended in time; opening again
+    /// later may succeed.
+    #[error("the read tables {0} are being made or changed by another keyledger process")]
+    InUse(String),
     /// SQLite cannot open the file.
     #[error("the read tables {place} cannot be opened")]
     Failed {
@@ -67,7 +80,7 @@ impl OpenTablesError {
     /// Whether opening again later may succeed.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::InUse(_))
     }
 }
 

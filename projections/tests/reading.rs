@@ -39,7 +39,29 @@ async fn tables_of_another_version_are_not_read(kind: Kind) {
     assert!(matches!(opened, Err(OpenTablesError::OtherVersion)), "{opened:?}");
 }
 
+async fn tables_that_many_open_at_once_are_made_once(kind: Kind) {
+    for _ in 0..5 {
+        let database = Database::new(kind).await;
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let url = database.url.clone();
+                tokio::spawn(async move { ReadTables::open(&url).await })
+            })
+            .collect();
+        let mut opened = Vec::new();
+        for opening in opening {
+            opened.push(opening.await.unwrap().unwrap());
+        }
+        let events = creations(3);
+        project(&opened[0], &events).await;
+        for tables in &opened {
+            assert_eq!(shown(tables).await, folded(&events));
+        }
+    }
+}
+
 on_both_databases!(
+    tables_that_many_open_at_once_are_made_once,
     tables_that_are_opened_read_only_answer_queries_and_refuse_changes,
     tables_that_are_not_there_are_not_made_by_opening_them_read_only,
     tables_of_another_version_are_not_read,

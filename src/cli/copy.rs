@@ -40,6 +40,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
         copied => copied?,
     };
+    target.close().await?;
     bar.finish();
     if copied != wanted {
         bail!(

@@ -37,7 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
             telemetry::start(&Logging::from_matches(matches)?);
             let stores = Stores::from_matches(matches)?;
             block_on(async {
-                journal::open(&stores.journal_url).await?;
+                journal::open(&stores.journal_url).await?.close().await?;
                 ReadTables::open(&stores.read_url).await?;
                 say("The journal and the read tables are up to date.")
             })

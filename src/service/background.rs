@@ -17,11 +17,12 @@ use super::node::{Node, Shared};
 use super::sign_in::prepare_sign_in;
 use crate::config::{BackgroundSettings, Roles};
 use keyledger_identity::TokenVerifier;
+use keyledger_journal::Journal;
 use keyledger_node::readiness::Part;
 use keyledger_node::tasks::{
     self, IndexFollower, LogFollower, LogSettings, Publisher, TablesFollower,
 };
-use keyledger_node::{Follower, Following, LeaseClaims, Progress, supervise};
+use keyledger_node::{Follower, Following, LeaseClaims, Progress, ReportedAppends, supervise};
 use keyledger_relay::nats::{
     self, CheckpointPublisher, CheckpointSource, EventRelay, NatsSettings, StreamDiffers, Topic,
 };
@@ -161,6 +162,20 @@ impl Background {
         let lease = self.lease(node, LeaseName::Tree);
         self.log = Some((follower.afresh(), lease.clone()));
         self.follow(node, follower, Progress::default(), Some(lease), Part::Tree);
+    }
+
+    /// Reports whether the journal takes appends.
+    pub(super) fn report_appends(
+        &mut self,
+        journal: Arc<dyn Journal>,
+        node: &Node,
+    ) -> Arc<ReportedAppends> {
+        let failures = node.shared.counters.append_failures.clone();
+        let appends = ReportedAppends::new(journal, node.health(Part::Appends), failures);
+        let appends = Arc::new(appends);
+        let probed = appends.clone();
+        self.tasks.spawn(async move { probed.probe_after_failures().await });
+        appends
     }
 
     /// Fetches the keys that verify sign-in tokens.

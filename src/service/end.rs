@@ -1,5 +1,6 @@
 //! The last steps before the process ends. Each has a time limit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyledger_projections::{Lease, ReadTables};
@@ -7,6 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::node::Node;
 use keyledger_domain::chain;
+use keyledger_journal::Journal;
 use keyledger_node::History;
 use keyledger_node::readiness::Part;
 use keyledger_node::tasks::{self, LogFollower};
@@ -17,6 +19,19 @@ const GIVE_BACK: Duration = Duration::from_secs(1);
 const LAST_FLUSH: Duration = Duration::from_millis(1_500);
 /// The time limit for signing the last checkpoint and publishing it, both together.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(1_500);
+
+/// The time limit for closing the journal.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Closes the journal, so that its file can be copied alone.
+pub(super) async fn close(appends: Option<Arc<dyn Journal>>) {
+    let Some(journal) = appends else { return };
+    match timeout(CLOSE, journal.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(cause = %chain(&error), "the journal is not closed"),
+        Err(_) => tracing::warn!("the journal is not closed: the time limit has passed"),
+    }
+}
 
 /// Records all uses of keys that are not recorded yet.
 pub(super) async fn record_last_uses(history: &History, tables: &ReadTables) {

@@ -107,18 +107,22 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let public = tokio::spawn(public);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     let opened = tokio::select! {
-        opened = open::stores(
-            &config.journal_url,
-            &config.read_url,
-            config.roles.api,
-            &shared.readiness,
-        ) => opened?,
+        opened = open::journals(&config.journal_url, config.roles.api, &shared.readiness) => opened?,
         () = signals.next() => {
             tracing::info!("stopped");
             return Ok(());
         }
     };
-    let (Journals { reads: journal, appends }, tables) = opened;
+    let Journals { reads: journal, appends } = opened;
+    let to_close = appends.clone();
+    let tables = tokio::select! {
+        opened = open::tables(&config.read_url, &shared.readiness) => opened?,
+        () = signals.next() => {
+            tracing::info!("stopped");
+            end::close(to_close).await;
+            return Ok(());
+        }
+    };
     let history = shared.history.clone();
     let journal = Arc::new(WatchedJournal::new(journal, history.clone()));
     let node = Node { shared, journal, tables };
@@ -129,6 +133,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             let verifier = Arc::new(TokenVerifier::new(rules));
             background.prepare_sign_in(verifier.clone(), &node);
             let authenticator = http::Authenticator::new(verifier, &config.allowed_origins);
+            let appends = background.report_appends(appends, &node);
             let appends = Arc::new(WatchedAppends::new(appends, history));
             let verifies = config.roles.verify;
             api(&node, appends, Arc::new(authenticator), config.key_prefix, verifies, stopping)
@@ -141,6 +146,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         () = signals.next() => {
             tracing::info!("stopped");
             background.stop(&node).await;
+            end::close(to_close).await;
             return Ok(());
         }
     }
@@ -175,6 +181,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         defect = background.first_defect() => return Err(ServeError::Defect(defect)),
     }
     background.stop(&node).await;
+    end::close(to_close).await;
     Ok(())
 }
 
@@ -218,6 +225,7 @@ fn api(
 fn needed(roles: Roles) -> impl Iterator<Item = Part> {
     [
         Some(Part::Journal),
+        roles.api.then_some(Part::Appends),
         Some(Part::ReadTables),
         roles.verify.then_some(Part::Verification),
         roles.api.then_some(Part::SignIn),

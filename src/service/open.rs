@@ -1,10 +1,9 @@
-//! Opens the journal and the read tables, and tries again until both can be reached.
+//! Opens the journal and the read tables, and tries again until they can be reached.
 
 use std::sync::Arc;
 
 use keyledger_projections::{OpenTablesError, ReadTables};
 
-use super::ServeError;
 use keyledger_domain::chain;
 use keyledger_journal::{Journal, JournalReader, OpenError};
 use keyledger_node::backoff::Backoff;
@@ -17,26 +16,32 @@ pub(super) struct Journals {
     pub(super) appends: Option<Arc<dyn Journal>>,
 }
 
-/// Opens the journal, for appending if `appends` is set, and the read tables. Tries again until both
-/// can be reached. Fails only if another attempt cannot succeed.
-pub(super) async fn stores(
-    journal_url: &str,
-    read_url: &str,
+/// Opens the journal, for appending if `appends` is set. Tries again until it can be reached. Fails
+/// only if another attempt cannot succeed.
+pub(super) async fn journals(
+    url: &str,
     appends: bool,
     readiness: &Readiness,
-) -> Result<(Journals, ReadTables), ServeError> {
+) -> Result<Journals, OpenError> {
     // A journal on SQLite is locked by the process that appends; others open it for reading.
-    let (reads, appends): (Arc<dyn JournalReader>, _) = if appends {
-        let open = async || keyledger_journal::open(journal_url).await;
+    if appends {
+        let open = async || keyledger_journal::open(url).await;
         let journal = until_open(Part::Journal, readiness, open, OpenError::is_passing).await?;
-        (journal.clone(), Some(journal))
-    } else {
-        let open = async || keyledger_journal::open_reader(journal_url).await;
-        (until_open(Part::Journal, readiness, open, OpenError::is_passing).await?, None)
-    };
-    let open = async || ReadTables::open(read_url).await;
-    let tables = until_open(Part::ReadTables, readiness, open, OpenTablesError::is_passing).await?;
-    Ok((Journals { reads, appends }, tables))
+        return Ok(Journals { reads: journal.clone(), appends: Some(journal) });
+    }
+    let open = async || keyledger_journal::open_reader(url).await;
+    let reads = until_open(Part::Journal, readiness, open, OpenError::is_passing).await?;
+    Ok(Journals { reads, appends: None })
+}
+
+/// Opens the read tables. Tries again until they can be reached. Fails only if another attempt cannot
+/// succeed.
+pub(super) async fn tables(
+    url: &str,
+    readiness: &Readiness,
+) -> Result<ReadTables, OpenTablesError> {
+    let open = async || ReadTables::open(url).await;
+    until_open(Part::ReadTables, readiness, open, OpenTablesError::is_passing).await
 }
 
 async fn until_open<T, E: std::error::Error + 'static>(

@@ -76,5 +76,5 @@ fn a_rebuild_without_a_journal_says_so() {
     let output = run(keyledger(folder.path()).arg("rebuild"));
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("the journal data/journal.db cannot be opened"), "{told}");
+    assert!(told.contains("there is no journal at data/journal.db"), "{told}");
 }

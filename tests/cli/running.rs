@@ -206,7 +206,8 @@ async fn health_tells_of_every_part() {
     let service = Service::start().ready().await;
     let answer = service.stranger().get("/readyz").await.json();
     let parts = json!({
-        "journal": "ready", "read_tables": "ready", "sign_in": "ready", "verification": "ready",
+        "journal": "ready", "appends": "ready", "read_tables": "ready", "sign_in": "ready",
+        "verification": "ready",
     });
     assert_eq!(answer, json!({"ready": true, "parts": parts}));
     assert_eq!(service.stranger().get("/healthz").await.json(), json!({"status": "ok"}));

@@ -1,10 +1,10 @@
 //! The real executable with a folder and a port of its own.
 
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use keyledger_domain::RecordedEvent;
-use keyledger_test_servers::process::Process;
+use keyledger_test_servers::process::{Process, run};
 use keyledger_test_servers::wait::until;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -101,6 +101,15 @@ impl Service {
             now => Err(format!("{now:?}")),
         })
         .await;
+    }
+
+    /// Limits the size of the files that it writes, or ends the limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let id = self.process.id().to_string();
+        let fsize = format!("--fsize={limit}:unlimited");
+        let limited = run(Command::new("prlimit").args(["--pid", &id, &fsize]));
+        assert!(limited.status.success(), "{limited:?}");
     }
 
     /// How many bytes of memory it takes up.

@@ -16,6 +16,8 @@ pub(crate) struct Setup {
     folder: Arc<TempDir>,
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
+    /// Whether a write beyond the limit of a file's size fails, and does not end the process.
+    survives_limits: bool,
 }
 
 impl Setup {
@@ -35,7 +37,7 @@ impl Setup {
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let stores = Stores::of(folder.path());
         let arguments = vec!["serve".to_owned()];
-        let setup = Self { folder, settings: settings.to_vec(), arguments };
+        let setup = Self { folder, settings: settings.to_vec(), arguments, survives_limits: false };
         match stores {
             None => setup,
             Some(Stores { journal, read }) => {
@@ -68,8 +70,19 @@ impl Setup {
         self
     }
 
+    /// The same, so that a limit of the size of files is to it what a full disk is: writes fail.
+    pub(crate) fn survives_limits(mut self) -> Self {
+        self.survives_limits = true;
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = keyledger(self.folder.path());
+        if self.survives_limits {
+            let program = command.get_program().to_owned();
+            command = command_in(self.folder.path(), "sh");
+            command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(program);
+        }
         command.args(&self.arguments).envs(self.settings.iter().map(|(n, v)| (n, v)));
         command
     }
@@ -97,7 +110,11 @@ impl Setup {
 
 /// The executable, in a folder and without the environment of the tests.
 pub(crate) fn keyledger(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyledger"));
+    command_in(folder, env!("CARGO_BIN_EXE_keyledger"))
+}
+
+fn command_in(folder: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(folder);
     command
 }

@@ -28,6 +28,8 @@ pub struct Counters {
     verdicts: Arc<[(Verdict, BusyCounter); Verdict::ALL.len()]>,
     /// The number of verifications that could not be answered.
     pub unknown: Counter,
+    /// The number of appends that the journal did not take, or of which it did not tell.
+    pub append_failures: Counter,
     /// The number of proofs that were not given because the stored tree is damaged.
     pub damaged_proofs: Counter,
     /// What the follower of the verification index measures.
@@ -39,6 +41,7 @@ impl Default for Counters {
         Self {
             verdicts: Arc::new(Verdict::ALL.map(|verdict| (verdict, BusyCounter::default()))),
             unknown: Counter::default(),
+            append_failures: Counter::default(),
             damaged_proofs: Counter::default(),
             index: IndexMetrics {
                 revocation_lag: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
@@ -132,6 +135,11 @@ impl Metrics {
                 registry.register(name, help, gauge(position.as_i64()));
             }
         }
+        registry.register(
+            "append_failures",
+            "Appends that the journal did not take, or of which it did not tell",
+            self.counters.append_failures.clone(),
+        );
         registry.register(
             "damaged_proofs",
             "Proofs that were not given because the stored tree is damaged",

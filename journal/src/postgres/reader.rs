@@ -10,7 +10,8 @@ use keyledger_postgres::{Changes, Listener, Location, Notification, Pool, read_o
 
 use super::{CHANNEL, unreachable};
 use crate::sql::{
-    EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe, unavailable,
+    Closing, EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe,
+    unavailable,
 };
 use crate::{JournalReader, KeySubscription, OpenError, ReadError};
 
@@ -129,4 +130,10 @@ impl JournalReader for PostgresReader {
         });
         answer.await.map(Some).map_err(unavailable)
     }
+}
+
+#[async_trait]
+impl Closing for PostgresReader {
+    /// The server closes them when the process ends.
+    async fn close(&self) {}
 }

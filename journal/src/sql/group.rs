@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, chain};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Committed, Notice, NoticeSender, PendingAppend};
-use crate::{Append, AppendError, Appended, Cause};
+use crate::{Append, AppendError, Appended, Cause, CloseError};
 
 /// The most events in one commit.
 pub(crate) const MOST_EVENTS: usize = 256;
@@ -27,6 +27,23 @@ pub(crate) trait EventTable: Send + 'static {
     /// # Errors
     /// [`AppendError::Unavailable`] or [`AppendError::Ambiguous`], which then applies to all appends.
     async fn commit(&mut self, group: &[PendingAppend]) -> Result<GroupOutcome, AppendError>;
+
+    /// Commits something that is no event.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] or [`AppendError::Ambiguous`].
+    async fn probe(&mut self) -> Result<(), AppendError>;
+
+    /// Closes the connection.
+    ///
+    /// # Errors
+    /// [`CloseError`], if the table is in a file that is not complete.
+    async fn close(self) -> Result<(), CloseError>
+    where
+        Self: Sized,
+    {
+        Ok(())
+    }
 }
 
 /// The outcome of a group.
@@ -40,21 +57,30 @@ pub(crate) struct GroupOutcome {
 /// Sends appends to the task that commits them. The task ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    /// Each item is committed as a whole, in one group.
-    appends: mpsc::Sender<Vec<PendingAppend>>,
+    requests: mpsc::Sender<Request>,
+}
+
+/// What the task is asked for. Requests are carried out in their order, except appends that wait for an
+/// earlier one to the same stream.
+enum Request {
+    /// These are committed as a whole, in one group.
+    Append(Vec<PendingAppend>),
+    Probe(oneshot::Sender<Result<(), AppendError>>),
+    /// The task ends after this.
+    Close(oneshot::Sender<Result<(), CloseError>>),
 }
 
 impl Committer {
     /// Starts the task, which sends a notice of each commit.
     pub(crate) fn start(table: impl EventTable, notices: NoticeSender) -> Self {
-        let (appends, waiting) = mpsc::channel(WAITING);
+        let (requests, waiting) = mpsc::channel(WAITING);
         tokio::spawn(run(table, waiting, notices));
-        Self { appends }
+        Self { requests }
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (pending, outcome) = PendingAppend::new(append)?;
-        self.send(vec![pending]).await?;
+        self.send(Request::Append(vec![pending])).await?;
         outcome.await.map_err(|_| AppendError::Ambiguous(STOPPED.into()))?
     }
 
@@ -70,7 +96,7 @@ impl Committer {
             let cause = "appends that are made together have 256 events, each to another stream";
             return Err(AppendError::Invalid(cause.into()));
         }
-        self.send(together).await?;
+        self.send(Request::Append(together)).await?;
         let mut appended = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             appended.push(outcome.await.map_err(|_| AppendError::Ambiguous(STOPPED.into()))??);
@@ -78,8 +104,23 @@ impl Committer {
         Ok(appended)
     }
 
-    async fn send(&self, together: Vec<PendingAppend>) -> Result<(), AppendError> {
-        let sent = self.appends.send(together).await;
+    pub(super) async fn probe(&self) -> Result<(), AppendError> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Request::Probe(reply)).await?;
+        outcome.await.map_err(|_| AppendError::Unavailable(STOPPED.into()))?
+    }
+
+    /// Ends the task after the appends that wait. Closing again does nothing.
+    pub(super) async fn close(&self) -> Result<(), CloseError> {
+        let (reply, closed) = oneshot::channel();
+        if self.send(Request::Close(reply)).await.is_err() {
+            return Ok(());
+        }
+        closed.await.unwrap_or(Ok(()))
+    }
+
+    async fn send(&self, request: Request) -> Result<(), AppendError> {
+        let sent = self.requests.send(request).await;
         sent.map_err(|_| AppendError::Unavailable(STOPPED.into()))
     }
 }
@@ -120,25 +161,44 @@ impl Group {
 
 async fn run(
     mut table: impl EventTable,
-    mut waiting: mpsc::Receiver<Vec<PendingAppend>>,
+    mut waiting: mpsc::Receiver<Request>,
     notices: NoticeSender,
 ) {
     let mut held = Vec::new();
+    // What is no append, and comes after those that are held or in the group.
+    let mut next = None;
     loop {
         let mut group = Group::default();
         for together in std::mem::take(&mut held) {
             held.extend(group.add(together));
         }
         if group.appends.is_empty() {
-            match waiting.recv().await {
-                Some(together) => held.extend(group.add(together)),
+            let request = match next.take() {
+                Some(request) => Some(request),
+                None => waiting.recv().await,
+            };
+            // Sending a reply fails if the caller has gone, which is no error.
+            match request {
+                Some(Request::Append(together)) => held.extend(group.add(together)),
+                Some(Request::Probe(reply)) => {
+                    let _ = reply.send(table.probe().await);
+                    continue;
+                }
+                Some(Request::Close(reply)) => {
+                    let _ = reply.send(table.close().await);
+                    return;
+                }
                 None => return,
             }
         }
-        while group.events < MOST_EVENTS
-            && let Ok(together) = waiting.try_recv()
+        while next.is_none()
+            && group.events < MOST_EVENTS
+            && let Ok(request) = waiting.try_recv()
         {
-            held.extend(group.add(together));
+            match request {
+                Request::Append(together) => held.extend(group.add(together)),
+                request @ (Request::Probe(_) | Request::Close(_)) => next = Some(request),
+            }
         }
         let outcome = table.commit(&group.appends).await;
         finish(group.appends, outcome, &notices);

@@ -8,16 +8,29 @@ mod pending;
 mod row;
 
 use std::fs::File;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
 
-use crate::{Append, AppendError, Appended, Journal, JournalReader, KeySubscription, ReadError};
+use crate::{
+    Append, AppendError, Appended, CloseError, Journal, JournalReader, KeySubscription, ReadError,
+};
 pub(crate) use follow::{Live, PAGE, Pages, subscribe};
 pub(crate) use group::{Committer, EventTable, GroupOutcome, MOST_EVENTS};
 pub(crate) use notice::{Committed, Notice, NoticeSender, notices};
 pub(crate) use pending::{PendingAppend, RESENT, ResentRow};
 pub(crate) use row::{EventRow, head, unavailable};
+
+/// How long the reader's connections are waited for: a subscription may still use one.
+const READS_END: Duration = Duration::from_secs(1);
+
+/// A reader whose connections can be closed.
+#[async_trait]
+pub(crate) trait Closing {
+    /// Closes the connections, once they are not used any more.
+    async fn close(&self);
+}
 
 /// A journal in a SQL database: appends go through a [`Committer`], all else to a reader.
 #[derive(Debug)]
@@ -54,7 +67,7 @@ impl<R: JournalReader> JournalReader for SqlJournal<R> {
 }
 
 #[async_trait]
-impl<R: JournalReader> Journal for SqlJournal<R> {
+impl<R: JournalReader + Closing> Journal for SqlJournal<R> {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         self.committer.append(append).await
     }
@@ -62,5 +75,18 @@ impl<R: JournalReader> Journal for SqlJournal<R> {
     /// One commit appends all of them or none.
     async fn append_in_order(&self, appends: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
         self.committer.append_together(appends).await
+    }
+
+    async fn probe(&self) -> Result<(), AppendError> {
+        self.committer.probe().await
+    }
+
+    /// The connection that appends is the last: SQLite removes the write-ahead log with the last one,
+    /// if that may write.
+    async fn close(&self) -> Result<(), CloseError> {
+        if tokio::time::timeout(READS_END, self.reader.close()).await.is_err() {
+            tracing::debug!("the journal's reading connections are not closed in time");
+        }
+        self.committer.close().await
     }
 }

@@ -33,7 +33,7 @@ impl PendingAppend {
     ///
     /// # Errors
     /// [`AppendError::Invalid`].
-    pub(super) fn new(
+    pub(crate) fn new(
         append: Append,
     ) -> Result<(Self, oneshot::Receiver<Result<Appended, AppendError>>), AppendError> {
         let invalid = |cause: &str| AppendError::Invalid(cause.into());

@@ -13,6 +13,12 @@ use crate::{Cause, OpenError};
 
 /// How long a statement waits for another program's lock on the file.
 const BUSY: Duration = Duration::from_secs(10);
+/// To how many bytes the write-ahead log is cut once it was copied into the database: twice what it
+/// usually grows to. A reader that takes long makes it grow further.
+pub(super) const WAL_BYTES: u64 = 32 << 20;
+
+/// The code of SQLite for a file that another connection has locked.
+const SQLITE_BUSY: u32 = 5;
 
 pub(super) struct FileLocation {
     options: SqliteConnectOptions,
@@ -30,7 +36,11 @@ impl FileLocation {
         Ok(Self { options, path })
     }
 
-    /// For the process that appends.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// For the process that appends. The file is created if it is missing.
     pub(super) fn options(&self) -> SqliteConnectOptions {
         self.options
             .clone()
@@ -40,6 +50,7 @@ impl FileLocation {
             // A checkpoint of the WAL every 4,000 pages: a page that changes in many commits is
             // copied into the database once.
             .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", WAL_BYTES.to_string())
             .busy_timeout(BUSY)
             .disable_statement_logging()
     }
@@ -76,6 +87,22 @@ impl FileLocation {
 
     pub(super) fn refused(&self, source: impl Into<Cause>) -> OpenError {
         OpenError::Refused { location: self.name(), source: source.into() }
+    }
+
+    /// The error for a file that a reader finds without a journal in it, or not at all.
+    pub(super) fn missing(&self) -> OpenError {
+        OpenError::Missing(self.name())
+    }
+
+    /// The error for a file that a reader cannot open, or not yet.
+    pub(super) fn unreadable(&self, error: sqlx::Error) -> OpenError {
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code = code.and_then(|code| code.parse::<u32>().ok());
+        // The low byte is the kind of error.
+        if code.is_some_and(|code| code & 0xff == SQLITE_BUSY) {
+            return OpenError::Unreachable { location: self.name(), source: error.into() };
+        }
+        self.refused(error)
     }
 
     fn name(&self) -> String {

@@ -6,8 +6,9 @@
 #![expect(missing_docs, reason = "the names of the tests say what they check")]
 
 use std::collections::HashSet;
+use std::pin::pin;
 
-use futures::future::join_all;
+use futures::future::{join_all, maybe_done};
 use keyledger_domain::{Delivery, KeyId, Place, Position, RecordedEvent, Revision};
 
 use super::{
@@ -331,4 +332,38 @@ pub async fn an_event_is_known_by_its_position_and_its_id(under_test: &dyn Journ
     assert_eq!(journal.holds(moved).await.unwrap(), Some(false));
     let beyond = Place { position: Position::MAX, event_id: one.event_id };
     assert_eq!(journal.holds(beyond).await.unwrap(), Some(false));
+}
+
+pub async fn a_probe_is_no_event(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
+    let (key_id, before) = create(&*journal).await;
+    let mut subscription = journal.subscribe(before.position);
+    for _ in 0..2 {
+        journal.probe().await.unwrap();
+    }
+    assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
+    let (next, appended) = create(&*journal).await;
+    assert!(appended.position > before.position);
+    assert_eq!(next_event_of(&mut subscription, next).await.position, appended.position);
+}
+
+pub async fn what_waits_when_a_journal_is_closed_is_appended(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
+    let ids: Vec<_> = (0..40).map(|_| new_key()).collect();
+    {
+        let append = |key_id: &KeyId| journal.append(first(*key_id, vec![created(*key_id)]));
+        let mut appends = pin!(maybe_done(join_all(ids.iter().map(append))));
+        // Polled once, the appends are sent.
+        let _ = futures::poll!(appends.as_mut());
+        journal.close().await.unwrap();
+        appends.as_mut().await;
+        for outcome in appends.take_output().unwrap() {
+            outcome.unwrap();
+        }
+    }
+    drop(journal);
+    let journal = under_test.open().await;
+    for key_id in ids {
+        assert_eq!(journal.read(key_id).await.unwrap().len(), 1);
+    }
 }

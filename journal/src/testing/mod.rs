@@ -51,6 +51,8 @@ macro_rules! contract_suite {
             a_reader_in_another_process_sees_what_comes,
             what_was_appended_is_there_when_it_is_opened_again,
             an_event_is_known_by_its_position_and_its_id,
+            a_probe_is_no_event,
+            what_waits_when_a_journal_is_closed_is_appended,
         );
     };
     (@ $journal:expr => $($name:ident,)*) => {

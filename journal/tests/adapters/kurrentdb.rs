@@ -83,7 +83,7 @@ fn the_suite_runs_alone_on_a_server_that_others_use_too() {
     });
     let (status, text) = suite.ended_with_output();
     assert!(status.success(), "{text}");
-    assert!(text.contains("20 passed; 0 failed"), "{text}");
+    assert!(text.contains("22 passed; 0 failed"), "{text}");
 }
 
 /// Sends the same append until its outcome is known, as commands do.

@@ -57,6 +57,23 @@ async fn the_database_itself_refuses_changes() {
 }
 
 #[keyledger_bounded::test]
+async fn a_probe_fails_where_an_append_does() {
+    let database = Database::default();
+    let journal = database.open().await;
+    let url = database.url().await;
+    tamper(url, "ALTER TABLE journal_head RENAME TO elsewhere").await.unwrap();
+    for outcome in [
+        journal.append(first(new_key(), vec![created(new_key())])).await.map(drop),
+        journal.probe().await,
+    ] {
+        assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+    }
+    tamper(url, "ALTER TABLE elsewhere RENAME TO journal_head").await.unwrap();
+    journal.probe().await.unwrap();
+    create(&*journal).await;
+}
+
+#[keyledger_bounded::test]
 async fn an_event_that_cannot_be_read_stops_whoever_needs_every_event_and_else_closes_its_key() {
     for change in [
         "UPDATE events SET type = 'KeyRenamed' WHERE position = 2",

@@ -1,13 +1,16 @@
 //! The journal in a SQLite file.
 
+use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use keyledger_domain::Position;
+use futures::future::{join_all, maybe_done};
+use keyledger_domain::{Position, chain};
 use keyledger_journal::testing::{
-    JournalUnderTest, after, closes_one_key, create, created, first, new_key, next_event, revoked,
-    until_caught_up,
+    JournalUnderTest, after, closes_one_key, create, created, deleted, first, new_key, next_event,
+    revoked, until_caught_up,
 };
 use keyledger_journal::{
     AppendError, Journal, JournalReader, OpenError, ReadError, contract_suite,
@@ -24,7 +27,11 @@ impl Sqlite {
     }
 
     fn url(&self) -> String {
-        format!("sqlite://{}/data/journal.db", self.0.path().display())
+        format!("sqlite://{}", self.path("journal.db").display())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join("data").join(name)
     }
 
     /// Changes the file as another program could.
@@ -76,7 +83,7 @@ async fn what_is_no_file_is_refused() {
     assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
     let missing = format!("sqlite://{}/none.db", folder.path().display());
     let opened = keyledger_journal::open_reader(&missing).await;
-    assert!(matches!(opened, Err(OpenError::Refused { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(OpenError::Missing(_))), "{opened:?}");
 }
 
 #[keyledger_bounded::test]
@@ -156,4 +163,126 @@ async fn a_waiting_append_is_written_though_its_caller_has_gone() {
     let event = next_event(&mut subscription).await;
     assert_eq!(event.event.key_id(), key_id);
     assert_eq!(journal.append(append).await.unwrap().position, event.position);
+}
+
+/// Checks that an operation is refused because another file is at the journal's path, or none.
+fn refused<T: std::fmt::Debug, E: std::error::Error>(outcome: Result<T, E>) {
+    let told = chain(&outcome.unwrap_err());
+    assert!(told.contains("journal.db is not the one that was opened"), "{told}");
+}
+
+#[keyledger_bounded::test]
+async fn a_file_that_is_no_longer_at_its_path_is_neither_read_nor_appended_to() {
+    let file = Sqlite::new();
+    let backup = Sqlite::new();
+    create(&*backup.open().await).await;
+    let journal = file.open().await;
+    let reader = file.open_reader().await;
+    let (key_id, _) = create(&*journal).await;
+    let (path, aside) = (file.path("journal.db"), file.path("aside.db"));
+    for replacement in [None, Some(backup.path("journal.db"))] {
+        std::fs::rename(&path, &aside).unwrap();
+        if let Some(replacement) = replacement {
+            std::fs::copy(replacement, &path).unwrap();
+        }
+        for _ in 0..2 {
+            let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await;
+            assert!(matches!(appended, Err(AppendError::Unavailable(_))), "{appended:?}");
+            refused(appended);
+            refused(journal.probe().await);
+        }
+        for reader in [&*journal as &dyn JournalReader, &*reader] {
+            refused(reader.read(key_id).await);
+            refused(reader.head().await);
+            let mut subscription = reader.subscribe(Position::START);
+            refused(subscription.next().await.unwrap());
+        }
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(reader.read(key_id).await.unwrap().len(), 1);
+    }
+    journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    refused(journal.append(first(new_key(), vec![created(new_key())])).await);
+    assert!(!path.exists(), "no other file is created");
+}
+
+#[keyledger_bounded::test]
+async fn a_journal_that_was_closed_is_in_one_file() {
+    let (file, copy) = (Sqlite::new(), Sqlite::new());
+    let journal = file.open().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(create(&*journal).await.0);
+    }
+    // As another process: with its connection, SQLite keeps the write-ahead log.
+    let reader = file.open_reader().await;
+    journal.close().await.unwrap();
+    std::fs::create_dir(copy.path("")).unwrap();
+    std::fs::copy(file.path("journal.db"), copy.path("journal.db")).unwrap();
+    let copied = copy.open_reader().await;
+    for key_id in ids {
+        assert_eq!(copied.read(key_id).await.unwrap().len(), 1);
+        assert_eq!(reader.read(key_id).await.unwrap().len(), 1);
+    }
+    let appended = journal.append(first(new_key(), vec![created(new_key())])).await;
+    assert!(matches!(appended, Err(AppendError::Unavailable(_))), "{appended:?}");
+    journal.close().await.unwrap();
+}
+
+#[keyledger_bounded::test]
+async fn a_journal_that_was_moved_has_everything_in_one_file_after_a_close() {
+    let (file, copy) = (Sqlite::new(), Sqlite::new());
+    let journal = file.open().await;
+    let (key_id, _) = create(&*journal).await;
+    std::fs::create_dir(copy.path("")).unwrap();
+    std::fs::rename(file.path("journal.db"), copy.path("journal.db")).unwrap();
+    journal.close().await.unwrap();
+    assert_eq!(copy.open_reader().await.read(key_id).await.unwrap().len(), 1);
+}
+
+#[keyledger_bounded::test]
+async fn a_file_without_a_journal_in_it_is_not_there_yet() {
+    let file = Sqlite::new();
+    std::fs::create_dir(file.path("")).unwrap();
+    std::fs::write(file.path("journal.db"), "").unwrap();
+    let opened = keyledger_journal::open_reader(&file.url()).await;
+    assert!(matches!(opened, Err(OpenError::Missing(_))), "{opened:?}");
+    assert!(opened.unwrap_err().is_passing());
+    create(&*file.open().await).await;
+    file.open_reader().await;
+}
+
+#[keyledger_bounded::test]
+async fn a_probe_needs_as_much_of_the_disk_as_a_usual_append() {
+    let file = Sqlite::new();
+    let journal = file.open().await;
+    journal.probe().await.unwrap();
+    let size = || std::fs::metadata(file.path("journal.db-wal")).unwrap().len();
+    let before = size();
+    journal.probe().await.unwrap();
+    let probe = size() - before;
+    create(&*journal).await;
+    let append = size() - before - probe;
+    assert!(probe >= 64 * 1024 && probe > 2 * append, "{probe} and {append} bytes");
+}
+
+/// Appends to one stream are not in one commit.
+#[keyledger_bounded::test]
+async fn a_close_waits_for_appends_that_wait_for_others() {
+    let file = Sqlite::new();
+    let journal = file.open().await;
+    let key_id = new_key();
+    let mut appends = pin!(maybe_done(join_all([
+        journal.append(first(key_id, vec![created(key_id)])),
+        journal.append(after(0, key_id, vec![revoked(key_id)])),
+        journal.append(after(1, key_id, vec![deleted(key_id)])),
+    ])));
+    // Polled once, the appends are sent.
+    let _ = futures::poll!(appends.as_mut());
+    journal.close().await.unwrap();
+    appends.as_mut().await;
+    for outcome in appends.take_output().unwrap() {
+        outcome.unwrap();
+    }
+    assert_eq!(file.open_reader().await.read(key_id).await.unwrap().len(), 3);
 }

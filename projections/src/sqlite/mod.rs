@@ -1,5 +1,6 @@
 //! The read tables in a SQLite file.
 
+mod creation;
 mod log;
 mod statement;
 mod store;
@@ -25,6 +26,9 @@ use writer::Writes;
 
 /// How long a statement waits for the end of another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
+/// To how many bytes the write-ahead log is cut once it was copied into the database: what it usually
+/// grows to. A query that takes long makes it grow further.
+const WAL_BYTES: u64 = 32 << 20;
 /// The number of rows that a scan buffers.
 const ROWS_AT_ONCE: usize = 100;
 
@@ -67,13 +71,16 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Normal)
             // In pages of 4 KiB. Between two checkpoints of the WAL, a page that many commits
             // change is copied into the database file once.
-            .pragma("wal_autocheckpoint", "8000");
+            .pragma("wal_autocheckpoint", "8000")
+            .pragma("journal_size_limit", WAL_BYTES.to_string());
+        let lock = creation::lock(&path).await?;
         let mut writes = writing.connect().await.map_err(failed(&options))?;
         // `run` does the same, but its future is not `Send`.
         MIGRATIONS
             .run_direct(None, &mut writes, false)
             .await
             .map_err(OpenTablesError::Migration)?;
+        drop(lock);
         Self::with(options.read_only(true), writing, writes).await
     }
 

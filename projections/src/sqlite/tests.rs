@@ -1,10 +1,14 @@
 //! The query plans that SQLite chooses for the statements, and changes after a failed one.
 
+use std::time::Duration;
+
 use keyledger_domain::testing::{at, key_id, position};
 use sqlx::{ConnectOptions, Executor};
 
-use super::SqliteStore;
+use super::creation::lock;
 use super::write::{COLUMNS, statement};
+use super::{SqliteStore, WAL_BYTES};
+use crate::OpenTablesError;
 use crate::keys::{GET, LIST};
 use crate::store::{Epoch, Growth, LogStore, Store};
 
@@ -92,4 +96,38 @@ async fn changes_go_on_after_sqlite_has_ended_a_transaction() {
     };
     let grow = async || store.grow(&growth, Epoch(0)).await;
     when_sqlite_ends_its_transaction(&store, "tree_event", grow).await;
+}
+
+#[keyledger_bounded::test]
+async fn a_write_ahead_log_that_a_slow_query_made_large_is_cut_again() {
+    let (folder, store) = open().await;
+    let wal = || std::fs::metadata(folder.path().join("read.db-wal")).unwrap().len();
+    let mut writer = store.writing.connect().await.unwrap();
+    writer.execute("CREATE TABLE filler (filler BLOB)").await.unwrap();
+    // While the query is at work, no page before its own may be written again.
+    let mut query = store.scanning.connect().await.unwrap();
+    query.execute("BEGIN; SELECT count(*) FROM keys").await.unwrap();
+    while wal() < WAL_BYTES + (8 << 20) {
+        writer.execute("INSERT INTO filler VALUES (zeroblob(4000000))").await.unwrap();
+    }
+    query.execute("COMMIT").await.unwrap();
+    writer.execute("PRAGMA wal_checkpoint(RESTART)").await.unwrap();
+    writer.execute("INSERT INTO filler VALUES (NULL)").await.unwrap();
+    assert!(wal() <= WAL_BYTES, "{} bytes", wal());
+}
+
+#[keyledger_bounded::test(paused)]
+async fn tables_that_another_process_is_making_are_waited_for_but_not_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("read.db");
+    let other = lock(&path).await.unwrap();
+    let refused = lock(&path).await.unwrap_err();
+    assert!(matches!(refused, OpenTablesError::InUse(_)), "{refused:?}");
+    assert!(refused.is_passing());
+    let ends = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(other);
+    };
+    let (taken, ()) = tokio::join!(lock(&path), ends);
+    taken.unwrap();
 }

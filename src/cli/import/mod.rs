@@ -65,7 +65,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let tables = ReadTables::open(&stores.read_url).await?;
     let prefix = KeyPrefix::parse("import")?;
     let random = Box::new(UnwrapErr(SysRng));
-    let commands = Commands::new(journal, Arc::new(SystemClock), random, prefix);
+    let commands = Commands::new(journal.clone(), Arc::new(SystemClock), random, prefix);
     let run = uuid::Builder::from_random_bytes(UnwrapErr(SysRng).random()).into_uuid();
     let origin = Origin {
         actor: UserId::parse("keyledger import")?,
@@ -114,6 +114,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     }
     record(&tables, &mut uses).await?;
     bar.finish();
+    journal.close().await?;
     report.tell()
 }
 
