@@ -146,7 +146,7 @@ async fn a_primary_that_was_deposed_proves_nothing() {
 }
 
 #[keyledger_bounded::test]
-async fn an_event_that_cannot_be_read_ends_verification_at_once() {
+async fn an_event_that_cannot_be_read_refuses_its_own_key_at_once() {
     let server = Postgres::shared();
     let (journal, read) = (server.database().await, server.database().await);
     let service = Setup::new()
@@ -156,17 +156,21 @@ async fn an_event_that_cannot_be_read_ends_verification_at_once() {
         .start()
         .ready()
         .await;
-    let (key, gateway) = (key(&service).await, gateway(&service));
-    assert_eq!(told(&gateway, &key).await, "VALID");
+    let gateway = gateway(&service);
+    let (struck, good) = (key(&service).await, key(&service).await);
+    assert_eq!(told(&gateway, &struck).await, "VALID");
     // An event of a later version, perhaps: it may be a revocation.
-    let unknown = "BEGIN; UPDATE journal_head SET position = position + 1;
-        INSERT INTO events SELECT position, 'apikey-' || gen_random_uuid(), 0, gen_random_uuid(),
-        'KeyMelted', '{}', '{}' FROM journal_head; COMMIT";
-    psql(&journal, &[unknown]);
-    until_told(&gateway, &key, "cannot_verify", "VALID").await;
-    service.part_is("verification", "stopped").await;
-    gateway.get("/readyz").await.expect_status(503);
-    service.printed("verification stopped").await;
+    let unknown = format!(
+        "BEGIN; UPDATE journal_head SET position = position + 1;
+         INSERT INTO events SELECT position, 'apikey-{}', 1, gen_random_uuid(), 'KeyMelted', '{{}}', '{{}}'
+         FROM journal_head; COMMIT",
+        struck.id
+    );
+    psql(&journal, &[&unknown]);
+    until_told(&gateway, &struck, "REVOKED", "VALID").await;
+    assert_eq!(told(&gateway, &good).await, "VALID");
+    service.printed("key closed, and refused from now on").await;
+    gateway.get("/readyz").await.expect_status(200);
 }
 
 #[keyledger_bounded::test]
