@@ -164,6 +164,9 @@ async fn a_source_that_is_set_back_during_a_copy_ends_it() {
     assert!(changed, "{outcome:?}");
 }
 
+/// A change to an event.
+type Forge<'a> = &'a dyn Fn(&mut NewEvent);
+
 /// Appends this event again to another journal.
 async fn repeat(target: &dyn Journal, event: &RecordedEvent, change: impl Fn(&mut NewEvent)) {
     let RecordedEvent { id, event, metadata, .. } = event.clone();
@@ -205,8 +208,7 @@ async fn a_target_that_is_no_copy_of_the_source_is_told_in_what_it_differs() {
         KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => unreachable!(),
     };
     let forge_metadata = |new: &mut NewEvent| new.metadata.correlation_id = "another".to_owned();
-    let forgeries: [(&str, &dyn Fn(&mut NewEvent)); 2] =
-        [("data", &forge_data), ("metadata", &forge_metadata)];
+    let forgeries: [(_, Forge<'_>); 2] = [("data", &forge_data), ("metadata", &forge_metadata)];
     for (part, forge) in forgeries {
         let folder = TempDir::new().unwrap();
         let target = on_sqlite(&folder).await;
