@@ -1,7 +1,7 @@
 //! The tables equal the fold of the events, in whatever batches these were applied.
 
 use keyledger_domain::testing::{Attempt, at, creations, history, key_id};
-use keyledger_domain::{Position, Revision};
+use keyledger_domain::{Position, Reached, RecordedEvent, Revision};
 use keyledger_projections::{ListPage, StatusFilter, WriteError};
 use proptest::prelude::*;
 
@@ -68,7 +68,24 @@ async fn more_events_than_a_batch_holds_are_all_applied(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &events).await;
     assert_eq!(shown(&tables).await, folded(&events));
-    assert_eq!(tables.reached().await.unwrap().position, events.last().unwrap().position);
+    let last = events.last().unwrap().place();
+    let reached = Reached { position: last.position, last: Some(last) };
+    assert_eq!(tables.reached().await.unwrap(), reached);
+}
+
+async fn what_the_tables_include_is_not_applied_again(kind: Kind) {
+    let events = creations(20);
+    let (_database, tables) = tables(kind).await;
+    let mut projector = projector(&tables).await;
+    apply(&mut projector, &events).await.unwrap();
+    let reached = tables.reached().await.unwrap();
+    for count in [20, 3, 0] {
+        let some = &events[..count];
+        let to = some.last().map_or(Position::START, |last| last.position);
+        projector.apply(some, to).await.unwrap();
+        assert_eq!((tables.reached().await.unwrap(), projector.reached()), (reached, reached));
+    }
+    assert_eq!(shown(&tables).await, folded(&events));
 }
 
 async fn one_key_is_found_until_it_is_deleted(kind: Kind) {
@@ -138,8 +155,24 @@ async fn of_two_projectors_one_finds_that_it_was_superseded(kind: Kind) {
     assert_eq!(shown(&tables).await, folded(&events));
 }
 
+async fn an_event_that_contradicts_its_revision_is_out_of_step(kind: Kind) {
+    let events = history(&[Attempt::Create(0), Attempt::Revoke(0)]);
+    let (_database, tables) = tables(kind).await;
+    let mut projector = projector(&tables).await;
+    let revoked_first = RecordedEvent { revision: Revision::FIRST, ..events[1].clone() };
+    let RecordedEvent { position, revision, .. } = events[1];
+    let created_again = RecordedEvent { position, revision, ..events[0].clone() };
+    for wrong in [vec![revoked_first], vec![events[0].clone(), created_again]] {
+        let outcome = projector.apply(&wrong, position).await;
+        assert!(matches!(outcome, Err(WriteError::EventOutOfStep { .. })), "{outcome:?}");
+    }
+    assert_eq!(shown(&tables).await, []);
+}
+
 on_both_databases!(
+    an_event_that_contradicts_its_revision_is_out_of_step,
     more_events_than_a_batch_holds_are_all_applied,
+    what_the_tables_include_is_not_applied_again,
     one_key_is_found_until_it_is_deleted,
     a_batch_that_cannot_be_applied_leaves_nothing,
     a_creation_that_the_table_has_already_is_out_of_step,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::join_all;
+use keyledger_domain::key::KeyEvent;
 use keyledger_domain::{Delivery, Place, Position, RecordedEvent};
 use keyledger_journal::copy::{CopyError, Difference, Side, copy};
 use keyledger_journal::testing::{
@@ -124,6 +125,27 @@ async fn a_target_that_is_set_back_during_a_copy_gets_nothing_after_the_gap() {
 }
 
 #[keyledger_bounded::test]
+async fn a_target_that_is_set_back_when_a_copy_is_continued_gets_nothing_after_the_gap() {
+    let (folder, server) = (TempDir::new().unwrap(), Server::start());
+    let source = journal(&folder, 3).await;
+    let target = keyledger_journal::open(&server.url()).await.unwrap();
+    copy(&*source, &*target, |_| ()).await.unwrap();
+    let there = events(&*source).await.unwrap().len();
+    create(&*source).await;
+    // All that is there is compared. Then it is set back, and the next event would follow a gap.
+    let outcome = copy(&*source, &*target, |number| {
+        if number == there as u64 {
+            server.database().set_back_keys(1);
+        }
+    });
+    let outcome = outcome.await;
+    let changed = matches!(outcome, Err(CopyError::HistoryChanged { journal: Side::Target, .. }));
+    assert!(changed, "{outcome:?}");
+    copy(&*source, &*target, |_| ()).await.unwrap();
+    assert_eq!(events(&*target).await.unwrap(), events(&*source).await.unwrap());
+}
+
+#[keyledger_bounded::test]
 async fn a_source_that_is_set_back_during_a_copy_ends_it() {
     let server = Server::start();
     let source = keyledger_journal::open(&server.url()).await.unwrap();
@@ -141,6 +163,9 @@ async fn a_source_that_is_set_back_during_a_copy_ends_it() {
     let changed = matches!(outcome, Err(CopyError::HistoryChanged { journal: Side::Source, .. }));
     assert!(changed, "{outcome:?}");
 }
+
+/// A change to an event.
+type Forge<'a> = &'a dyn Fn(&mut NewEvent);
 
 /// Appends this event again to another journal.
 async fn repeat(target: &dyn Journal, event: &RecordedEvent, change: impl Fn(&mut NewEvent)) {
@@ -178,13 +203,22 @@ async fn a_target_that_is_no_copy_of_the_source_is_told_in_what_it_differs() {
     let ids = format!("the target has {}, and the source has {}", at(1, &all[1]), at(1, &all[0]));
     assert!(told.contains(&ids), "{told}");
 
-    let folder = TempDir::new().unwrap();
-    let target = on_sqlite(&folder).await;
-    repeat(&*target, &all[0], |_| ()).await;
-    repeat(&*target, &all[1], |new| new.metadata.correlation_id = "another".to_owned()).await;
-    let how = Difference::Part { target: at(2, &all[1]), part: "metadata" };
-    let (number, difference, _) = differs(&*target).await;
-    assert_eq!((number, difference), (2, how));
+    let forge_data = |new: &mut NewEvent| match &mut new.event {
+        KeyEvent::Created(created) => created.details.owner_email = None,
+        KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => unreachable!(),
+    };
+    let forge_metadata = |new: &mut NewEvent| new.metadata.correlation_id = "another".to_owned();
+    let forgeries: [(_, Forge<'_>); 2] = [("data", &forge_data), ("metadata", &forge_metadata)];
+    for (part, forge) in forgeries {
+        let folder = TempDir::new().unwrap();
+        let target = on_sqlite(&folder).await;
+        repeat(&*target, &all[0], |_| ()).await;
+        repeat(&*target, &all[1], forge).await;
+        let how = Difference::Part { target: at(2, &all[1]), part };
+        let (number, difference, told) = differs(&*target).await;
+        assert_eq!((number, difference), (2, how));
+        assert!(told.contains(&format!("with another {part} than the source")), "{told}");
+    }
 
     let folder = TempDir::new().unwrap();
     let target = on_sqlite(&folder).await;
