@@ -82,7 +82,7 @@ async fn what_the_tables_include_is_not_applied_again(kind: Kind) {
     for count in [20, 3, 0] {
         let some = &events[..count];
         let to = some.last().map_or(Position::START, |last| last.position);
-        projector.apply(some, to).await.unwrap();
+        projector.apply(some, &[], to).await.unwrap();
         assert_eq!((tables.reached().await.unwrap(), projector.reached()), (reached, reached));
     }
     assert_eq!(shown(&tables).await, folded(&events));
@@ -163,7 +163,7 @@ async fn an_event_that_contradicts_its_revision_is_out_of_step(kind: Kind) {
     let RecordedEvent { position, revision, .. } = events[1];
     let created_again = RecordedEvent { position, revision, ..events[0].clone() };
     for wrong in [vec![revoked_first], vec![events[0].clone(), created_again]] {
-        let outcome = projector.apply(&wrong, position).await;
+        let outcome = projector.apply(&wrong, &[], position).await;
         assert!(matches!(outcome, Err(WriteError::EventOutOfStep { .. })), "{outcome:?}");
     }
     assert_eq!(shown(&tables).await, []);
