@@ -72,7 +72,7 @@ async fn events_of_a_closed_key_count_until_it_was_closed(kind: Kind) {
     let events = history(&[Attempt::Create(0), Attempt::Create(1), Attempt::Revoke(0)]);
     let (_database, tables) = tables(kind).await;
     let mut before = projector(&tables).await;
-    let [created, other, revoked] = events.as_slice() else { panic!("{events:?}") };
+    let [created, other, revoked] = [0, 1, 2].map(|number: usize| &events[number]);
     let end = revoked.position.plus(1).unwrap();
     let key = closed(created, other.position.as_u64(), Closure::Removed);
     before.apply(&events, &[key], end).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_rebuild_closes_what_the_journal_closes_also_at_the_very_end(kind: Kin
     let mut projector = projector(&tables).await;
     apply(&mut projector, &events).await.unwrap();
     let key = closed(&events[0], 9, Closure::Unreadable("it is new".to_owned()));
-    projector.apply(&[], &[key.clone()], key.position).await.unwrap();
+    projector.apply(&[], std::slice::from_ref(&key), key.position).await.unwrap();
     assert_eq!(tables.unreadable().await.unwrap(), [key.key_id]);
     for is_late in [false, true] {
         let mut deliveries: Vec<_> = events.iter().cloned().map(KeyDelivery::Event).collect();

@@ -133,22 +133,28 @@ fn shake_hands(stream: &mut TcpStream, roots: RootCertStore, host: String) -> Op
     let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;
     while connection.is_handshaking() {
         if let Err(failure) = connection.complete_io(stream) {
-            let error = failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            return Some(match error? {
-                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                    Mistake::NotTrusted { host }
-                }
-                rustls::Error::InvalidCertificate(
-                    CertificateError::NotValidForName
-                    | CertificateError::NotValidForNameContext { .. },
-                ) => Mistake::OtherName { host },
-                rustls::Error::InvalidCertificate(why) => {
-                    Mistake::Certificate { host, why: why.to_string() }
-                }
-                rustls::Error::InvalidMessage(_) => Mistake::NoTls { host },
-                _ => return None,
-            });
+            let error =
+                failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())?;
+            return mistake_in_handshake(error, host);
         }
     }
     None
+}
+
+fn mistake_in_handshake(error: &rustls::Error, host: String) -> Option<Mistake> {
+    if matches!(error, rustls::Error::InvalidMessage(_)) {
+        return Some(Mistake::NoTls { host });
+    }
+    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    let is_other_name = matches!(
+        why,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+    );
+    Some(if is_other_name {
+        Mistake::OtherName { host }
+    } else if *why == CertificateError::UnknownIssuer {
+        Mistake::NotTrusted { host }
+    } else {
+        Mistake::Certificate { host, why: why.to_string() }
+    })
 }
