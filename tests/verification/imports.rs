@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use keyledger_domain::hash_presented;
+use keyledger_domain::{KeyId, hash_presented};
+use keyledger_test_servers::kurrentdb::{Database, Server};
 use serde_json::{Value, json};
 
 use super::{gateway, verdict};
@@ -39,6 +40,38 @@ fn import(folder: &Path, name: &str, text: &str) -> (bool, String, String) {
     let output = run(command.args(["import", "--from", name]));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[keyledger_bounded::test]
+async fn a_key_that_was_taken_out_of_the_journal_is_not_imported_again() {
+    let database = Database::default();
+    let server = Server::serve(&database, 0);
+    let start = || Setup::new().set("KEYLEDGER_JOURNAL_URL", &server.url()).start();
+    let service = start().ready().await;
+    let hash = hash_presented(&former(0)).unwrap();
+    let import = |text: &str| {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::write(folder.path().join("keys.ndjson"), text).unwrap();
+        let mut command = keyledger(folder.path());
+        command.env("KEYLEDGER_JOURNAL_URL", server.url());
+        let output = run(command.args(["import", "--from", "keys.ndjson"]));
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let told = import(&lines(&[line(0)]));
+    let becomes = async |wanted: &str| {
+        until(format!("the verdict {wanted}"), async || {
+            let code = verdict(&gateway(&service), &former(0)).await;
+            if code == wanted { Ok(()) } else { Err(format!("{code}: {told}")) }
+        })
+        .await;
+    };
+    becomes("VALID").await;
+    database.soft_delete(&KeyId::for_imported_hash(&hash).stream());
+    let before = database.key_events();
+    let told = import(&lines(&[line(0), line(1)]));
+    assert!(told.contains("line 1: the key was imported before, and its events were"), "{told}");
+    assert_eq!(database.key_events().0, before.0 + 1, "the other line was imported: {told}");
+    becomes("REVOKED").await;
 }
 
 fn lines(of: &[Value]) -> String {

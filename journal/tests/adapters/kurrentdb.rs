@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use eventstore::Client;
 use futures::StreamExt;
 use keyledger_domain::{
     ClosedKey, Closure, Delivery, KeyDelivery, KeyId, Position, RecordedEvent, UserId, chain,
@@ -62,7 +63,44 @@ impl JournalUnderTest for Kurrent {
 /// The contract: on a real server by
 /// `TEST_KURRENTDB_URL=… cargo test -p keyledger-journal --test adapters kurrentdb::on_any_server`.
 mod on_any_server {
-    keyledger_journal::contract_suite!(super::Kurrent::new());
+    keyledger_journal::contract_suite!(Kurrent::new());
+
+    use super::*;
+
+    #[keyledger_bounded::test]
+    async fn a_key_whose_stream_is_deleted_is_closed_at_once() {
+        let server = Kurrent::new();
+        let journal = server.open().await;
+        let owner = UserId::parse("ann").unwrap();
+        let client = Client::new(server.url.replace("kurrentdb://", "esdb://").parse().unwrap());
+        let client = client.unwrap();
+        for is_for_ever in [false, true] {
+            let request = format!("{}", new_key());
+            let key_id = KeyId::for_idempotency_key(&owner, &request);
+            let created = first(key_id, vec![created(key_id)]);
+            journal.append(created.clone()).await.unwrap();
+            let position = journal.head().await.unwrap();
+            let mut keys = journal.subscribe_to_keys(position);
+            if is_for_ever {
+                client.tombstone_stream(key_id.stream(), &Default::default()).await.unwrap();
+            } else {
+                client.delete_stream(key_id.stream(), &Default::default()).await.unwrap();
+            }
+            let closed = loop {
+                match within("a closed key", keys.next()).await.unwrap().unwrap() {
+                    KeyDelivery::Closed(key) if key.key_id == key_id => break key,
+                    KeyDelivery::Closed(_) | KeyDelivery::Event(_) | KeyDelivery::CaughtUp(_) => {}
+                }
+            };
+            assert_eq!(closed.closure, Closure::Removed);
+            assert!(closed.position > position);
+            assert!(is_removed(journal.read(key_id).await));
+            for _ in 0..2 {
+                let again = journal.append(created.clone()).await;
+                assert!(matches!(again, Err(AppendError::Closed)), "{again:?}");
+            }
+        }
+    }
 }
 
 #[keyledger_bounded::test]
@@ -83,7 +121,7 @@ fn the_suite_runs_alone_on_a_server_that_others_use_too() {
     });
     let (status, text) = suite.ended_with_output();
     assert!(status.success(), "{text}");
-    assert!(text.contains("22 passed; 0 failed"), "{text}");
+    assert!(text.contains("23 passed; 0 failed"), "{text}");
 }
 
 /// Sends the same append until its outcome is known, as commands do.

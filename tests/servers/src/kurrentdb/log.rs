@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Cluster;
+use super::metadata::Hiding;
 
 /// The database behind one or more nodes; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +33,16 @@ pub(super) struct Log {
 pub(super) struct Stream {
     /// The indexes of its events in the log, beginning with the first that was ever written.
     pub(super) events: Vec<usize>,
-    /// How many of its first events a soft delete has hidden.
-    truncated: usize,
+    /// Which of them its metadata hide.
+    hiding: Hiding,
     is_tombstoned: bool,
+}
+
+impl Stream {
+    /// How many of its first events are hidden.
+    fn hidden(&self) -> usize {
+        self.hiding.hidden(self.events.len())
+    }
 }
 
 /// An event as it was written.
@@ -111,7 +119,7 @@ impl Database {
             return Appended::Deleted;
         }
         let written = found.map_or(0, |found| found.events.len());
-        let is_empty = found.is_none_or(|found| found.events.len() == found.truncated);
+        let is_empty = found.is_none_or(|found| found.events.len() == found.hidden());
         let current = written.checked_sub(1).map(number);
         let matches = match expected {
             Expected::Any => true,
@@ -178,8 +186,6 @@ impl Database {
     /// Hides a stream, as an operator can: its metadata truncate it. Its events stay in the log.
     pub fn soft_delete(&self, stream: &str) {
         let mut log = self.0.log.lock().unwrap();
-        let found = log.streams.get_mut(stream).unwrap();
-        found.truncated = found.events.len();
         log.truncate(stream, i64::MAX.cast_unsigned());
         drop(log);
         self.0.head.send_modify(|head| *head += 1);
@@ -192,7 +198,7 @@ impl Database {
         let mut gone: HashSet<usize> = HashSet::new();
         for (name, stream) in &log.streams {
             // Of the metadata, only the last counts.
-            let hidden = if name.starts_with("$$") { usize::MAX } else { stream.truncated };
+            let hidden = if name.starts_with("$$") { usize::MAX } else { stream.hidden() };
             let (_, removable) = stream.events.split_last().unwrap();
             gone.extend(removable.iter().take(hidden));
         }
@@ -225,8 +231,8 @@ impl Database {
             return Found::Deleted;
         }
         match log.streams.get(name) {
-            Some(stream) if stream.truncated < stream.events.len() => {
-                let left = stream.events.iter().skip(stream.truncated);
+            Some(stream) if stream.hidden() < stream.events.len() => {
+                let left = stream.events.iter().skip(stream.hidden());
                 let events: Vec<_> = left.filter_map(|at| log.all.get(*at).cloned()).collect();
                 let last = events.last().map_or(0, |last| last.revision);
                 Found::Events { events, last }
@@ -258,9 +264,12 @@ impl Database {
         log.streams.retain(|_, stream| !stream.events.is_empty());
     }
 
-    /// Whether a scavenge has removed records, so that positions without one are passed over.
-    pub(super) fn is_scavenged(&self) -> bool {
-        !self.0.log.lock().unwrap().gone.is_empty()
+    /// Whether no record begins at this position inside of the log. Once a scavenge has removed records,
+    /// all positions are passed over.
+    pub(super) fn is_invalid(&self, position: u64) -> bool {
+        let next = self.after(position.checked_sub(1), 1);
+        let is_scavenged = !self.0.log.lock().unwrap().gone.is_empty();
+        !is_scavenged && next.first().is_some_and(|next| next.position != position)
     }
 
     /// The position of the last event.
@@ -310,6 +319,14 @@ impl Log {
     }
 
     fn write(&mut self, name: &str, event: Proposed) -> u64 {
+        let is_metadata = event.metadata.get("type").is_some_and(|name| name == "$metadata");
+        if let Some(of) = name.strip_prefix("$$").filter(|_| is_metadata) {
+            let stream = self.streams.entry(of.to_owned()).or_default();
+            let (hidden, written) = (stream.hidden(), stream.events.len());
+            // A stream that has no events is not deleted.
+            let hidden = if written == 0 { usize::MAX } else { hidden };
+            stream.hiding = Hiding::of(&event.data, hidden, written);
+        }
         let position = self.end();
         let at = self.all.len();
         let stream = self.streams.entry(name.to_owned()).or_default();

@@ -7,6 +7,7 @@
 
 mod forms;
 mod log;
+mod metadata;
 mod service;
 mod subscription;
 mod tampering;

@@ -199,15 +199,30 @@ impl Streams for Node {
         }
     }
 
-    async fn delete(&self, _: Request<s::DeleteReq>) -> Result<Response<s::DeleteResp>, Status> {
-        Err(Status::unimplemented("the stand-in does not do this"))
+    async fn delete(
+        &self,
+        request: Request<s::DeleteReq>,
+    ) -> Result<Response<s::DeleteResp>, Status> {
+        use s::delete_resp::PositionOption;
+        let options = request.into_inner().options;
+        let stream = options.and_then(|options| options.stream_identifier);
+        let missing = || Status::invalid_argument("an option is missing");
+        self.database.soft_delete(&name_of(stream.ok_or_else(missing)?));
+        let position_option = Some(PositionOption::NoPosition(c::Empty {}));
+        Ok(Response::new(s::DeleteResp { position_option }))
     }
 
     async fn tombstone(
         &self,
-        _: Request<s::TombstoneReq>,
+        request: Request<s::TombstoneReq>,
     ) -> Result<Response<s::TombstoneResp>, Status> {
-        Err(Status::unimplemented("the stand-in does not do this"))
+        use s::tombstone_resp::PositionOption;
+        let options = request.into_inner().options;
+        let stream = options.and_then(|options| options.stream_identifier);
+        let missing = || Status::invalid_argument("an option is missing");
+        self.database.tombstone(&name_of(stream.ok_or_else(missing)?));
+        let position_option = Some(PositionOption::NoPosition(c::Empty {}));
+        Ok(Response::new(s::TombstoneResp { position_option }))
     }
 
     async fn batch_append(
@@ -267,8 +282,7 @@ impl Node {
         };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let events = self.database.after(from.checked_sub(1), count);
-        let is_between = events.first().is_some_and(|first| first.position != from);
-        if from > 0 && is_between && !self.database.is_scavenged() {
+        if from > 0 && self.database.is_invalid(from) {
             return Err(Status::unknown("Unexpected ReadAllResult: InvalidPosition"));
         }
         let told: Vec<_> = events.iter().map(|event| Ok(appeared(event))).collect();
@@ -287,6 +301,10 @@ impl Node {
             Some(AllOption::Start(_)) | None => None,
         };
         let (told, answers) = mpsc::channel(32);
+        if let Some(after) = after.filter(|after| self.database.is_invalid(*after)) {
+            let invalid = format!("{after}: Trying to read from an invalid position.");
+            return stream::iter([Err(Status::unknown(invalid))]).boxed();
+        }
         tokio::spawn(deliver(self.database.clone(), self.faults.clone(), after, filter, told));
         ReceiverStream::new(answers).boxed()
     }
