@@ -143,6 +143,13 @@ async fn a_creation_that_the_table_has_already_is_out_of_step(kind: Kind) {
     assert!(matches!(outcome, Err(WriteError::RowsOutOfStep)), "{outcome:?}");
 }
 
+async fn the_tables_keep_the_place_of_the_last_event_of_a_batch(kind: Kind) {
+    let events = history(&[Attempt::Create(0), Attempt::Create(1), Attempt::Revoke(0)]);
+    let (_database, tables) = tables(kind).await;
+    project(&tables, &events).await;
+    assert_eq!(tables.reached().await.unwrap().last, events.last().map(RecordedEvent::place));
+}
+
 async fn of_two_projectors_one_finds_that_it_was_superseded(kind: Kind) {
     let events = creations(4);
     let (_database, tables) = tables(kind).await;
@@ -176,5 +183,6 @@ on_both_databases!(
     one_key_is_found_until_it_is_deleted,
     a_batch_that_cannot_be_applied_leaves_nothing,
     a_creation_that_the_table_has_already_is_out_of_step,
+    the_tables_keep_the_place_of_the_last_event_of_a_batch,
     of_two_projectors_one_finds_that_it_was_superseded,
 );

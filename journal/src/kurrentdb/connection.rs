@@ -113,10 +113,10 @@ impl Connection {
     }
 
     /// Replaces a client that gets no answer, as soon as another one does. A server that is slow answers
-    /// both.
+    /// both. If the client was dropped meanwhile because another call failed, this one goes on.
     async fn replace(&self, hung: &Arc<CurrentClient>) {
         tokio::time::sleep(HANGING).await;
-        let _only_one = self.search.lock().await;
+        let only_one = self.search.lock().await;
         while self.is_current(hung) {
             if let Ok(client) = Client::new(self.settings.client.clone())
                 && let (false, true) =
@@ -131,6 +131,8 @@ impl Connection {
             }
             tokio::time::sleep(PROBE_PAUSE).await;
         }
+        drop(only_one);
+        std::future::pending().await
     }
 
     /// Whether the leader that this client knows answers: it is asked for the last pulse.
