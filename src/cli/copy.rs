@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyledger_domain::Position;
-use keyledger_journal::{self as journal, copy};
+use keyledger_journal::{self as journal, JournalReader, OpenKeys, copy};
 
 use super::say;
 use crate::config::{Group, args};
@@ -29,11 +29,15 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let source = journal::open_reader(&from).await.context("the source cannot be opened")?;
     let target = journal::open(&to).await.context("the target cannot be opened")?;
     say("Counting the events.")?;
+    let source = OpenKeys::of(source).await?;
+    for (key_id, closure) in source.closed() {
+        say(&format!("Key {key_id} is closed and is not copied: {closure}."))?;
+    }
     let wanted = copy::contents(source.subscribe(Position::START)).await?;
     let bar = ProgressBar::new(wanted.events).with_style(ProgressStyle::with_template(
         "{bar:40} {percent:>3} %  {human_pos} of {human_len}  {per_sec}  {eta}",
     )?);
-    let copied = match copy::copy(&*source, &*target, |number| bar.set_position(number)).await {
+    let copied = match copy::copy(&source, &*target, |number| bar.set_position(number)).await {
         Err(error) if error.is_passing() => {
             return Err(error)
                 .context("the copy is not complete; run the command again to continue");

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use keyledger_domain::RecordedEvent;
-use keyledger_test_servers::kurrentdb::Server;
+use keyledger_domain::{KeyId, RecordedEvent};
+use keyledger_test_servers::kurrentdb::{Database, Server};
 use keyledger_test_servers::nats::{Nats, Version};
 use keyledger_test_servers::postgres::Postgres;
 use keyledger_test_servers::proxy::{Network, Proxy};
@@ -43,6 +43,37 @@ async fn busy(setup: Setup) -> Service {
 fn without_positions(events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
     let zero = keyledger_domain::Position::START;
     events.into_iter().map(|event| RecordedEvent { position: zero, ..event }).collect()
+}
+
+#[keyledger_bounded::test]
+async fn a_closed_key_is_not_copied_to_where_nobody_knows_that_it_is_closed() {
+    let database = Database::default();
+    let kurrent = Server::serve(&database, 0);
+    let setup = Setup::new().set("KEYLEDGER_JOURNAL_URL", &kurrent.url());
+    let service = setup.start().ready().await;
+    let ann = service.user("ann");
+    let [hidden, cut, good] = [ann.create("a").await, ann.create("b").await, ann.create("c").await];
+    ann.delete(&format!("/keys/{cut}")).await.expect_status(200);
+    let stream = |id: &str| id.parse::<KeyId>().unwrap().stream();
+    for id in [&hidden, &cut] {
+        database.soft_delete(&stream(id));
+    }
+    // Of the revoked key, only the revocation is left.
+    database.scavenge();
+    service.stop_well();
+    let to = Postgres::shared().database().await;
+    for _ in 0..2 {
+        let output = run(&mut copy(&kurrent.url(), &to));
+        assert!(copied(&output).starts_with("Copied 1 events; "), "{output:?}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        for id in [&hidden, &cut] {
+            assert!(told.contains(&format!("Key {id} is closed and is not copied: ")), "{told}");
+        }
+    }
+    let moved = Setup::new().set("KEYLEDGER_JOURNAL_URL", &to).start().ready().await;
+    let keys = moved.user("ann").keys().await;
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert_eq!(keys[0]["key_id"], good);
 }
 
 #[keyledger_bounded::test]
