@@ -202,14 +202,17 @@ async fn a_lost_standby_leaves_no_sessions_behind() {
         sql(&url, &[&statement, "SELECT pg_reload_conf()"]).await;
     };
     set("elsewhere").await;
-    let key_id = new_key();
-    let append = first(key_id, vec![created(key_id)]);
-    let waiting =
-        until("an append that waits", async || match journal.append(append.clone()).await {
-            Err(error) => Ok(error),
+    let waiting = until("an append that waits", async || {
+        // Another key each time: an append that is sent again writes nothing, and waits for nobody.
+        let key_id = new_key();
+        let append = first(key_id, vec![created(key_id)]);
+        match journal.append(append.clone()).await {
+            Err(error) => Ok((key_id, append, error)),
             Ok(_) => Err("the server has not read its settings yet"),
-        });
-    assert!(matches!(waiting.await, AppendError::Ambiguous(_)));
+        }
+    });
+    let (key_id, append, error) = waiting.await;
+    assert!(matches!(error, AppendError::Ambiguous(_)));
     let mut most = 0;
     throughout(Duration::from_secs(25), async || {
         for journal in [&journal, &other] {
