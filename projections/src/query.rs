@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use keyledger_domain::{Closure, KeyId, Reached, UserId};
 use keyledger_verifier::{KeySource, LoadedKey};
 
-use crate::keys::{ListQuery, loaded_key};
+use crate::keys::{ClosedRow, ListQuery, loaded_key};
 use crate::{Cursor, KeyView, ListPage, Listing, QueryError, ReadTables, StatusFilter};
 
 impl ReadTables {
@@ -50,11 +50,15 @@ impl ReadTables {
     /// # Errors
     /// Every variant of [`QueryError`].
     pub async fn unreadable(&self) -> Result<Vec<KeyId>, QueryError> {
-        let build = self.store.live().await?;
-        let closed = self.store.closed(build).await?;
+        let closed = self.closed_rows().await?;
         let name = Closure::Unreadable(String::new()).name();
         let unreadable = closed.into_iter().filter(|(.., closure)| closure == name);
         Ok(unreadable.map(|(key_id, ..)| KeyId::from_uuid(key_id)).collect())
+    }
+
+    /// The closed keys of the build that queries read.
+    async fn closed_rows(&self) -> Result<Vec<ClosedRow>, QueryError> {
+        Ok(self.store.closed(self.store.live().await?).await?)
     }
 
     /// The key with this id; `None` if there is none or it is deleted.
@@ -95,8 +99,7 @@ impl KeySource for ReadTables {
     }
 
     async fn closed(&self) -> Result<Vec<KeyId>, QueryError> {
-        let build = self.store.live().await?;
-        let closed = self.store.closed(build).await?;
+        let closed = self.closed_rows().await?;
         Ok(closed.into_iter().map(|(key_id, ..)| KeyId::from_uuid(key_id)).collect())
     }
 }

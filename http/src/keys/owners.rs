@@ -1,7 +1,7 @@
-//! Whose a key is that is closed.
+//! Whose a key is, by the read tables.
 
 use keyledger_domain::{KeyId, UserId};
-use keyledger_projections::ReadTables;
+use keyledger_projections::{KeyView, ReadTables};
 
 use crate::problem::ApiError;
 
@@ -24,7 +24,17 @@ impl Owners {
         user: &UserId,
         to: &'static str,
     ) -> Result<(), ApiError> {
-        let view = self.0.get(key_id).await?.ok_or(ApiError::KeyNotFound)?;
-        if view.owner == *user { Ok(()) } else { Err(ApiError::NotAuthorized { to }) }
+        owned(&self.0, key_id, user, to).await.map(drop)
     }
+}
+
+/// The key, which the user must own. `to` says what the user wants to do, as a verb.
+pub(super) async fn owned(
+    tables: &ReadTables,
+    key_id: KeyId,
+    user: &UserId,
+    to: &'static str,
+) -> Result<KeyView, ApiError> {
+    let view = tables.get(key_id).await?.ok_or(ApiError::KeyNotFound)?;
+    if view.owner == *user { Ok(view) } else { Err(ApiError::NotAuthorized { to }) }
 }

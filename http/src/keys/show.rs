@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::item::KeyItem;
+use super::owners::owned;
 use super::state::QueryState;
 use crate::extract::{IfNoneMatch, KeyPath, MinPosition, SignedIn};
 use crate::position;
@@ -35,10 +36,7 @@ pub(super) async fn show(
     if_none_match: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let position = min_position.reached(&state.progress).await?;
-    let view = state.tables.get(key_id).await?.ok_or(ApiError::KeyNotFound)?;
-    if view.owner != caller.user_id {
-        return Err(ApiError::NotAuthorized { to: "view" });
-    }
+    let view = owned(&state.tables, key_id, &caller.user_id, "view").await?;
     let etag = etag(&view);
     let mut response = if if_none_match.matches(&etag) {
         StatusCode::NOT_MODIFIED.into_response()

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod closed_keys;
 mod copying;
 mod kurrentdb;
 mod postgres;

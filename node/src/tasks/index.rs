@@ -94,7 +94,7 @@ impl IndexFollower {
             .map_err(|error| Interruption::retry_if(error.is_passing(), IndexError::Load(error)))?;
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let closed = writer.closed();
-        self.closed.set(i64::try_from(closed).unwrap_or(i64::MAX));
+        set(&self.closed, closed);
         tracing::info!(keys = writer.index().len(), closed, duration_ms, "index loaded");
         Ok(Loaded { writer, verification })
     }
@@ -143,7 +143,7 @@ impl IndexFollower {
             tracing::error!(%key_id, %position, "key closed, and refused from now on: {closure}");
         }
         let closed = writer.closed();
-        self.closed.set(i64::try_from(closed).unwrap_or(i64::MAX));
+        set(&self.closed, closed);
         Ok(())
     }
 
@@ -177,9 +177,7 @@ impl Follower for IndexFollower {
             }
             self.loaded = Some(self.load_index().await?);
         }
-        let loaded = self.loaded.as_ref();
-        let loaded = loaded.ok_or(Interruption::restart(IndexError::NotLoaded))?;
-        Ok(loaded.writer.reached())
+        Ok(self.loaded()?.writer.reached())
     }
 
     async fn apply(
@@ -281,6 +279,10 @@ fn newest_reached(asked: &mut VecDeque<Head>, reached: Option<&Position>) -> Opt
         newest = asked.pop_front();
     }
     newest
+}
+
+fn set(gauge: &Gauge, count: usize) {
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {

@@ -80,9 +80,7 @@ impl TablesFollower {
     ) -> Self {
         Self { tables, head, projector: None, journal, history }
     }
-}
 
-impl TablesFollower {
     /// A key that is closed since an event of it could not be read, and whose events this version can read.
     async fn readable(&self) -> Result<Option<KeyId>, Interruption> {
         let unreadable = self.tables.unreadable().await;
@@ -124,7 +122,14 @@ impl TablesFollower {
         &self,
         cause: impl std::error::Error + Send + Sync + 'static,
     ) -> Interruption {
-        match build_anew(&self.tables, &*self.journal).await {
+        let rebuilt = async {
+            let build = Rebuild::begin(&self.tables).await?;
+            let deliveries = self.journal.subscribe_to_keys(Position::START);
+            let rebuilt = build.run(deliveries, self.journal.head(), |_| {}).await?;
+            rebuild::clear(&self.tables).await?;
+            Ok::<_, RebuildError<ReadError>>(rebuilt)
+        };
+        match rebuilt.await {
             Ok(Rebuilt { events, closed, .. }) => {
                 tracing::info!(events, closed, "the read tables are built anew");
                 Interruption::restart(cause)
@@ -237,18 +242,6 @@ async fn report_lag(
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// Replaces the tables by new ones that are built from the journal.
-async fn build_anew(
-    tables: &ReadTables,
-    journal: &dyn JournalReader,
-) -> Result<Rebuilt, RebuildError<ReadError>> {
-    let build = Rebuild::begin(tables).await?;
-    let rebuilt =
-        build.run(journal.subscribe_to_keys(Position::START), journal.head(), |_| {}).await?;
-    rebuild::clear(tables).await?;
-    Ok(rebuilt)
 }
 
 /// Watches the position that the tables include, on a node that never applies events. Runs for as long

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
-use crate::store::{Build, CLOSE, Epoch, LeaseName, Target, last_of, position_of, upsert};
+use crate::store::{Build, Epoch, LeaseName, Target, close, last_of, position_of, upsert};
 
 /// The channel on which each write of the live build notifies other nodes.
 pub(super) const CHANNEL: &str = "keyledger_read";
@@ -41,12 +41,7 @@ pub(super) async fn close(
     build: Build,
     keys: &[ClosedKey],
 ) -> Result<(), sqlx::Error> {
-    for ClosedKey { key_id, position, closure } in keys {
-        let close = sqlx::query(CLOSE).bind(build.generation).bind(key_id.as_uuid());
-        let close = close.bind(position.as_i64()).bind(closure.name());
-        close.execute(&mut *connection).await?;
-    }
-    Ok(())
+    close!(connection, build, keys)
 }
 
 /// `$1` generation, `$2` its position before and `$3` after, `$4` epoch of the lease `$5` (`NULL`

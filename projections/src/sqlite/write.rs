@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::statement::{ManyRows, Query};
 use crate::WriteError;
 use crate::keys::{Change, CreatedColumns, changes};
-use crate::store::{Build, CLOSE, last_of, position_of, upsert};
+use crate::store::{Build, close, last_of, position_of, upsert};
 
 /// The position of a build: that of its last applied event, or a later one that is stored in
 /// `build` because no event of a key is there.
@@ -96,12 +96,7 @@ pub(super) async fn close(
     build: Build,
     keys: &[ClosedKey],
 ) -> Result<(), sqlx::Error> {
-    for ClosedKey { key_id, position, closure } in keys {
-        let close = sqlx::query(CLOSE).bind(build.generation).bind(key_id.as_uuid());
-        let close = close.bind(position.as_i64()).bind(closure.name());
-        close.execute(&mut *connection).await?;
-    }
-    Ok(())
+    close!(connection, build, keys)
 }
 
 /// Moves the position of a build without an event.

@@ -77,6 +77,19 @@ pub(crate) const CLOSE: &str = "
     INSERT INTO closed_keys (generation, key_id, position, closure) VALUES ($1, $2, $3, $4)
     ON CONFLICT (generation, key_id) DO NOTHING";
 
+/// Closes keys of a build: the same for the connections of both kinds of database.
+macro_rules! close {
+    ($connection:ident, $build:ident, $keys:ident) => {{
+        for keyledger_domain::ClosedKey { key_id, position, closure } in $keys {
+            let close = sqlx::query($crate::store::CLOSE).bind($build.generation);
+            let close = close.bind(key_id.as_uuid()).bind(position.as_i64()).bind(closure.name());
+            close.execute(&mut *$connection).await?;
+        }
+        Ok(())
+    }};
+}
+pub(crate) use close;
+
 /// Makes build `$1` the live one, unless the live build is the same or a later one.
 pub(crate) const SWAP: &str = "
     UPDATE projection SET live_generation = $1 WHERE name = 'keys' AND live_generation < $1";

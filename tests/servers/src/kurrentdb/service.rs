@@ -89,6 +89,11 @@ impl Node {
     }
 }
 
+/// The name of the stream that a call is about.
+fn named(stream: Option<c::StreamIdentifier>) -> Result<String, Status> {
+    stream.map(name_of).ok_or_else(|| Status::invalid_argument("the stream is missing"))
+}
+
 /// Lets a fault happen before the call is done.
 async fn before(fault: CallFault) -> Result<(), Status> {
     match fault {
@@ -187,7 +192,7 @@ impl Streams for Node {
             E::StreamExists(_) => Expected::Exists,
             E::Revision(revision) => Expected::Exact(revision),
         };
-        let stream = name_of(options.stream_identifier.ok_or_else(missing)?);
+        let stream = named(options.stream_identifier)?;
         let appended = self.database.append(&stream, expected, events);
         after(fault).await?;
         match appended {
@@ -205,9 +210,7 @@ impl Streams for Node {
     ) -> Result<Response<s::DeleteResp>, Status> {
         use s::delete_resp::PositionOption;
         let options = request.into_inner().options;
-        let stream = options.and_then(|options| options.stream_identifier);
-        let missing = || Status::invalid_argument("an option is missing");
-        self.database.soft_delete(&name_of(stream.ok_or_else(missing)?));
+        self.database.soft_delete(&named(options.and_then(|options| options.stream_identifier))?);
         let position_option = Some(PositionOption::NoPosition(c::Empty {}));
         Ok(Response::new(s::DeleteResp { position_option }))
     }
@@ -218,9 +221,7 @@ impl Streams for Node {
     ) -> Result<Response<s::TombstoneResp>, Status> {
         use s::tombstone_resp::PositionOption;
         let options = request.into_inner().options;
-        let stream = options.and_then(|options| options.stream_identifier);
-        let missing = || Status::invalid_argument("an option is missing");
-        self.database.tombstone(&name_of(stream.ok_or_else(missing)?));
+        self.database.tombstone(&named(options.and_then(|options| options.stream_identifier))?);
         let position_option = Some(PositionOption::NoPosition(c::Empty {}));
         Ok(Response::new(s::TombstoneResp { position_option }))
     }
