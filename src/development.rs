@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use keyledger_domain::Clock;
-use keyledger_identity::{Claims, SigningError, SigningKey, TokenKeys, TokenRules, mint};
+use keyledger_identity::{
+    ClaimPath, Claims, RsaAlgorithm, SigningError, SigningKey, TokenKeys, TokenRules, mint,
+};
 
 const USER: &str = "dev";
 const TOKEN_HOURS: i64 = 12;
@@ -14,6 +16,7 @@ const TOKEN_HOURS: i64 = 12;
 /// # Errors
 /// [`SigningError`] when no key or token can be made.
 pub fn sign_in(
+    role_claims: Vec<ClaimPath>,
     audit_role: String,
     clock: &dyn Clock,
 ) -> Result<(TokenRules, String), SigningError> {
@@ -30,7 +33,15 @@ pub fn sign_in(
     };
     let token = mint(&signing, &claims, None)?;
     let source = TokenKeys::PublicKey(verifying);
-    Ok((TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }, token))
+    let rules = TokenRules {
+        source,
+        audiences: Vec::new(),
+        issuer: None,
+        rsa_algorithm: RsaAlgorithm::default(),
+        role_claims,
+        audit_role,
+    };
+    Ok((rules, token))
 }
 
 /// The text that is printed at the start, with commands to paste into a shell.

@@ -13,6 +13,7 @@ mod audit;
 mod cli;
 mod cluster;
 mod http;
+mod limits;
 mod log;
 mod support;
 mod verification;

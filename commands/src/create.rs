@@ -1,7 +1,9 @@
 //! Creating a key: the only command that generates a secret and accepts an idempotency key.
 
 use keyledger_domain::key::{Command, CreateKey, Key, KeyDetails, decide, fold};
-use keyledger_domain::{CommandId, Email, KeyId, KeyName, Position, Secret, Timestamp, UserId};
+use keyledger_domain::{
+    CommandId, Email, InstallationSecret, KeyId, KeyName, Position, Secret, Timestamp, UserId,
+};
 use uuid::Uuid;
 
 use crate::{CommandError, Commands, Origin, recorded_by};
@@ -51,8 +53,8 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(new: &NewKey, idempotency_key: &str) -> Self {
-        let key_id = KeyId::for_idempotency_key(&new.owner, idempotency_key);
+    fn of(new: &NewKey, idempotency_key: &str, secret: &InstallationSecret) -> Self {
+        let key_id = KeyId::for_idempotency_key(secret, &new.owner, idempotency_key);
         // A name has no control characters, so the separator cannot occur in it.
         let expires = match new.expires {
             None => String::new(),
@@ -71,8 +73,8 @@ impl Commands {
     /// Every variant of [`CommandError`] but [`CommandError::Contended`].
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create(&self, new: NewKey, origin: &Origin) -> Result<Created, CommandError> {
-        let now = self.clock.now();
-        let identity = new.idempotency_key.as_deref().map(|key| Identity::of(&new, key));
+        let now = self.now()?;
+        let identity = self.identity(&new).await?;
         let (command_id, key_id, secret) = self.with_random(|random| {
             let key_id = identity.as_ref().map(|identity| identity.key_id);
             (
@@ -102,7 +104,7 @@ impl Commands {
         let decided = decide(None, &command, now);
         if let (Err(_), Some(identity)) = (&decided, &identity) {
             // An earlier attempt may have succeeded: its expiry was still in the future then.
-            self.refuse_replay(identity).await?;
+            self.refuse_replay_of(identity).await?;
         }
         let events = decided?;
         let key = fold(&events)?.ok_or(CommandError::Contended)?;
@@ -113,17 +115,44 @@ impl Commands {
             Some(appended) => Ok(Created { key, secret, position: appended.position }),
             None => {
                 if let Some(identity) = &identity {
-                    self.refuse_replay(identity).await?;
+                    self.refuse_replay_of(identity).await?;
                 }
                 Err(CommandError::Contended)
             }
         }
     }
 
-    /// Fails if a request with this idempotency key was carried out before: with
-    /// [`CommandError::Replayed`] if it was the same request, else with
-    /// [`CommandError::IdempotencyMismatch`].
-    async fn refuse_replay(&self, identity: &Identity) -> Result<(), CommandError> {
+    /// Fails if a request with the same idempotency key was carried out before.
+    ///
+    /// # Errors
+    /// [`CommandError::Replayed`] if it was the same request, [`CommandError::IdempotencyMismatch`] if it
+    /// was another one, and those of the journal.
+    pub async fn refuse_replay(&self, new: &NewKey) -> Result<(), CommandError> {
+        match self.identity(new).await? {
+            Some(identity) => self.refuse_replay_of(&identity).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn identity(&self, new: &NewKey) -> Result<Option<Identity>, CommandError> {
+        let Some(idempotency_key) = &new.idempotency_key else { return Ok(None) };
+        Ok(Some(Identity::of(new, idempotency_key, self.installation_secret().await?)))
+    }
+
+    /// The secret of the installation, which is made when it is needed for the first time.
+    async fn installation_secret(&self) -> Result<&InstallationSecret, CommandError> {
+        let secret = self.secret.get_or_try_init(async || {
+            if let Some(secret) = self.journal.installation_secret().await? {
+                return Ok(secret);
+            }
+            let new = self.with_random(InstallationSecret::generate);
+            let kept = self.journal.keep_installation_secret(new).await;
+            kept.map_err(|error| CommandError::Unavailable(error.into()))
+        });
+        secret.await
+    }
+
+    async fn refuse_replay_of(&self, identity: &Identity) -> Result<(), CommandError> {
         let events = self.journal.read(identity.key_id).await?;
         match events.first() {
             None => Ok(()),

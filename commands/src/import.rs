@@ -31,7 +31,7 @@ impl Commands {
         let key_id = import.key_id();
         let command = Command::Import(import);
         // The events have the dates of the former service. The id says when they were recorded.
-        let now = self.clock.now();
+        let now = self.now()?;
         let command_id = self.with_random(|random| CommandId::at(now, random));
         let events = decide(None, &command, now)?;
         let events = recorded_by(command_id, command_id.as_uuid(), events, origin);

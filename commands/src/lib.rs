@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyledger_domain::key::{Command, Corrupt, Key, KeyEvent, Refusal, decide, evolve, fold};
-use keyledger_domain::{CommandId, KeyId, KeyPrefix, Metadata, Position, UserId};
+use keyledger_domain::{
+    CommandId, InstallationSecret, KeyId, KeyPrefix, Metadata, Position, Timestamp, UserId,
+};
 use rand::{CryptoRng, RngExt};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 pub use create::{Created, Expiry, NewKey};
@@ -26,12 +29,17 @@ const DECISIONS: u32 = 5;
 /// elect another leader.
 const RESENDING: Duration = Duration::from_secs(4);
 
+/// Why nothing is written although the journal is there.
+const CLOCK: &str = "this machine's clock is outside the years 1970 to 9999";
+
 /// Carries out commands against the journal.
 pub struct Commands {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     random: Mutex<Box<dyn CryptoRng + Send>>,
     key_prefix: KeyPrefix,
+    /// The secret of the installation, once it was needed.
+    secret: OnceCell<InstallationSecret>,
 }
 
 /// Who sends a command, in which request.
@@ -120,7 +128,7 @@ impl Commands {
         random: Box<dyn CryptoRng + Send>,
         key_prefix: KeyPrefix,
     ) -> Self {
-        Self { journal, clock, random: Mutex::new(random), key_prefix }
+        Self { journal, clock, random: Mutex::new(random), key_prefix, secret: OnceCell::new() }
     }
 
     /// Carries out a command on a key that exists.
@@ -137,7 +145,7 @@ impl Commands {
         let command_id = self.with_random(CommandId::generate);
         for decision in 1..=DECISIONS {
             let Loaded { key, last } = self.load(key_id).await?;
-            let events = decide(key.as_ref(), command, self.clock.now())?;
+            let events = decide(key.as_ref(), command, self.now()?)?;
             let key = events.iter().try_fold(key, |key, event| evolve(key, event).map(Some))?;
             let key = key.ok_or(Refusal::NotFound)?;
             if events.is_empty() {
@@ -155,6 +163,13 @@ impl Commands {
             }
         }
         Err(CommandError::Contended)
+    }
+
+    /// The current time, for events.
+    fn now(&self) -> Result<Timestamp, CommandError> {
+        let now = self.clock.now();
+        // An event of a wrong time cannot be corrected afterwards.
+        if now == Timestamp::MAX { Err(CommandError::Unavailable(CLOCK.into())) } else { Ok(now) }
     }
 
     /// The journal's head: a node that includes it refuses each key that was closed before.

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use hmac::{Hmac, KeyInit, Mac};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use uuid::{Uuid, Version};
+use zeroize::Zeroizing;
 
-use crate::{KeyHash, Timestamp};
+use crate::{InstallationSecret, KeyHash, Timestamp};
 
 /// Identifies a key. The text form is a lower-case hyphenated UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,9 +18,6 @@ use crate::{KeyHash, Timestamp};
 pub struct KeyId(Uuid);
 
 impl KeyId {
-    /// The namespace of ids that are derived from an idempotency key (UUIDv5, RFC 9562).
-    const IDEMPOTENT: Uuid = Uuid::from_u128(0x2d3f_64f9_6a0c_5c55_9c5e_0b9d_5a55_77e1);
-
     /// The namespace of ids that are derived from the hash of an imported key (UUIDv5, RFC 9562).
     const IMPORTED: Uuid = Uuid::from_u128(0x8f1d_3c52_77b4_5e0e_8a53_64c1_0f3e_9d27);
 
@@ -31,12 +31,23 @@ impl KeyId {
     }
 
     /// The id that is derived from this owner's idempotency key. It is the same for each attempt,
-    /// so that the journal refuses a second creation.
+    /// so that the journal refuses a second creation; and nobody can tell it who does not have the secret.
+    ///
+    /// It is a UUIDv8 (RFC 9562) of the first 128 bits of an HMAC-SHA-256 (RFC 2104).
     #[must_use]
-    pub fn for_idempotency_key(owner: &UserId, idempotency_key: &str) -> Self {
+    pub fn for_idempotency_key(
+        secret: &InstallationSecret,
+        owner: &UserId,
+        idempotency_key: &str,
+    ) -> Self {
+        let mut mac = Hmac::<Sha256>::new(&(*block(secret.as_bytes())).into());
         // A user id holds no control character, so the separator cannot occur in it.
-        let name = format!("{owner}\0{idempotency_key}");
-        Self(Uuid::new_v5(&Self::IDEMPOTENT, name.as_bytes()))
+        mac.update(format!("{owner}\0{idempotency_key}").as_bytes());
+        let mut first = [0; 16];
+        for (first, byte) in first.iter_mut().zip(mac.finalize().into_bytes()) {
+            *first = byte;
+        }
+        Self(uuid::Builder::from_custom_bytes(first).into_uuid())
     }
 
     /// The id of an imported key with this hash. It is the same in each import.
@@ -49,7 +60,7 @@ impl KeyId {
     /// from the hash of an imported key.
     #[must_use]
     pub fn may_recur(self) -> bool {
-        self.0.get_version() == Some(Version::Sha1)
+        matches!(self.0.get_version(), Some(Version::Sha1 | Version::Custom))
     }
 
     /// The id with this UUID.
@@ -103,6 +114,15 @@ impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
+}
+
+/// A key as a block of SHA-256, padded with zeros, as HMAC does it with a short key.
+fn block(key: &[u8; 32]) -> Zeroizing<[u8; 64]> {
+    let mut block = Zeroizing::new([0; 64]);
+    for (padded, byte) in block.iter_mut().zip(key) {
+        *padded = *byte;
+    }
+    block
 }
 
 /// A UUIDv7 (RFC 9562) of this time, to the millisecond. A time before 1970 counts as 1970.
@@ -239,10 +259,15 @@ mod tests {
     #[test]
     fn an_idempotency_key_leads_to_one_id_per_owner() {
         let (ann, bob) = (UserId::parse("ann").unwrap(), UserId::parse("bob").unwrap());
-        let id = KeyId::for_idempotency_key(&ann, "k1");
-        assert_eq!(id, KeyId::for_idempotency_key(&ann, "k1"));
-        assert_ne!(id, KeyId::for_idempotency_key(&ann, "k2"));
-        assert_ne!(id, KeyId::for_idempotency_key(&bob, "k1"));
+        let [secret, other] =
+            [1_u8, 2].map(|byte| InstallationSecret::try_from([byte; 32].as_slice()));
+        let (secret, other) = (secret.unwrap(), other.unwrap());
+        let id = KeyId::for_idempotency_key(&secret, &ann, "k1");
+        assert_eq!(id, KeyId::for_idempotency_key(&secret, &ann, "k1"));
+        assert_ne!(id, KeyId::for_idempotency_key(&secret, &ann, "k2"));
+        assert_ne!(id, KeyId::for_idempotency_key(&secret, &bob, "k1"));
+        assert_ne!(id, KeyId::for_idempotency_key(&other, &ann, "k1"));
+        assert!(id.may_recur());
     }
 
     #[test]

@@ -1,11 +1,50 @@
 //! Texts from people: a key's name, a reason, an e-mail address.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// The name that an owner gave a key: 1 to 100 characters (Unicode scalar values) after trimming,
-/// without control characters.
+/// Characters that are not seen: those that may be left out of the display (`Default_Ignorable_Code_Point`
+/// in DerivedCoreProperties.txt of Unicode 17), and the blank of Braille.
+const INVISIBLE: [RangeInclusive<char>; 18] = [
+    '\u{AD}'..='\u{AD}',
+    '\u{34F}'..='\u{34F}',
+    '\u{61C}'..='\u{61C}',
+    '\u{115F}'..='\u{1160}',
+    '\u{17B4}'..='\u{17B5}',
+    '\u{180B}'..='\u{180F}',
+    '\u{200B}'..='\u{200F}',
+    '\u{202A}'..='\u{202E}',
+    '\u{2060}'..='\u{206F}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{FE00}'..='\u{FE0F}',
+    '\u{FEFF}'..='\u{FEFF}',
+    '\u{FFA0}'..='\u{FFA0}',
+    '\u{FFF0}'..='\u{FFF8}',
+    '\u{1BCA0}'..='\u{1BCA3}',
+    '\u{1D173}'..='\u{1D17A}',
+    '\u{E0000}'..='\u{E0FFF}',
+];
+
+/// Whether a character changes the direction of the text around it (`Bidi_Control` in PropList.txt of
+/// Unicode): with it, a name could look like another one, and hide what stands next to it.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether text from outside may hold this character.
+fn is_text(c: char) -> bool {
+    !c.is_control() && !is_bidi_control(c)
+}
+
+fn is_visible(c: char) -> bool {
+    !c.is_whitespace() && !INVISIBLE.iter().any(|range| range.contains(&c))
+}
+
+/// The name that an owner gave a key: 1 to 100 characters (Unicode scalar values) after trimming, at least
+/// one of them visible, without control characters and those that control the direction of text.
 ///
 /// These rules do not apply to stored names, so that a stricter rule cannot make old events
 /// unreadable.
@@ -16,7 +55,7 @@ pub struct KeyName(String);
 /// Why a text is not a [`KeyName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyNameError {
-    /// The text is empty, or blank.
+    /// The text is empty, or nothing of it can be seen.
     #[error("Name is required")]
     Required,
     /// The text has more than 100 characters.
@@ -40,8 +79,11 @@ impl KeyName {
         if name.is_empty() {
             return Err(KeyNameError::Required);
         }
-        if name.chars().any(char::is_control) {
+        if !name.chars().all(is_text) {
             return Err(KeyNameError::ControlCharacter);
+        }
+        if !name.chars().any(is_visible) {
+            return Err(KeyNameError::Required);
         }
         if name.chars().count() > Self::MAX_CHARS {
             return Err(KeyNameError::TooLong);
@@ -63,7 +105,7 @@ impl KeyName {
 }
 
 /// The reason for which a key was revoked or deleted: 1 to 500 characters after trimming, without
-/// control characters.
+/// control characters and those that control the direction of text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Reason(String);
@@ -92,7 +134,7 @@ impl Reason {
         if reason.is_empty() {
             return Ok(None);
         }
-        if reason.chars().any(char::is_control) {
+        if !reason.chars().all(is_text) {
             return Err(ReasonError::ControlCharacter);
         }
         if reason.chars().count() > Self::MAX_CHARS {
@@ -153,7 +195,18 @@ mod tests {
 
     #[test]
     fn a_blank_name_is_no_name() {
-        for text in ["", " ", "\t\n", "\u{3000}"] {
+        for text in [
+            "",
+            " ",
+            "\t\n",
+            "\u{3000}",
+            "\u{200B}",
+            "\u{2060} \u{FEFF}",
+            "\u{AD}",
+            "\u{3164}",
+            "\u{E0041}",
+            "\u{2800}",
+        ] {
             assert_eq!(KeyName::parse(text), Err(KeyNameError::Required), "{text:?}");
         }
     }
@@ -167,8 +220,19 @@ mod tests {
 
     #[test]
     fn a_name_holds_no_control_characters() {
-        for text in ["a\0b", "a\nb", "a\u{85}b", "a\u{1b}[31mb"] {
+        for text in
+            ["a\0b", "a\nb", "a\u{85}b", "a\u{1b}[31mb", "a\u{202E}b", "\u{2066}a", "\u{200F}"]
+        {
             assert_eq!(KeyName::parse(text), Err(KeyNameError::ControlCharacter), "{text:?}");
+            assert_eq!(Reason::parse(text), Err(ReasonError::ControlCharacter), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_have_characters_that_are_not_seen_beside_others() {
+        // A family, whose members are joined; a Persian word with a zero-width non-joiner.
+        for text in ["\u{1F468}\u{200D}\u{1F469}", "می\u{200C}خواهم", "日本", "e\u{301}"] {
+            assert_eq!(KeyName::parse(text).unwrap().as_str(), text);
         }
     }
 

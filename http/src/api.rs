@@ -34,6 +34,9 @@ fn routes() -> Routes {
 }
 
 /// The public API.
+///
+/// # Errors
+/// That the OpenAPI document cannot be encoded, which is a defect.
 pub fn router(
     for_commands: CommandState,
     for_queries: QueryState,
@@ -41,7 +44,7 @@ pub fn router(
     for_audits: AuditState,
     for_log: LogRoutesState,
     readiness: Readiness,
-) -> Router {
+) -> Result<Router, serde_json::Error> {
     let Routes { commands, queries, histories, audits, log, health } = routes();
     let cors = cors(for_commands.authenticator.allowed_origins());
     let (router, document) = OpenApiRouter::with_openapi(document::head())
@@ -52,7 +55,7 @@ pub fn router(
         .merge(log.with_state(for_log))
         .merge(health.with_state(readiness))
         .split_for_parts();
-    finished(router.merge(docs::pages(document)), cors)
+    Ok(finished(router.merge(docs::pages(&document)?), cors))
 }
 
 /// The OpenAPI document of the public API.

@@ -21,6 +21,8 @@ pub(crate) fn head() -> OpenApi {
             keys. Every error is a problem document of RFC 9457 with a `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    // Relative to the document, so that it is right behind a prefix too.
+    servers((url = ".")),
     tags(
         (name = "keys", description = "One's API keys"),
         (name = "audit", description = "All keys, for auditors"),

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::Response;
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,10 +15,16 @@ use utoipa_axum::routes;
 
 use crate::layers::{finished, surrounded};
 use crate::problem::ApiError;
-use keyledger_node::readiness::Readiness;
+use keyledger_node::readiness::{Part, Readiness, State as PartState};
 
 pub(crate) fn routes() -> OpenApiRouter<Readiness> {
     OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready))
+}
+
+/// The same for the internal listener of a process that verifies keys: it is ready when it can verify them,
+/// whatever else cannot be done.
+pub(crate) fn verification_routes() -> Router<Readiness> {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(can_verify))
 }
 
 /// The public listener of a process without the API.
@@ -69,8 +76,15 @@ pub(crate) async fn alive() -> Json<Alive> {
     ),
 )]
 pub(crate) async fn ready(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
+    answer(&readiness, readiness.is_ready())
+}
+
+async fn can_verify(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
+    answer(&readiness, readiness.is(Part::Verification, PartState::Ready))
+}
+
+fn answer(readiness: &Readiness, ready: bool) -> (StatusCode, Json<Ready>) {
     let parts = readiness.parts();
-    let ready = readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let parts = parts.into_iter().map(|(part, state)| (part.name(), state.name())).collect();
     (status, Json(Ready { ready, parts }))

@@ -6,6 +6,7 @@
 
 mod api;
 mod audit;
+mod budget;
 mod docs;
 mod document;
 mod event;
@@ -21,14 +22,16 @@ mod observe;
 mod position;
 mod problem;
 mod server;
+mod well_formed;
 
 pub use api::{openapi_document, router};
 pub use audit::{AuditState, KeyState};
 pub use axum::Router;
+pub use budget::AnswerBudget;
 pub use extract::Authenticator;
 pub use health::{health_router, starting_router};
-pub use internal::{VerificationState, internal_service};
+pub use internal::{InternalCallers, VerificationState, internal_service};
 pub use keys::{CommandState, Followers, HistoryState, Owners, QueryState};
 pub use log::LogRoutesState;
 pub use metrics::{Counters, Metrics};
-pub use server::{Answers, Exposure, routed, serve};
+pub use server::{Answers, Door, Exposure, routed, serve};

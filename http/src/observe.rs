@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use crate::headers::REQUEST_ID;
 use crate::problem::ApiError;
+use crate::well_formed;
 
 /// How long it may take until an answer begins. Its body may take longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -58,7 +59,13 @@ pub(crate) async fn surround(mut request: Request, next: Next) -> Response {
     let policy = if path.starts_with("/docs") { DOCS_POLICY } else { API_POLICY };
     let span = tracing::info_span!("request", request.id = %id);
     request.extensions_mut().insert(id.clone());
-    let answer = tokio::time::timeout(TIME_LIMIT, next.run(request)).instrument(span.clone());
+    let answer = async {
+        match well_formed::check(&request) {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        }
+    };
+    let answer = tokio::time::timeout(TIME_LIMIT, answer).instrument(span.clone());
     let mut response = match answer.await {
         Ok(response) => response,
         Err(_) => span.in_scope(|| ApiError::TimedOut.into_response()),

@@ -1,13 +1,21 @@
-//! Keys that verify tokens, each with the signature algorithms that it accepts.
+//! Keys that verify tokens, each with the one signature algorithm that it is for.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     VerificationAlgorithm,
 };
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse, RSAKeyParameters,
+};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
 use super::SharedSecret;
+
+/// How many bytes the modulus of an RSA key has: 2048 to 8192 bits.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// A key that verifies the signatures of tokens.
 #[derive(Debug)]
@@ -15,21 +23,42 @@ pub struct VerifyingKey {
     /// The key's name in a key set; `None` if it has none.
     kid: Option<String>,
     decoding: DecodingKey,
-    algorithms: &'static [Algorithm],
+    algorithm: Algorithm,
+}
+
+/// The algorithm of RSA keys that name none. A key is for one algorithm (RFC 8725 § 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RsaAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256, which most identity providers use.
+    #[default]
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+}
+
+impl From<RsaAlgorithm> for Algorithm {
+    fn from(algorithm: RsaAlgorithm) -> Self {
+        match algorithm {
+            RsaAlgorithm::Rs256 => Self::RS256,
+            RsaAlgorithm::Ps256 => Self::PS256,
+        }
+    }
 }
 
 /// The text is not a public key of a supported kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a public key in PEM form: RSA of 2048 bits or more, EC P-256 or Ed25519")]
+#[error("not one public key in PEM form: RSA of 2048 bits or more, EC P-256 or Ed25519")]
 pub struct BadKey;
 
 impl VerifyingKey {
-    /// Reads a public key in PEM form (`PUBLIC KEY`, or `RSA PUBLIC KEY`).
+    /// Reads a public key in PEM form (`PUBLIC KEY`, or `RSA PUBLIC KEY`). Line breaks may be written as
+    /// `\n`, as in many files of settings. `rsa` is what the key is for if it is an RSA key.
     ///
     /// # Errors
-    /// [`BadKey`] for anything else, including a private key.
-    pub fn from_pem(pem: &str) -> Result<Self, BadKey> {
-        if !pem.contains("PUBLIC KEY-----") {
+    /// [`BadKey`] for anything else, including a private key, several keys, and a key that proves nothing.
+    pub fn from_pem(pem: &str, rsa: RsaAlgorithm) -> Result<Self, BadKey> {
+        let pem = pem.replace("\\n", "\n");
+        if !pem.contains("PUBLIC KEY-----") || pem.matches("-----BEGIN").count() != 1 {
             return Err(BadKey);
         }
         let pem = pem.as_bytes();
@@ -37,64 +66,93 @@ impl VerifyingKey {
             .or_else(|_| DecodingKey::from_ec_pem(pem))
             .or_else(|_| DecodingKey::from_rsa_pem(pem))
             .map_err(|_| BadKey)?;
-        let (algorithms, form): (_, &'static dyn VerificationAlgorithm) = match decoding.family() {
-            AlgorithmFamily::Ed => (ED, &ED25519),
-            AlgorithmFamily::Ec => (EC, &ECDSA_P256_SHA256_FIXED),
-            AlgorithmFamily::Rsa => (RSA, &RSA_PKCS1_2048_8192_SHA256),
+        let (algorithm, form): (_, &'static dyn VerificationAlgorithm) = match decoding.family() {
+            AlgorithmFamily::Ed => (Algorithm::EdDSA, &ED25519),
+            AlgorithmFamily::Ec => (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED),
+            AlgorithmFamily::Rsa => (rsa.into(), &RSA_PKCS1_2048_8192_SHA256),
             AlgorithmFamily::Hmac => return Err(BadKey),
         };
         let bytes = decoding.try_get_as_bytes().map_err(|_| BadKey)?;
+        if algorithm == Algorithm::EdDSA && !proves(bytes) {
+            return Err(BadKey);
+        }
         ParsedPublicKey::new(form, bytes).map_err(|_| BadKey)?;
-        Ok(Self { kid: None, decoding, algorithms })
+        Ok(Self { kid: None, decoding, algorithm })
     }
 
-    /// Reads a key of a key set; `None` if the key does not verify signatures or is of an unsupported
-    /// kind. Shared secrets are unsupported here, since anyone can read a key set.
-    pub(super) fn from_jwk(jwk: &Jwk) -> Option<Self> {
-        let algorithms = if let AlgorithmParameters::RSA(_) = &jwk.algorithm {
-            RSA
+    /// Reads a key of a key set; `None` if the key does not verify signatures, or is not of a supported
+    /// kind and size. Shared secrets are unsupported here, since anyone can read a key set. What the key
+    /// says of its use binds (`alg`, `use`, `key_ops`: RFC 7517 § 4); `rsa` is for RSA keys without `alg`.
+    pub(super) fn from_jwk(mut jwk: Jwk, rsa: RsaAlgorithm) -> Option<Self> {
+        let algorithms: &[Algorithm] = if let AlgorithmParameters::RSA(key) = &mut jwk.algorithm {
+            without_leading_zeros(key)?;
+            &[rsa.into(), Algorithm::RS256, Algorithm::PS256]
         } else if let AlgorithmParameters::EllipticCurve(key) = &jwk.algorithm
             && key.curve == EllipticCurve::P256
         {
-            EC
+            &[Algorithm::ES256]
         } else if let AlgorithmParameters::OctetKeyPair(key) = &jwk.algorithm
             && key.curve == EllipticCurve::Ed25519
+            && URL_SAFE_NO_PAD.decode(&key.x).is_ok_and(|point| proves(&point))
         {
-            ED
+            &[Algorithm::EdDSA]
         } else {
             return None;
         };
+        let named = jwk.common.key_algorithm;
+        let is_named = |algorithm: &&Algorithm| {
+            named.is_none_or(|named| named.to_string() == format!("{algorithm:?}"))
+        };
+        let algorithm = *algorithms.iter().find(is_named)?;
         let signs = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
-        let decoding = DecodingKey::from_jwk(jwk).ok().filter(|_| signs)?;
-        Some(Self { kid: jwk.common.key_id.clone(), decoding, algorithms })
+        let operations = jwk.common.key_operations.as_ref();
+        let verifies = operations.is_none_or(|all| all.contains(&KeyOperations::Verify));
+        let decoding = DecodingKey::from_jwk(&jwk).ok().filter(|_| signs && verifies)?;
+        Some(Self { kid: jwk.common.key_id, decoding, algorithm })
     }
 
     pub(super) fn hs256(secret: &SharedSecret) -> Self {
         let decoding = DecodingKey::from_secret(secret.as_bytes());
-        Self { kid: None, decoding, algorithms: &[Algorithm::HS256] }
+        Self { kid: None, decoding, algorithm: Algorithm::HS256 }
     }
 
     /// A key for EdDSA from the 32 bytes of its public half.
     pub(super) fn ed25519(public_key: &[u8]) -> Self {
-        Self { kid: None, decoding: DecodingKey::from_ed_der(public_key), algorithms: ED }
+        let decoding = DecodingKey::from_ed_der(public_key);
+        Self { kid: None, decoding, algorithm: Algorithm::EdDSA }
     }
 
     pub(super) fn decoding(&self) -> &DecodingKey {
         &self.decoding
     }
 
-    pub(super) fn algorithms(&self) -> &'static [Algorithm] {
-        self.algorithms
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// Whether this key may verify a token whose header has this `kid` and algorithm. A token without
     /// a `kid` may be verified by any key.
     pub(super) fn fits(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let named = kid.is_none() || self.kid.as_deref() == kid;
-        named && self.algorithms.contains(&algorithm)
+        named && self.algorithm == algorithm
     }
 }
 
-const RSA: &[Algorithm] = &[Algorithm::RS256, Algorithm::PS256];
-const EC: &[Algorithm] = &[Algorithm::ES256];
-const ED: &[Algorithm] = &[Algorithm::EdDSA];
+/// Whether signatures under this Ed25519 key prove anything: with a point of small order, anyone can make
+/// signatures that are good for many messages.
+fn proves(public_key: &[u8]) -> bool {
+    let point = CompressedEdwardsY::from_slice(public_key).ok();
+    point.and_then(|point| point.decompress()).is_some_and(|point| !point.is_small_order())
+}
+
+/// Removes the zero bytes before the numbers, which RFC 7518 § 6.3.1.1 forbids and some providers write.
+/// `None` if the key is too small or too large.
+fn without_leading_zeros(key: &mut RSAKeyParameters) -> Option<()> {
+    for number in [&mut key.n, &mut key.e] {
+        let bytes = URL_SAFE_NO_PAD.decode(&*number).ok()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        *number = URL_SAFE_NO_PAD.encode(bytes.get(zeros..)?);
+    }
+    let modulus = URL_SAFE_NO_PAD.decode(&key.n).ok()?;
+    MODULUS.contains(&modulus.len()).then_some(())
+}

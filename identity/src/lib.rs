@@ -1,9 +1,9 @@
 //! Sign-in tokens (JWT, RFC 7519) of the identity provider: their verification, and the caller that
 //! they describe.
 //!
-//! The accepted algorithms follow from the kind of key that is configured, never from the token
-//! (RFC 8725 § 3.1): an RSA key accepts RS256 and PS256, a P-256 key ES256, an Ed25519 key EdDSA, a
-//! shared secret HS256.
+//! The accepted algorithm follows from the key that is configured, never from the token (RFC 8725 § 3.1): a
+//! P-256 key is for ES256, an Ed25519 key for EdDSA, a shared secret for HS256, and an RSA key for RS256 or
+//! PS256, as it says itself or as is configured.
 
 mod claims;
 mod jwks;
@@ -11,12 +11,17 @@ mod key;
 mod secret;
 mod signing;
 
-use jsonwebtoken::{Validation, decode, decode_header};
-use keyledger_domain::{Email, Timestamp, UserId};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use claims::TokenClaims;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Validation, decode, decode_header};
+use keyledger_domain::{Clock, Email, Timestamp, UserId};
+
+use claims::caller;
+pub use claims::{ClaimPath, ClaimPathError};
 pub use jwks::{JwksUrl, JwksUrlError};
-pub use key::{BadKey, VerifyingKey};
+pub use key::{BadKey, RsaAlgorithm, VerifyingKey};
 pub use secret::{SharedSecret, WeakSecret};
 pub use signing::{Claims, SigningError, SigningKey, mint};
 
@@ -58,6 +63,10 @@ pub struct TokenRules {
     pub audiences: Vec<String>,
     /// The token's `iss` must equal this; `None` if `iss` is not checked.
     pub issuer: Option<String>,
+    /// The algorithm of the RSA keys of a key set that name none.
+    pub rsa_algorithm: RsaAlgorithm,
+    /// The claims that list a user's roles or scopes.
+    pub role_claims: Vec<ClaimPath>,
     /// Users with this role or scope are auditors.
     pub audit_role: String,
 }
@@ -67,7 +76,9 @@ pub struct TokenRules {
 pub struct TokenVerifier {
     keys: Keys,
     validation: Validation,
+    role_claims: Vec<ClaimPath>,
     audit_role: String,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -99,15 +110,56 @@ pub enum Rejection {
     /// The key set has no key with the token's `kid` and algorithm.
     #[error("no key of the key set has the token's key id and algorithm")]
     UnknownKey,
-    /// The form, the signature, a time, the audience or the issuer is wrong.
-    #[error("{0}")]
-    Invalid(#[from] jsonwebtoken::errors::Error),
-    /// The token has neither `user_id` nor `sub`.
+    /// It is no token, or its algorithm is not that of the key.
+    #[error("the token is malformed, or of another algorithm")]
+    Malformed,
+    /// The signature is not that of the key.
+    #[error("the token's signature is wrong")]
+    BadSignature,
+    /// The token is meant for another service.
+    #[error("the token's audience is another one")]
+    BadAudience,
+    /// The token is of another identity provider, or `iss` is no text.
+    #[error("the token's issuer is another one")]
+    BadIssuer,
+    /// The token has no `exp`.
+    #[error("the token does not say when it expires")]
+    NoExpiry,
+    /// A time is no number.
+    #[error("the token's {0} is not a time")]
+    BadTime(&'static str),
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` has not come yet.
+    #[error("the token is not good yet")]
+    NotYet,
+    /// The token has neither `user_id` nor `sub`, or it is neither a text nor a number.
     #[error("the token names no user")]
     NoUser,
     /// The user id in the token is not valid.
     #[error("{0}")]
     BadUser(#[from] keyledger_domain::UserIdError),
+}
+
+impl From<jsonwebtoken::errors::Error> for Rejection {
+    /// The error's own text may quote the token.
+    fn from(error: jsonwebtoken::errors::Error) -> Self {
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::InvalidSignature) {
+            Self::BadSignature
+        } else if matches!(kind, ErrorKind::InvalidAudience) || is_missing(kind, "aud") {
+            Self::BadAudience
+        } else if matches!(kind, ErrorKind::InvalidIssuer) || is_missing(kind, "iss") {
+            Self::BadIssuer
+        } else {
+            Self::Malformed
+        }
+    }
+}
+
+fn is_missing(kind: &ErrorKind, claim: &str) -> bool {
+    matches!(kind, ErrorKind::MissingRequiredClaim(missing) if missing == claim)
 }
 
 impl From<Rejection> for TokenError {
@@ -117,19 +169,23 @@ impl From<Rejection> for TokenError {
 }
 
 impl TokenVerifier {
-    /// A verifier that applies these rules.
+    /// A verifier that applies these rules at the time that the clock tells.
     #[must_use]
-    pub fn new(rules: TokenRules) -> Self {
+    pub fn new(rules: TokenRules, clock: Arc<dyn Clock>) -> Self {
         let keys = match rules.source {
             TokenKeys::PublicKey(key) => Keys::One(key),
             TokenKeys::Hs256(secret) => Keys::One(VerifyingKey::hs256(&secret)),
-            TokenKeys::Jwks(url) => Keys::Set(jwks::KeySet::new(jwks::HttpSource::new(url))),
+            TokenKeys::Jwks(url) => {
+                let source = jwks::HttpSource::new(url, rules.rsa_algorithm);
+                Keys::Set(jwks::KeySet::new(source))
+            }
         };
-        // `decode` sets the accepted algorithms, which depend on the key.
+        // `decode` sets the accepted algorithm, which depends on the key. Times are compared with a clock
+        // that is allowed to be wrong: the one of the library panics before 1970.
         let mut validation = Validation {
-            leeway: LEEWAY,
-            validate_nbf: true,
-            required_spec_claims: ["exp".to_owned()].into(),
+            validate_exp: false,
+            validate_nbf: false,
+            required_spec_claims: HashSet::new(),
             ..Validation::default()
         };
         if rules.audiences.is_empty() {
@@ -142,7 +198,8 @@ impl TokenVerifier {
             validation.set_issuer(&[issuer]);
             validation.required_spec_claims.insert("iss".to_owned());
         }
-        Self { keys, validation, audit_role: rules.audit_role }
+        let TokenRules { role_claims, audit_role, .. } = rules;
+        Self { keys, validation, role_claims, audit_role, clock }
     }
 
     /// Fetches the key set, if there is one, so that the first caller need not wait for it.
@@ -179,11 +236,11 @@ impl TokenVerifier {
                     .unwrap_or(Err(Rejection::UnknownKey))?
             }
         };
-        Ok(claims.into_caller(&self.audit_role)?)
+        Ok(caller(&claims, self.clock.now(), &self.role_claims, &self.audit_role)?)
     }
 
-    fn decode(&self, token: &str, key: &VerifyingKey) -> Result<TokenClaims, Rejection> {
-        let algorithms = key.algorithms().to_vec();
+    fn decode(&self, token: &str, key: &VerifyingKey) -> Result<claims::Claims, Rejection> {
+        let algorithms = vec![key.algorithm()];
         let validation = Validation { algorithms, ..self.validation.clone() };
         Ok(decode(token, key.decoding(), &validation)?.claims)
     }

@@ -30,8 +30,39 @@ fn with(other: &Value) -> Value {
 }
 
 fn rules(source: TokenKeys) -> TokenRules {
-    let audit_role = "keyledger:audit".to_owned();
-    TokenRules { source, audiences: Vec::new(), issuer: None, audit_role }
+    let role_claims = ["roles", "scope"].map(|path| path.parse().unwrap()).into();
+    TokenRules {
+        source,
+        audiences: Vec::new(),
+        issuer: None,
+        rsa_algorithm: RsaAlgorithm::Rs256,
+        role_claims,
+        audit_role: "keyledger:audit".to_owned(),
+    }
+}
+
+/// The clock of this machine, or one that stands still.
+#[derive(Debug)]
+enum TestClock {
+    System,
+    Still(Timestamp),
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::from_unix_micros(now() * 1_000_000).unwrap(),
+            Self::Still(at) => *at,
+        }
+    }
+}
+
+fn verifier(rules: TokenRules) -> TokenVerifier {
+    TokenVerifier::new(rules, Arc::new(TestClock::System))
+}
+
+fn public_key(pem: &str) -> Result<VerifyingKey, BadKey> {
+    VerifyingKey::from_pem(pem, RsaAlgorithm::Rs256)
 }
 
 fn shared_secret() -> TokenKeys {
@@ -47,7 +78,7 @@ fn hs256(claims: &Value) -> String {
 }
 
 async fn judge(rules: TokenRules, token: &str) -> Result<Caller, String> {
-    TokenVerifier::new(rules).verify(token).await.map_err(|error| match error {
+    verifier(rules).verify(token).await.map_err(|error| match error {
         TokenError::Rejected(rejection) => rejection.to_string(),
         TokenError::KeysUnavailable(_) => "keys unavailable".to_owned(),
     })
@@ -184,11 +215,76 @@ async fn the_audience_and_the_issuer_are_checked_when_they_are_set() {
         claims[name] = wrong;
         assert!(judge(strict(), &hs256(&claims)).await.is_err(), "{claims}");
     }
+    for several in [json!(["https://id.example.com"]), json!([]), json!({})] {
+        let mut claims = with(&right);
+        claims["iss"] = several;
+        assert!(judge(strict(), &hs256(&claims)).await.is_err(), "{claims}");
+        refuses(&claims).await;
+    }
     accepts(&with(&json!({"aud": "anyone", "iss": "anyone"}))).await;
 }
 
 #[keyledger_bounded::test]
-async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
+async fn roles_are_where_the_settings_say() {
+    let at = |path: &str| TokenRules {
+        role_claims: vec![path.parse().unwrap()],
+        ..rules(shared_secret())
+    };
+    for (path, claims) in [
+        ("realm_access.roles", json!({"realm_access": {"roles": ["keyledger:audit"]}})),
+        ("scp", json!({"scp": "openid keyledger:audit"})),
+        ("groups", json!({"groups": ["keyledger:audit"]})),
+        (
+            "https://keys.example.com/roles",
+            json!({"https://keys.example.com/roles": ["keyledger:audit"]}),
+        ),
+    ] {
+        let token = hs256(&with(&claims));
+        assert!(judge(at(path), &token).await.unwrap().is_auditor, "{path}");
+        assert!(!judge(at("other"), &token).await.unwrap().is_auditor, "{path}");
+        assert!(!judge(rules(shared_secret()), &token).await.unwrap().is_auditor, "{path}");
+    }
+    for claims in [
+        json!({"realm_access": ["roles"]}),
+        json!({"realm_access": {"roles": {"keyledger:audit": true}}}),
+        json!({"realm_access": "roles"}),
+    ] {
+        let token = hs256(&with(&claims));
+        assert!(!judge(at("realm_access.roles"), &token).await.unwrap().is_auditor, "{claims}");
+    }
+    assert!("".parse::<ClaimPath>().is_err());
+}
+
+#[keyledger_bounded::test]
+async fn a_clock_that_is_out_of_range_signs_nobody_in() {
+    for claims in [json!({}), json!({"exp": 1e18}), json!({"exp": 253_402_300_799_u64})] {
+        let clock = Arc::new(TestClock::Still(Timestamp::MAX));
+        let verifier = TokenVerifier::new(rules(shared_secret()), clock);
+        let outcome = verifier.verify(&hs256(&with(&claims))).await;
+        assert!(matches!(outcome, Err(TokenError::Rejected(Rejection::Expired))), "{outcome:?}");
+    }
+}
+
+#[keyledger_bounded::test]
+async fn what_is_wrong_with_a_token_is_told_without_a_part_of_it() {
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let header = part("{\"alg\":\"HS256\"}");
+    for secret in ["\"s3cr3t\"", "{\"exp\":\"s3cr3t\"}", "{\"alg\":\"s3cr3t\"}", "s3cr3t"] {
+        let claims = with(&json!({"exp": "s3cr3t", "sub": ["s3cr3t"], "iss": ["s3cr3t"]}));
+        for token in [
+            format!("{header}.{}.", part(secret)),
+            format!("{}.{header}.", part(secret)),
+            format!("{secret}.{secret}.{secret}"),
+            hs256(&claims),
+        ] {
+            let told = judge(rules(shared_secret()), &token).await.unwrap_err();
+            assert!(!told.contains("s3cr3t"), "{told}");
+        }
+    }
+}
+
+#[keyledger_bounded::test]
+async fn each_key_verifies_its_algorithm_and_no_other() {
     let (ed, ec, rsa) = (ed25519(), p256(), rsa());
     let signers = [
         (Algorithm::EdDSA, EncodingKey::from_ed_pem(ed.private.as_bytes()).unwrap()),
@@ -199,15 +295,17 @@ async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
         (Algorithm::HS256, EncodingKey::from_secret(SECRET.as_bytes())),
         (Algorithm::HS512, EncodingKey::from_secret(SECRET.as_bytes())),
     ];
-    let public = |pem: &Pem| TokenKeys::PublicKey(VerifyingKey::from_pem(&pem.public).unwrap());
+    let public = |pem: &Pem| TokenKeys::PublicKey(public_key(&pem.public).unwrap());
+    let pss = VerifyingKey::from_pem(&rsa.public, RsaAlgorithm::Ps256).unwrap();
     let sources = [
         (vec![Algorithm::EdDSA], public(&ed)),
         (vec![Algorithm::ES256], public(&ec)),
-        (vec![Algorithm::RS256, Algorithm::PS256], public(&rsa)),
+        (vec![Algorithm::RS256], public(&rsa)),
+        (vec![Algorithm::PS256], TokenKeys::PublicKey(pss)),
         (vec![Algorithm::HS256], shared_secret()),
     ];
     for (accepted, source) in sources {
-        let verifier = TokenVerifier::new(rules(source));
+        let verifier = verifier(rules(source));
         for (algorithm, key) in &signers {
             let outcome = verifier.verify(&sign(*algorithm, key, &good())).await;
             assert_eq!(outcome.is_ok(), accepted.contains(algorithm), "{algorithm:?} {outcome:?}");
@@ -218,7 +316,7 @@ async fn each_kind_of_key_verifies_its_algorithms_and_no_others() {
 #[keyledger_bounded::test]
 async fn a_public_key_is_no_shared_secret() {
     let rsa = rsa();
-    let source = || TokenKeys::PublicKey(VerifyingKey::from_pem(&rsa.public).unwrap());
+    let source = || TokenKeys::PublicKey(public_key(&rsa.public).unwrap());
     for guess in [rsa.public.as_bytes(), rsa.public.trim().as_bytes(), &rsa.public_der] {
         let token = sign(Algorithm::HS256, &EncodingKey::from_secret(guess), &good());
         assert!(judge(rules(source()), &token).await.is_err());
@@ -280,10 +378,30 @@ fn what_is_no_public_key_is_refused_as_one() {
     let (ed, rsa) = (ed25519(), rsa());
     let certificate = pem("CERTIFICATE", &ed.public_der);
     let cut = pem("PUBLIC KEY", &rsa.public_der[..rsa.public_der.len() - 40]);
-    for text in
-        ["", "key", &ed.private, &rsa.private, &certificate, &cut, "-----BEGIN PUBLIC KEY-----"]
-    {
-        assert_eq!(VerifyingKey::from_pem(text).err(), Some(BadKey), "{text}");
+    let two = format!("{}{}", ed.public, rsa.public);
+    let mut one = vec![0; 32];
+    one[0] = 1;
+    // The header of an Ed25519 key (RFC 8410), and a point of small order.
+    let small_order = pem("PUBLIC KEY", &[&ed.public_der[..12], &one].concat());
+    for text in [
+        "",
+        "key",
+        &ed.private,
+        &rsa.private,
+        &certificate,
+        &cut,
+        &two,
+        &small_order,
+        "-----BEGIN PUBLIC KEY-----",
+    ] {
+        assert_eq!(public_key(text).err(), Some(BadKey), "{text}");
+    }
+}
+
+#[keyledger_bounded::test]
+fn line_breaks_of_a_key_may_be_written_as_two_characters() {
+    for pem in [ed25519(), p256(), rsa()] {
+        assert!(public_key(&pem.public.replace('\n', "\\n")).is_ok());
     }
 }
 
@@ -305,7 +423,7 @@ fn a_minted_token_is_signed_by_the_kind_of_its_key() {
         let token = mint(&key, &claims, Some("k1".to_owned())).unwrap();
         let header = decode_header(&token).unwrap();
         assert_eq!((header.alg, header.kid.as_deref()), (algorithm, Some("k1")));
-        let verifying = VerifyingKey::from_pem(&pem.public).unwrap();
+        let verifying = public_key(&pem.public).unwrap();
         let validation = Validation::new(algorithm);
         decode::<Value>(&token, verifying.decoding(), &validation).unwrap();
     }
@@ -315,7 +433,7 @@ fn a_minted_token_is_signed_by_the_kind_of_its_key() {
 #[keyledger_bounded::test]
 fn secrets_and_keys_are_hidden_from_debug() {
     let secret = SharedSecret::new(SECRET.to_owned()).unwrap();
-    let verifier = TokenVerifier::new(rules(shared_secret()));
+    let verifier = verifier(rules(shared_secret()));
     let shown = format!("{secret:?} {verifier:?} {:?}", SigningKey::hs256(&secret));
     assert!(!shown.contains("secret of the tests"), "{shown}");
     assert_eq!(SharedSecret::new("x".repeat(31)).err(), Some(WeakSecret));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use keyledger_domain::{Closure, KeyDelivery, KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{
+    Closure, InstallationSecret, KeyDelivery, KeyId, Place, Position, RecordedEvent,
+};
 
 use crate::{JournalReader, KeySubscription, ReadError};
 
@@ -78,5 +80,9 @@ impl JournalReader for OpenKeys {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.journal.holds(place).await
+    }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        self.journal.installation_secret().await
     }
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use keyledger_domain::{
-    ClosedKey, Closure, Delivery, KeyDelivery, KeyId, Place, Position, RecordedEvent,
+    ClosedKey, Closure, Delivery, InstallationSecret, KeyDelivery, KeyId, Place, Position,
+    RecordedEvent,
 };
 
 use crate::{Append, AppendError, Appended, CloseError, ReadError};
@@ -60,6 +61,13 @@ pub trait JournalReader: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ReadError::Unavailable`].
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError>;
+
+    /// The secret of the installation whose journal this is; `None` before
+    /// [`Journal::keep_installation_secret`].
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`].
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError>;
 }
 
 /// Reads and appends events.
@@ -96,6 +104,16 @@ pub trait Journal: JournalReader {
         let written = self.head().await;
         written.map(drop).map_err(|error| AppendError::Unavailable(error.into()))
     }
+
+    /// Keeps this secret of the installation, unless the journal has one already. Returns the one that it
+    /// has then: of several processes that call this at the same time, all get the same.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] and [`AppendError::Ambiguous`].
+    async fn keep_installation_secret(
+        &self,
+        secret: InstallationSecret,
+    ) -> Result<InstallationSecret, AppendError>;
 
     /// Writes the appends that wait, and closes the connections. A journal in a file is then complete
     /// without any other file. Afterwards nothing may be read or appended.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Place, Position, RecordedEvent, chain};
+use keyledger_domain::{InstallationSecret, KeyId, Place, Position, RecordedEvent, chain};
 use keyledger_journal::{
     Append, AppendError, Appended, CloseError, Journal, JournalReader, KeySubscription, ReadError,
 };
@@ -89,6 +89,10 @@ impl JournalReader for ReportedAppends {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.journal.holds(place).await
     }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        self.journal.installation_secret().await
+    }
 }
 
 #[async_trait]
@@ -108,6 +112,13 @@ impl Journal for ReportedAppends {
 
     async fn probe(&self) -> Result<(), AppendError> {
         self.journal.probe().await
+    }
+
+    async fn keep_installation_secret(
+        &self,
+        secret: InstallationSecret,
+    ) -> Result<InstallationSecret, AppendError> {
+        self.journal.keep_installation_secret(secret).await
     }
 
     async fn close(&self) -> Result<(), CloseError> {

@@ -13,9 +13,6 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let micros = since_epoch.ok().and_then(|since| i64::try_from(since.as_micros()).ok());
-        // A clock before 1970 or after 9999 is treated as being at 1970.
-        micros
-            .and_then(|micros| Timestamp::from_unix_micros(micros).ok())
-            .unwrap_or(Timestamp::UNIX_EPOCH)
+        micros.and_then(|micros| Timestamp::from_unix_micros(micros).ok()).unwrap_or(Timestamp::MAX)
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Place, Position, Reached, RecordedEvent};
+use keyledger_domain::{InstallationSecret, KeyId, Place, Position, Reached, RecordedEvent};
 use keyledger_journal::{
     Append, AppendError, Appended, CloseError, Journal, JournalReader, KeySubscription, ReadError,
 };
@@ -207,6 +207,10 @@ impl JournalReader for WatchedJournal {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.journal.holds(place).await
     }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        self.journal.installation_secret().await
+    }
 }
 
 /// A journal that is appended to, with its history checked.
@@ -245,6 +249,10 @@ impl JournalReader for WatchedAppends {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.reads.holds(place).await
     }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        self.reads.installation_secret().await
+    }
 }
 
 #[async_trait]
@@ -271,6 +279,13 @@ impl Journal for WatchedAppends {
 
     async fn probe(&self) -> Result<(), AppendError> {
         self.appends.probe().await
+    }
+
+    async fn keep_installation_secret(
+        &self,
+        secret: InstallationSecret,
+    ) -> Result<InstallationSecret, AppendError> {
+        self.appends.keep_installation_secret(secret).await
     }
 
     async fn close(&self) -> Result<(), CloseError> {

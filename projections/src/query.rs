@@ -8,8 +8,7 @@ use crate::keys::{ClosedRow, ListQuery, loaded_key};
 use crate::{Cursor, KeyView, ListPage, Listing, QueryError, ReadTables, StatusFilter};
 
 impl ReadTables {
-    /// Lists an owner's keys that are not deleted, newest first: one page, or all keys if `page` is
-    /// `None`.
+    /// Lists a page of an owner's keys that are not deleted, newest first.
     ///
     /// # Errors
     /// Every variant of [`QueryError`].
@@ -17,31 +16,34 @@ impl ReadTables {
         &self,
         owner: &UserId,
         filter: StatusFilter,
-        page: Option<ListPage>,
+        page: ListPage,
     ) -> Result<Listing, QueryError> {
         let status = match filter {
             StatusFilter::Active => "active",
             StatusFilter::Revoked => "revoked",
             StatusFilter::All => "all",
         };
-        let after = page.and_then(|page| page.after).unwrap_or(Cursor::START);
+        let after = page.after.unwrap_or(Cursor::START);
         // One row more than the page holds shows whether there is a next page.
-        let limit = page.map(|page| i64::from(page.limit));
-        let query = ListQuery {
-            owner: owner.as_str(),
-            status,
-            after,
-            limit: limit.map_or(i64::MAX, |limit| limit + 1),
-        };
+        let query =
+            ListQuery { owner: owner.as_str(), status, after, limit: i64::from(page.limit) + 1 };
         let rows = self.store.list(&query).await?;
         let mut keys: Vec<KeyView> =
             rows.into_iter().map(KeyView::try_from).collect::<Result<_, _>>()?;
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let has_next = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().filter(|_| has_next);
         let next = next.map(|key| Cursor { created_at: key.created_at, key_id: key.key_id });
         Ok(Listing { keys, next })
+    }
+
+    /// Whether an owner has at least this many keys that are not deleted.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn has_keys(&self, owner: &UserId, count: u32) -> Result<bool, QueryError> {
+        Ok(self.store.count_of(owner, i64::from(count)).await? >= i64::from(count))
     }
 
     /// The keys that are closed because an event of them cannot be read. A newer version of this program

@@ -9,8 +9,8 @@ use keyledger_projections::{ReadTables, Rebuild, StatusFilter};
 use keyledger_verifier::{IndexWriter, RecordBuffer};
 
 use crate::given::{
-    Kind, apply, delivered, folded, head, on_both_databases, open, project, projector, shown,
-    tables,
+    Kind, WHOLE, apply, delivered, folded, head, on_both_databases, open, project, projector,
+    shown, tables,
 };
 
 fn closed(event: &RecordedEvent, position: u64, closure: Closure) -> ClosedKey {
@@ -22,7 +22,7 @@ fn closed(event: &RecordedEvent, position: u64, closure: Closure) -> ClosedKey {
 async fn closures(tables: &ReadTables, filter: StatusFilter) -> Vec<(KeyId, Option<String>)> {
     let mut keys = Vec::new();
     for view in shown(tables).await {
-        let listed = tables.list(&view.owner, filter, None).await.unwrap().keys;
+        let listed = tables.list(&view.owner, filter, WHOLE).await.unwrap().keys;
         let one = tables.get(view.key_id).await.unwrap().unwrap();
         assert_eq!(one.closed, view.closed);
         if listed.iter().any(|listed| listed.key_id == view.key_id) {

@@ -11,13 +11,17 @@ use keyledger_domain::key::{Key, KeyDetails, Lifecycle, evolve};
 use keyledger_domain::testing::{Attempt, OWNERS};
 use keyledger_domain::{Batch, Delivery, KeyId, Position, RecordedEvent, Revision, UserId};
 use keyledger_projections::{
-    KeyView, Lease, LeaseName, PROJECTION_BATCH, Projector, ReadTables, StatusFilter, WriteError,
+    KeyView, Lease, LeaseName, ListPage, PROJECTION_BATCH, Projector, ReadTables, StatusFilter,
+    WriteError,
 };
 use keyledger_test_servers::postgres::Postgres;
 use proptest::prelude::*;
 use sqlx::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
+
+/// A page that holds all keys of an owner.
+pub(crate) const WHOLE: ListPage = ListPage { limit: 1_000_000, after: None };
 
 /// The maximum number of attempts, enough that most keys have more than one event.
 pub(crate) fn attempts(most: usize) -> impl Strategy<Value = Vec<Attempt>> {
@@ -151,7 +155,7 @@ pub(crate) async fn shown(tables: &ReadTables) -> Vec<KeyView> {
     let mut all = Vec::new();
     for owner in OWNERS {
         let owner = UserId::parse(owner).unwrap();
-        all.extend(tables.list(&owner, StatusFilter::All, None).await.unwrap().keys);
+        all.extend(tables.list(&owner, StatusFilter::All, WHOLE).await.unwrap().keys);
     }
     all
 }

@@ -6,7 +6,7 @@ use keyledger_projections::{ListPage, StatusFilter, WriteError};
 use proptest::prelude::*;
 
 use crate::given::{
-    Kind, apply, attempts, folded, on_both_databases, project, projector, shown, tables,
+    Kind, WHOLE, apply, attempts, folded, on_both_databases, project, projector, shown, tables,
 };
 
 fn block_on(work: impl Future<Output = ()>) {
@@ -47,11 +47,11 @@ proptest! {
             project(&tables, &history(&attempts)).await;
             let owner = keyledger_domain::UserId::parse("ann").unwrap();
             for filter in [StatusFilter::All, StatusFilter::Active, StatusFilter::Revoked] {
-                let whole = tables.list(&owner, filter, None).await.unwrap();
+                let whole = tables.list(&owner, filter, WHOLE).await.unwrap();
                 let mut parts = Vec::new();
                 let mut page = Some(ListPage { limit, after: None });
                 while let Some(wanted) = page {
-                    let part = tables.list(&owner, filter, Some(wanted)).await.unwrap();
+                    let part = tables.list(&owner, filter, wanted).await.unwrap();
                     assert!(part.keys.len() <= limit as usize);
                     parts.extend(part.keys);
                     page = part.next.map(|after| ListPage { limit, after: Some(after) });

@@ -27,6 +27,18 @@ async fn a_last_use_only_moves_forward(kind: Kind) {
     assert_eq!(used(&tables, 2).await, None);
 }
 
+async fn a_use_of_a_clock_that_was_far_ahead_is_corrected(kind: Kind) {
+    let (_database, tables) = tables(kind).await;
+    project(&tables, &creations(1)).await;
+    let far = Timestamp::parse("2999-01-01T00:00:00Z").unwrap();
+    for at in [far, at(10), at(20)] {
+        tables.record(&[(key_id(0), at)]).await.unwrap();
+        assert_eq!(used(&tables, 0).await, Some(at));
+    }
+    tables.record(&[(key_id(0), at(15))]).await.unwrap();
+    assert_eq!(used(&tables, 0).await, Some(at(20)));
+}
+
 async fn many_uses_are_recorded_at_once(kind: Kind) {
     let (_database, tables) = tables(kind).await;
     project(&tables, &creations(500)).await;
@@ -39,4 +51,8 @@ async fn many_uses_are_recorded_at_once(kind: Kind) {
     tables.record(&[]).await.unwrap();
 }
 
-on_both_databases!(a_last_use_only_moves_forward, many_uses_are_recorded_at_once,);
+on_both_databases!(
+    a_last_use_only_moves_forward,
+    a_use_of_a_clock_that_was_far_ahead_is_corrected,
+    many_uses_are_recorded_at_once,
+);

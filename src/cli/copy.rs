@@ -44,8 +44,19 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
         copied => copied?,
     };
+    let secret = source.installation_secret().await?;
+    let other = match secret {
+        Some(secret) => target.keep_installation_secret(secret.clone()).await? != secret,
+        None => false,
+    };
     target.close().await?;
     bar.finish();
+    if other {
+        say(
+            "The target has a secret of its own: requests with an idempotency key of before the copy are \
+             not recognised as repeated.",
+        )?;
+    }
     if copied != wanted {
         bail!(
             "the journals differ: {} events with SHA-256 {} in the source, {} events with {} in the \

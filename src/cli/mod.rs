@@ -16,7 +16,7 @@ use anyhow::Context;
 use clap::Command;
 use keyledger_projections::ReadTables;
 
-use crate::config::{Config, Group, Logging, Stores, args, dev_flag};
+use crate::config::{Config, Group, Logging, Stores, args, both, dev_flag, secrets_as_flags};
 use crate::{service, telemetry};
 use keyledger_journal as journal;
 
@@ -29,8 +29,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
     let done = match matches.subcommand() {
         Some(("audit", matches)) => return audit::run(matches),
         Some(("serve", matches)) => {
-            telemetry::start(&Logging::from_matches(matches)?);
-            let config = Config::from_matches(matches)?;
+            let logging = Logging::from_matches(matches);
+            let (logging, config) = both(logging, Config::from_matches(matches))?;
+            telemetry::start(&logging);
+            for variable in secrets_as_flags(matches) {
+                tracing::warn!(
+                    "{variable} was given as a flag: every user of this machine can read it in the list \
+                     of processes"
+                );
+            }
             block_on(async { Ok(service::serve(config).await?) })
         }
         Some(("migrate", matches)) => {

@@ -1,10 +1,12 @@
 //! `keyledger token`: makes a sign-in token, for scripts and for trials.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::config::read_private;
 use keyledger_domain::Clock;
 use keyledger_identity::{Claims, SharedSecret, SigningKey, mint as sign};
 use keyledger_node::clock::SystemClock;
@@ -34,16 +36,15 @@ pub(super) fn mint(matches: &ArgMatches) -> anyhow::Result<String> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let key = match (text("key"), text("hs256-secret")) {
         (Some(file), _) => {
-            let pem = std::fs::read_to_string(&file)
-                .with_context(|| format!("the key file {file:?} cannot be read"))?;
-            SigningKey::from_pem(&pem)?
+            let pem = read_private(Path::new(&file));
+            SigningKey::from_pem(&pem.map_err(|why| anyhow!("the private key: {why}"))?)?
         }
         (None, Some(secret)) => SigningKey::hs256(&SharedSecret::new(secret)?),
         (None, None) => bail!("give a private key with --key, or a secret with --hs256-secret"),
     };
     let expires_in = text("expires-in").unwrap_or_default();
     let expires_in: Duration = humantime::parse_duration(&expires_in)
-        .with_context(|| format!("{expires_in:?} is no duration with a unit, such as 1h"))?;
+        .context("--expires-in is no duration with a unit, such as 1h")?;
     let now = SystemClock.now().unix_seconds();
     let claims = Claims {
         user_id: text("user").unwrap_or_default(),

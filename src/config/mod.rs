@@ -1,8 +1,12 @@
 //! The configuration, from environment variables or flags. One table describes every setting.
 //!
-//! All mistakes are reported together. Durations are written with their unit (`10s`).
+//! All mistakes are reported together, and no value is repeated: it may be a secret in the wrong place.
+//! Durations are written with their unit (`10s`).
 
+mod files;
+mod names;
 mod parse;
+mod secrets;
 mod table;
 
 use std::net::SocketAddr;
@@ -13,9 +17,12 @@ use clap::ArgMatches;
 use keyledger_domain::KeyPrefix;
 use keyledger_tlog::NoteVerifyingKey;
 
-use keyledger_identity::{TokenKeys, TokenRules};
+pub use files::read_private;
+use keyledger_http::InternalCallers;
+use keyledger_identity::{ClaimPath, TokenKeys, TokenRules};
 use keyledger_node::tasks::LogSettings;
 use keyledger_relay::nats::NatsSettings;
+pub use secrets::secrets_as_flags;
 pub use table::{Group, SETTINGS, Setting, args, dev_flag};
 
 /// The configuration of `keyledger serve`.
@@ -33,6 +40,10 @@ pub struct Config {
     pub roles: Roles,
     /// Settings of the background tasks.
     pub background: BackgroundSettings,
+    /// Who may ask on the internal listener.
+    pub internal_callers: InternalCallers,
+    /// The most keys that a user may have.
+    pub max_keys_per_owner: u32,
     /// The prefix of new keys.
     pub key_prefix: KeyPrefix,
     /// How users sign in.
@@ -65,6 +76,8 @@ pub enum Identity {
     Provider(TokenRules),
     /// This process itself (`--dev`), with a signing key that exists only in its memory.
     Development {
+        /// The claims that list a user's roles or scopes.
+        role_claims: Vec<ClaimPath>,
         /// Users with this role are auditors.
         audit_role: String,
     },
@@ -99,6 +112,21 @@ pub enum LogFormat {
 #[error("the configuration cannot be used:\n{}", .0.join("\n"))]
 pub struct Mistakes(Vec<String>);
 
+/// Both, or the mistakes of both.
+///
+/// # Errors
+/// All [`Mistakes`] together.
+pub fn both<A, B>(
+    one: Result<A, Mistakes>,
+    other: Result<B, Mistakes>,
+) -> Result<(A, B), Mistakes> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(mistakes), Ok(_)) | (Ok(_), Err(mistakes)) => Err(mistakes),
+        (Err(one), Err(other)) => Err(Mistakes([one.0, other.0].concat())),
+    }
+}
+
 impl Config {
     /// Reads the configuration of `keyledger serve`.
     ///
@@ -118,7 +146,11 @@ impl Config {
         let nats = nats(&mut read);
         let log = log(&mut read);
         let key_prefix = read.required("key-prefix", parse::key_prefix);
-        let public_key = read.optional("jwt-public-key", parse::public_key);
+        let max_keys_per_owner = read.required("max-keys-per-owner", parse::max_keys);
+        let internal_tokens = read.optional("internal-tokens", parse::internal_tokens);
+        let rsa = read.required("jwt-rsa-algorithm", parse::rsa_algorithm).unwrap_or_default();
+        let role_claims = read.required("jwt-role-claims", parse::claim_paths);
+        let public_key = read.optional("jwt-public-key", |pem| parse::public_key(pem, rsa));
         let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
         let secret = read.optional("jwt-hs256-secret", parse::shared_secret);
         let audiences = read.optional("jwt-audience", parse::list).unwrap_or_default();
@@ -139,15 +171,25 @@ impl Config {
         if development && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
             read.mistake("--dev hands out tokens: KEYLEDGER_LISTEN must be a loopback address");
         }
-        let identity = match (source, development, audit_role) {
-            (Some(source), false, Some(audit_role)) => {
-                Some(Identity::Provider(TokenRules { source, audiences, issuer, audit_role }))
+        let is_without_source = source.is_none() && !development;
+        let identity = match (source, role_claims, audit_role) {
+            (Some(source), Some(role_claims), Some(audit_role)) => {
+                Some(Identity::Provider(TokenRules {
+                    source,
+                    audiences,
+                    issuer,
+                    rsa_algorithm: rsa,
+                    role_claims,
+                    audit_role,
+                }))
             }
-            (None, true, Some(audit_role)) => Some(Identity::Development { audit_role }),
+            (None, Some(role_claims), Some(audit_role)) if development => {
+                Some(Identity::Development { role_claims, audit_role })
+            }
             _ => None,
         };
         // An invalid key has been reported already.
-        if identity.is_none() && read.is_clean() {
+        if is_without_source && read.is_clean() {
             read.mistake(
                 "no key verifies sign-in tokens: set KEYLEDGER_JWT_PUBLIC_KEY, \
                  KEYLEDGER_JWT_JWKS_URL or KEYLEDGER_JWT_HS256_SECRET, or start with --dev",
@@ -168,6 +210,8 @@ impl Config {
                     nats,
                     log,
                 },
+                internal_callers: internal_tokens.unwrap_or_default(),
+                max_keys_per_owner: max_keys_per_owner?,
                 key_prefix: key_prefix?,
                 identity: identity?,
                 allowed_origins: origins,
@@ -181,13 +225,13 @@ impl Config {
 /// How events are published; `None` if they are not.
 fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
     let servers = read.optional("nats-url", parse::nats_servers);
-    let credentials = read.optional("nats-credentials", parse::text);
+    let credentials = read.optional("nats-credentials", parse::private_file);
     let stream = read.required("nats-stream", parse::stream_name);
     let replicas = read.required("nats-replicas", parse::replicas);
     let source = read.required("event-source", parse::event_source);
     Some(NatsSettings {
         servers: servers?,
-        credentials: credentials.map(PathBuf::from),
+        credentials,
         stream: stream?,
         replicas: replicas?,
         source: source?,
@@ -263,12 +307,16 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Reads the two settings.
+    /// Reads the two settings. Since every command has them, this is where names in the environment are
+    /// checked too: those that begin with `KEYLEDGER_` are settings.
     ///
     /// # Errors
     /// All [`Mistakes`] together.
     pub fn from_matches(matches: &ArgMatches) -> Result<Self, Mistakes> {
         let mut read = parse::Reader::new(matches);
+        for mistake in names::unknown(names::of_environment()) {
+            read.mistake(&mistake);
+        }
         let filter = read.required("log", parse::log_filter);
         let format = read.required("log-format", parse::log_format);
         read.finish()?;

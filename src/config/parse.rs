@@ -1,17 +1,20 @@
 //! Parses the values of settings, and collects the mistakes in them.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use keyledger_domain::KeyPrefix;
+use keyledger_domain::{KeyHash, KeyPrefix};
+use keyledger_http::InternalCallers;
 use keyledger_relay::nats::{NatsServers, NatsSettings};
 use keyledger_tlog::{LogKeys, NoteSigningKey};
 use reqwest::Url;
-use zeroize::Zeroizing;
 
+use super::files::{self, read_private};
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
-use keyledger_identity::{JwksUrl, SharedSecret, TokenKeys, VerifyingKey};
+use keyledger_identity::{ClaimPath, JwksUrl, RsaAlgorithm, SharedSecret, TokenKeys, VerifyingKey};
 
 /// Reads settings and collects mistakes.
 pub(super) struct Reader<'a> {
@@ -34,26 +37,24 @@ impl<'a> Reader<'a> {
         flag: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let value = self.optional(flag, parse);
-        if value.is_none() && self.raw(flag).is_none() {
-            self.mistakes.push(format!("  {}: must not be empty", env(flag)));
-        }
-        value
+        self.optional(flag, parse)
     }
 
-    /// A setting that may be left out. An empty value counts as left out.
+    /// A setting that may be left out; `None` then, and after a mistake. An empty value is a mistake: it may
+    /// come from a variable that was to hold one.
     pub(super) fn optional<T>(
         &mut self,
         flag: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let parsed = parse(self.raw(flag)?);
+        let value = self.matches.get_one::<String>(flag)?.trim();
+        let parsed = match value {
+            "" => {
+                Err("must not be empty; leave it out to have no value, or the default".to_owned())
+            }
+            value => parse(value),
+        };
         parsed.map_err(|why| self.mistakes.push(format!("  {}: {why}", env(flag)))).ok()
-    }
-
-    fn raw(&self, flag: &str) -> Option<&'a str> {
-        let value = self.matches.get_one::<String>(flag);
-        value.map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     pub(super) fn mistake(&mut self, text: &str) {
@@ -83,12 +84,12 @@ pub(super) fn list(value: &str) -> Result<Vec<String>, String> {
 }
 
 pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
-    value.parse().map_err(|_| format!("{value:?} is no address and port, such as 127.0.0.1:8080"))
+    value.parse().map_err(|_| "no address and port, such as 127.0.0.1:8080".to_owned())
 }
 
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
     humantime::parse_duration(value)
-        .map_err(|_| format!("{value:?} is no duration with a unit, such as 10s or 500ms"))
+        .map_err(|_| "no duration with a unit, such as 10s or 500ms".to_owned())
 }
 
 /// Parses a duration of at least this many milliseconds and at most ten minutes.
@@ -132,7 +133,49 @@ pub(super) fn stream_name(value: &str) -> Result<String, String> {
 
 pub(super) fn replicas(value: &str) -> Result<usize, String> {
     let replicas = value.parse().ok().filter(|replicas| (1..=5).contains(replicas));
-    replicas.ok_or_else(|| format!("{value:?} is no number from 1 to 5"))
+    replicas.ok_or_else(|| "no number from 1 to 5".to_owned())
+}
+
+pub(super) fn max_keys(value: &str) -> Result<u32, String> {
+    let most = value.parse().ok().filter(|most| (1..=100_000).contains(most));
+    most.ok_or_else(|| "no number from 1 to 100000".to_owned())
+}
+
+/// The hashes in a file: the first word of each line, but of empty ones and of comments, which begin with
+/// `#`. So a file that `sha256sum` has written will do.
+pub(super) fn internal_tokens(value: &str) -> Result<InternalCallers, String> {
+    let text = read_private(Path::new(value))?;
+    let lines = text.lines().map(str::trim).zip(1..);
+    let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let hash = |(line, number): (&str, u32)| {
+        let word = line.split_ascii_whitespace().next().unwrap_or_default();
+        KeyHash::from_hex(word).map_err(|_| {
+            format!("line {number} of the file does not begin with a SHA-256 in lower-case hex")
+        })
+    };
+    let hashes = lines.map(hash).collect::<Result<HashSet<_>, _>>()?;
+    if hashes.is_empty() {
+        return Err("the file has no hash of a token".to_owned());
+    }
+    Ok(InternalCallers::with_tokens(hashes))
+}
+
+pub(super) fn rsa_algorithm(value: &str) -> Result<RsaAlgorithm, String> {
+    match value {
+        "RS256" => Ok(RsaAlgorithm::Rs256),
+        "PS256" => Ok(RsaAlgorithm::Ps256),
+        _ => Err("neither RS256 nor PS256".to_owned()),
+    }
+}
+
+pub(super) fn claim_paths(value: &str) -> Result<Vec<ClaimPath>, String> {
+    let paths = list(value)?.into_iter().map(|path| path.parse::<ClaimPath>());
+    let paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    if paths.is_empty() { Err("name one claim at least".to_owned()) } else { Ok(paths) }
+}
+
+pub(super) fn private_file(value: &str) -> Result<PathBuf, String> {
+    files::private(value)
 }
 
 /// A URI reference (RFC 3986), as CloudEvents require for `source`. Only the characters are checked.
@@ -140,7 +183,7 @@ pub(super) fn event_source(value: &str) -> Result<String, String> {
     if value.chars().all(|c| c.is_ascii_graphic() && !"<>\"{}|\\^`".contains(c)) {
         return Ok(value.to_owned());
     }
-    Err(format!("{value:?} is no URI"))
+    Err("no URI".to_owned())
 }
 
 pub(super) fn roles(value: &str) -> Result<Roles, String> {
@@ -151,11 +194,7 @@ pub(super) fn roles(value: &str) -> Result<Roles, String> {
             "verify" => roles.verify = true,
             "projector" => roles.projector = true,
             "relay" => roles.relay = true,
-            unknown => {
-                return Err(format!(
-                    "{unknown:?} is no role; there are api, verify, projector and relay"
-                ));
-            }
+            _ => return Err("there are the roles api, verify, projector and relay".to_owned()),
         }
     }
     if roles == Roles::default() {
@@ -168,23 +207,24 @@ pub(super) fn key_prefix(value: &str) -> Result<KeyPrefix, String> {
     KeyPrefix::parse(value).map_err(|error| error.to_string())
 }
 
-pub(super) fn public_key(value: &str) -> Result<TokenKeys, String> {
+pub(super) fn public_key(value: &str, rsa: RsaAlgorithm) -> Result<TokenKeys, String> {
     let pem = if value.starts_with("-----BEGIN") {
         value.to_owned()
     } else {
         std::fs::read_to_string(value)
-            .map_err(|error| format!("the file {value:?} cannot be read: {error}"))?
+            .map_err(|error| format!("the file cannot be read: {error}"))?
     };
-    VerifyingKey::from_pem(&pem).map(TokenKeys::PublicKey).map_err(|error| error.to_string())
+    VerifyingKey::from_pem(&pem, rsa).map(TokenKeys::PublicKey).map_err(|error| error.to_string())
 }
 
 pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
-    let read = |path: String| {
-        let text = std::fs::read_to_string(&path).map(Zeroizing::new);
-        let text = text.map_err(|error| format!("the file {path:?} cannot be read: {error}"))?;
-        NoteSigningKey::parse(text.trim()).map_err(|error| format!("{path:?}: {error}"))
+    let read = |(path, number): (String, u32)| {
+        let text = read_private(Path::new(&path));
+        let key = text
+            .and_then(|text| NoteSigningKey::parse(text.trim()).map_err(|error| error.to_string()));
+        key.map_err(|why| format!("file {number}: {why}"))
     };
-    let keys = list(value)?.into_iter().map(read).collect::<Result<_, _>>()?;
+    let keys = list(value)?.into_iter().zip(1..).map(read).collect::<Result<_, _>>()?;
     LogKeys::new(keys).map_err(|error| error.to_string())
 }
 
@@ -205,10 +245,13 @@ pub(super) fn origins(value: &str) -> Result<Vec<String>, String> {
         .map(|origin| {
             let url = Url::parse(&origin).ok();
             let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+            // Each origin is compared as a whole.
+            let url = url.filter(|url| !url.host_str().unwrap_or_default().contains('*'));
             let serialised = url.map(|url| url.origin().ascii_serialization());
-            serialised
-                .filter(|serialised| *serialised == origin)
-                .ok_or_else(|| format!("{origin:?} is no origin, such as https://app.example.com"))
+            serialised.filter(|serialised| *serialised == origin).ok_or_else(|| {
+                "lists no origins, such as https://app.example.com; there are no patterns"
+                    .to_owned()
+            })
         })
         .collect()
 }
@@ -216,7 +259,7 @@ pub(super) fn origins(value: &str) -> Result<Vec<String>, String> {
 pub(super) fn log_filter(value: &str) -> Result<String, String> {
     tracing_subscriber::EnvFilter::try_new(value)
         .map(|_| value.to_owned())
-        .map_err(|error| format!("not a log filter: {error}"))
+        .map_err(|_| "not a log filter, such as info or keyledger=debug".to_owned())
 }
 
 pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
@@ -224,6 +267,6 @@ pub(super) fn log_format(value: &str) -> Result<LogFormat, String> {
         "auto" => Ok(LogFormat::Auto),
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
-        _ => Err(format!("{value:?} is none of auto, human and json")),
+        _ => Err("none of auto, human and json".to_owned()),
     }
 }

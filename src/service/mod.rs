@@ -1,6 +1,7 @@
 //! Runs the service: opens the stores, starts the listeners and the background tasks, and stops them.
 
 mod background;
+mod descriptors;
 mod end;
 mod node;
 mod open;
@@ -22,7 +23,7 @@ use crate::config::{Config, Identity, Roles};
 use crate::development;
 use background::Background;
 use keyledger_commands::Commands;
-use keyledger_http::{self as http, Exposure};
+use keyledger_http::{self as http, Door, Exposure};
 use keyledger_identity::{SigningError, TokenVerifier};
 use keyledger_journal::{Journal, OpenError};
 use keyledger_node::clock::SystemClock;
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// The signing key or the token of `--dev` cannot be made.
     #[error(transparent)]
     Development(#[from] SigningError),
+    /// The OpenAPI document cannot be encoded.
+    #[error("the OpenAPI document cannot be encoded")]
+    Document(#[source] serde_json::Error),
     /// A listener cannot be opened.
     #[error("cannot listen on {address}")]
     Listen {
@@ -71,13 +75,15 @@ pub enum ServeError {
 /// Every variant of [`ServeError`].
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = StopSignals::listen().map_err(ServeError::Signals)?;
+    warn_of_what_is_open(&config);
     let (rules, dev_token) = match config.identity {
         Identity::Provider(rules) => (rules, None),
-        Identity::Development { audit_role } => {
-            let (rules, token) = development::sign_in(audit_role, &SystemClock)?;
+        Identity::Development { role_claims, audit_role } => {
+            let (rules, token) = development::sign_in(role_claims, audit_role, &SystemClock)?;
             (rules, Some(token))
         }
     };
+    let most_connections = descriptors::most_connections();
     let (listener, address) = listen(config.listen).await?;
     let (internal, internal_address) = listen(config.internal_listen).await?;
 
@@ -93,17 +99,19 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let grace = config.shutdown_grace;
     let verification = config.roles.verify.then(|| shared.verification_state());
-    let watched = http::internal_service(shared.metrics(), verification);
+    let callers = config.internal_callers;
+    let watched = http::internal_service(shared.metrics(), verification, callers);
     let watched = move || watched.clone();
-    let internal =
-        http::serve(internal, watched, Exposure::Internal, stopped(stopping.clone()), grace);
+    let internal = Door { listener: internal, exposure: Exposure::Internal, most_connections };
+    let internal = http::serve(internal, watched, stopped(stopping.clone()), grace);
     let internal = tokio::spawn(internal);
     // Until the stores are open, requests are answered by a router that says the service is starting.
     let whole = Arc::new(OnceLock::new());
     let starting = http::starting_router(shared.readiness.clone());
     let so_far = whole.clone();
     let router = move || http::routed(so_far.get().unwrap_or(&starting).clone());
-    let public = http::serve(listener, router, Exposure::Public, stopped(stopping.clone()), grace);
+    let public = Door { listener, exposure: Exposure::Public, most_connections };
+    let public = http::serve(public, router, stopped(stopping.clone()), grace);
     let public = tokio::spawn(public);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");
     let opened = tokio::select! {
@@ -130,13 +138,21 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let router = match appends {
         None => http::health_router(node.shared.readiness.clone()),
         Some(appends) => {
-            let verifier = Arc::new(TokenVerifier::new(rules));
+            let clock = node.shared.clock.clone();
+            let verifier = Arc::new(TokenVerifier::new(rules, clock));
             background.prepare_sign_in(verifier.clone(), &node);
             let authenticator = http::Authenticator::new(verifier, &config.allowed_origins);
             let appends = background.report_appends(appends, &node);
             let appends = Arc::new(WatchedAppends::new(appends, history));
-            let verifies = config.roles.verify;
-            api(&node, appends, Arc::new(authenticator), config.key_prefix, verifies, stopping)
+            let api = Api {
+                appends,
+                authenticator: Arc::new(authenticator),
+                key_prefix: config.key_prefix,
+                max_keys_per_owner: config.max_keys_per_owner,
+                verifies: config.roles.verify,
+                stopping,
+            };
+            api.router(&node)?
         }
     };
     // Requests wait until the read tables are known to be of the journal's history.
@@ -185,40 +201,80 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The router of the public API.
-fn api(
-    node: &Node,
+/// What only the public API needs.
+struct Api {
     appends: Arc<dyn Journal>,
     authenticator: Arc<http::Authenticator>,
     key_prefix: KeyPrefix,
+    max_keys_per_owner: u32,
     verifies: bool,
     stopping: watch::Receiver<()>,
-) -> http::Router {
-    let Node { shared, journal, tables } = node;
-    let Shared { readiness, history, counters, clock, .. } = shared.clone();
-    let progress = history.tables().clone();
-    let random = Box::new(UnwrapErr(SysRng));
-    let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
-    let followers = http::Followers { history, verifies };
-    let (journal, tables) = (journal.clone(), tables.clone());
-    let (tree, owners) = (LogReader::new(&tables), http::Owners::new(tables.clone()));
-    http::router(
-        http::CommandState {
-            authenticator: authenticator.clone(),
-            commands,
-            followers,
-            owners: owners.clone(),
-        },
-        http::QueryState { authenticator: authenticator.clone(), tables: tables.clone(), progress },
-        http::HistoryState {
-            authenticator: authenticator.clone(),
-            journal: journal.clone(),
-            owners,
-        },
-        http::AuditState { authenticator: authenticator.clone(), journal, clock, stopping },
-        http::LogRoutesState { authenticator, tree, counters },
-        readiness,
-    )
+}
+
+impl Api {
+    /// The router of the public API.
+    fn router(self, node: &Node) -> Result<http::Router, ServeError> {
+        let Self { appends, authenticator, key_prefix, max_keys_per_owner, verifies, stopping } =
+            self;
+        let Node { shared, journal, tables } = node;
+        let Shared { readiness, history, counters, clock, .. } = shared.clone();
+        let progress = history.tables().clone();
+        let random = Box::new(UnwrapErr(SysRng));
+        let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
+        let followers = http::Followers { history, verifies };
+        let (journal, tables) = (journal.clone(), tables.clone());
+        let (tree, owners) = (LogReader::new(&tables), http::Owners::new(tables.clone()));
+        let budget = http::AnswerBudget::default();
+        let router = http::router(
+            http::CommandState {
+                authenticator: authenticator.clone(),
+                commands,
+                followers,
+                owners: owners.clone(),
+                max_keys_per_owner,
+            },
+            http::QueryState {
+                authenticator: authenticator.clone(),
+                tables: tables.clone(),
+                progress,
+                budget: budget.clone(),
+            },
+            http::HistoryState {
+                authenticator: authenticator.clone(),
+                journal: journal.clone(),
+                owners,
+            },
+            http::AuditState {
+                authenticator: authenticator.clone(),
+                journal,
+                clock,
+                stopping,
+                budget,
+            },
+            http::LogRoutesState { authenticator, tree, counters },
+            readiness,
+        );
+        router.map_err(ServeError::Document)
+    }
+}
+
+/// Tells what is less closed than it could be.
+fn warn_of_what_is_open(config: &Config) {
+    if let Identity::Provider(rules) = &config.identity
+        && rules.audiences.is_empty()
+        && rules.issuer.is_none()
+    {
+        tracing::warn!(
+            "neither KEYLEDGER_JWT_AUDIENCE nor KEYLEDGER_JWT_ISSUER is set: every token that the identity \
+             provider has signed is accepted, also one for another service"
+        );
+    }
+    if !config.internal_listen.ip().is_loopback() && !config.internal_callers.are_known() {
+        tracing::warn!(
+            "the internal listener is not on loopback, and KEYLEDGER_INTERNAL_TOKENS is not set: everyone \
+             who reaches it may verify keys and read metrics"
+        );
+    }
 }
 
 /// The parts that must be ready before a process with these roles is ready.

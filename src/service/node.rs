@@ -7,6 +7,7 @@ use keyledger_domain::Position;
 use keyledger_projections::ReadTables;
 use tokio::sync::{Notify, watch};
 
+use crate::telemetry;
 use keyledger_domain::Clock;
 use keyledger_http as http;
 use keyledger_http::{Counters, Metrics};
@@ -57,6 +58,7 @@ impl Shared {
             head: self.head.subscribe(),
             relayed: self.relayed.subscribe(),
             missing: self.missing.subscribe(),
+            dropped_lines: telemetry::dropped_lines,
             counters: self.counters.clone(),
         }
     }

@@ -12,6 +12,9 @@ fn all_mistakes_are_told_and_nothing_is_started() {
         .arg("serve")
         .env("KEYLEDGER_LISTEN", "everywhere")
         .env("KEYLEDGER_SHUTDOWN_GRACE", "10")
+        .env("KEYLEDGER_LOG_FORMAT", "pretty")
+        .env("KEYLEDGER_JWT_ISUER", "https://id.example.com")
+        .env("KEYLEDGER_JWT_AUDIENCE", "")
         .env("KEYLEDGER_JWT_HS256_SECRET", "too short a secret"));
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -19,9 +22,12 @@ fn all_mistakes_are_told_and_nothing_is_started() {
         told.lines().collect::<Vec<_>>(),
         [
             "keyledger: the configuration cannot be used:",
-            "  KEYLEDGER_LISTEN: \"everywhere\" is no address and port, such as 127.0.0.1:8080",
+            "  KEYLEDGER_JWT_ISUER: there is no such setting; is it KEYLEDGER_JWT_ISSUER?",
+            "  KEYLEDGER_LOG_FORMAT: none of auto, human and json",
+            "  KEYLEDGER_LISTEN: no address and port, such as 127.0.0.1:8080",
             "  KEYLEDGER_JWT_HS256_SECRET: a shared secret has 32 bytes or more",
-            "  KEYLEDGER_SHUTDOWN_GRACE: \"10\" is no duration with a unit, such as 10s or 500ms",
+            "  KEYLEDGER_JWT_AUDIENCE: must not be empty; leave it out to have no value, or the default",
+            "  KEYLEDGER_SHUTDOWN_GRACE: no duration with a unit, such as 10s or 500ms",
         ]
     );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file was made");

@@ -3,3 +3,4 @@
 mod configuration;
 mod rebuild;
 mod running;
+mod secrets;

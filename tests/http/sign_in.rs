@@ -61,12 +61,14 @@ async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
         &[("origin", "https://app.example.com")],
         &[("origin", "http://localhost:3000")],
         &[("sec-fetch-site", "same-origin"), ("origin", "https://elsewhere.example.com")],
+        &[("sec-fetch-site", "same-site"), ("origin", "https://app.example.com")],
     ];
     let refused: &[&[(&str, &str)]] = &[
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site")],
         &[("sec-fetch-site", "")],
         &[("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")],
+        &[("sec-fetch-site", "same-site"), ("origin", "https://elsewhere.example.com")],
         &[("origin", "https://elsewhere.example.com")],
         &[("origin", "https://app.example.com.evil.example")],
         &[("origin", "http://app.example.com")],
@@ -98,6 +100,46 @@ async fn a_cookie_is_honoured_on_changes_from_ones_own_pages_only() {
         bearer.post("/keys", &json!({"name": "ci"})).await.expect_status(200);
     }
     assert_eq!(ann.keys().await, keys, "nothing was written");
+    let log = service.printed("KEYLEDGER_ALLOWED_ORIGINS does not list its origin").await;
+    assert!(log.contains("https://elsewhere.example.com"), "the origin is told");
+}
+
+#[keyledger_bounded::test]
+async fn of_several_cookies_those_that_are_good_name_one_user() {
+    let service = Service::start();
+    let [ann, again, bob] = ["ann", "ann", "bob"].map(|user| token(user, &[]));
+    let old = token_with("ann", &[], -60);
+    service.user("ann").create("ann's").await;
+    for (cookies, status) in [
+        (format!("auth_token={ann}"), 200),
+        (format!("other=\u{e9}\u{e9}; auth_token={ann}"), 200),
+        (format!("auth_token=\"{ann}\""), 200),
+        (format!("auth_token={old}; auth_token={ann}"), 200),
+        (format!("auth_token=x; auth_token={ann}; auth_token={again}"), 200),
+        (format!("auth_token={ann}; auth_token={bob}"), 401),
+        (format!("auth_token={bob}; auth_token={old}; auth_token={ann}"), 401),
+        (format!("auth_token={old}; auth_token={old}"), 401),
+        (format!("auth%5Ftoken={ann}"), 401),
+        (vec![format!("auth_token={ann}"); 5].join("; "), 401),
+    ] {
+        let answer = service.stranger().with("cookie", &cookies).get("/keys").await;
+        assert_status!(answer, status, "{cookies}");
+        if status == 200 {
+            assert_eq!(answer.json()["keys"][0]["name"], "ann's", "{cookies}");
+        }
+    }
+}
+
+#[keyledger_bounded::test]
+async fn two_authorizations_are_none() {
+    let service = Service::start();
+    let mut two = service.user("ann");
+    two.append("authorization", &format!("Bearer {}", token("ann", &[])));
+    two.get("/keys").await.expect_status(401);
+    let mut basic = with_cookie(&service, "ann").with("authorization", "Basic YTpi");
+    basic.get("/keys").await.expect_status(200);
+    basic.append("authorization", &format!("Bearer {}", token("ann", &[])));
+    basic.get("/keys").await.expect_status(401);
 }
 
 #[keyledger_bounded::test]
@@ -190,6 +232,51 @@ async fn a_service_is_not_ready_before_it_can_check_a_sign_in() {
         service.part_is(part, "ready").await;
     }
     service.stranger().get("/readyz").await.expect_status(503);
+    // Keys can be verified, which is all that gateways need.
+    let answer = service.gateway().get("/readyz").await;
+    assert_eq!(answer.expect_status(200).json()["parts"]["sign_in"], "starting");
+    let verified = service.gateway().post("/verify", &json!({"key": "no key"})).await;
+    verified.expect_status(200);
+}
+
+#[keyledger_bounded::test]
+async fn a_provider_that_redirects_gives_no_keys() {
+    let (pem, public) = ed25519("k1");
+    let set = json!({ "keys": [public] }).to_string();
+    let elsewhere = provider(Arc::new(Mutex::new((StatusCode::OK, set)))).await;
+    let redirect = async move || (StatusCode::FOUND, [("location", elsewhere)]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let router = Router::new().route("/keys", get(redirect));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let service = Setup::new()
+        .unset("KEYLEDGER_JWT_HS256_SECRET")
+        .set("KEYLEDGER_JWT_JWKS_URL", &url)
+        .start();
+    service.part_is("sign_in", "failing").await;
+    let ann = Client::new(&service.address, Some(minted(&pem, "k1")));
+    assert_problem!(ann.get("/keys").await, 503, "identity_unavailable");
+    service.printed("answers with a redirect, which is not followed").await;
+}
+
+#[keyledger_bounded::test]
+async fn an_outage_of_the_provider_is_logged_once_and_not_for_each_request() {
+    let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));
+    let url = provider(answer).await;
+    let service = Setup::new()
+        .unset("KEYLEDGER_JWT_HS256_SECRET")
+        .set("KEYLEDGER_JWT_JWKS_URL", &url)
+        .start();
+    service.part_is("sign_in", "failing").await;
+    let (pem, _) = ed25519("k1");
+    for number in 0..50 {
+        let ann = Client::new(&service.address, Some(minted(&pem, &number.to_string())));
+        assert_problem!(ann.get("/keys").await, 503, "identity_unavailable");
+    }
+    let (_, output) = service.stop();
+    let lines = output.lines().filter(|line| line.contains("the key set cannot be fetched"));
+    assert_eq!(lines.count(), 1, "{output}");
+    assert!(!output.contains("request failed"), "{output}");
 }
 
 #[keyledger_bounded::test]
@@ -216,5 +303,6 @@ async fn a_provider_that_is_away_at_the_start_is_waited_for() {
     unknown.get("/keys").await.expect_status(401);
     // This service has no shared secret.
     service.user("ann").get("/keys").await.expect_status(401);
-    service.printed("sign-in tokens cannot be verified").await;
+    service.printed("the key set cannot be fetched").await;
+    service.printed("the key set is fetched again").await;
 }

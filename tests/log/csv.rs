@@ -25,7 +25,7 @@ fn export(log: &Log, out: &str, more: &[&str]) -> std::process::Output {
 }
 
 async fn a_spreadsheet_has_a_row_for_each_event(log: Log) {
-    let service = log.setup().set("KEYLEDGER_AUDIT_KEY", "").start().ready().await;
+    let service = log.setup().unset("KEYLEDGER_AUDIT_KEY").start().ready().await;
     let mallory = service.user("=mallory");
     let evil = mallory.create("=HYPERLINK(\"http://evil\",\"a,b\")").await;
     work(&service, 3).await;

@@ -69,7 +69,7 @@ fn keys_that_do_not_sign_together_are_refused_at_the_start() {
     for (keys, why) in [
         ("audit.key,other.key", "all keys of a log have its name"),
         ("audit.key,audit.key", "is given twice"),
-        ("audit.key,no.key", "the file \"no.key\" cannot be read"),
+        ("audit.key,no.key", "file 2: the file cannot be read"),
     ] {
         let output = log.setup().set("KEYLEDGER_AUDIT_KEY", keys).run();
         let told = String::from_utf8(output.stderr).unwrap();

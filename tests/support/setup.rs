@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     arguments: Vec<String>,
     /// Whether a write beyond the limit of a file's size fails, and does not end the process.
     survives_limits: bool,
+    /// How many file descriptors it may have, if there is a limit of its own.
+    descriptors: Option<u32>,
 }
 
 impl Setup {
@@ -37,7 +39,9 @@ impl Setup {
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let stores = Stores::of(folder.path());
         let arguments = vec!["serve".to_owned()];
-        let setup = Self { folder, settings: settings.to_vec(), arguments, survives_limits: false };
+        let settings = settings.to_vec();
+        let (survives_limits, descriptors) = (false, None);
+        let setup = Self { folder, settings, arguments, survives_limits, descriptors };
         match stores {
             None => setup,
             Some(Stores { journal, read }) => {
@@ -76,8 +80,19 @@ impl Setup {
         self
     }
 
+    /// The same with this many file descriptors.
+    pub(crate) fn descriptors(mut self, descriptors: u32) -> Self {
+        self.descriptors = Some(descriptors);
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = keyledger(self.folder.path());
+        if let Some(descriptors) = self.descriptors {
+            let program = command.get_program().to_owned();
+            command = command_in(self.folder.path(), "prlimit");
+            command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program);
+        }
         if self.survives_limits {
             let program = command.get_program().to_owned();
             command = command_in(self.folder.path(), "sh");

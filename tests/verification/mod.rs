@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_requests;
+mod callers;
 mod closed;
 mod failover;
 mod freshness;

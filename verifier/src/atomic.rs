@@ -19,6 +19,9 @@ mod production {
     /// How many hash tables the index has. Each grows on its own, so no single growth takes long.
     pub(crate) const TABLES: usize = 64;
 
+    /// How many numbers of removed keys rest before one is used again.
+    pub(crate) const AT_REST: usize = 1_024;
+
     /// How many items of this size, in bytes, fill a page: a little less than a MiB, so that the
     /// allocator's own header does not start another page of memory.
     pub(crate) const fn items_of_page(size: usize) -> usize {
@@ -33,6 +36,8 @@ mod model {
     pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
     pub(crate) const TABLES: usize = 1;
+
+    pub(crate) const AT_REST: usize = 0;
 
     pub(crate) const fn items_of_page(_: usize) -> usize {
         4

@@ -17,6 +17,9 @@ use crate::words::Words;
 /// one. A reader copies from there, then checks that the status word is still the same, and copies
 /// again if it is not. So a reader never waits for the writer: it repeats a copy at most as often as
 /// the status word advanced in the meantime.
+///
+/// When a key is deleted, its cell is taken from it and later filled with the record of another key. The
+/// status word says then that there is no key, before the first word of the new record is written.
 #[derive(Debug)]
 pub(super) struct Cell<const N: usize> {
     status: StatusCell,
@@ -31,7 +34,17 @@ impl<const N: usize> Default for Cell<N> {
 }
 
 impl<const N: usize> Cell<N> {
-    /// Stores the first record, which makes the key visible to readers.
+    /// Takes the cell from its key. Whoever copies its record from now on gets none.
+    pub(super) fn take(&self) {
+        self.status.take();
+    }
+
+    /// Whether [`Cell::take`] may be called again.
+    pub(super) fn has_turns(&self) -> bool {
+        self.status.has_turns()
+    }
+
+    /// Stores the first record of a key, which makes the key visible to readers. The cell must have no key.
     pub(super) fn fill(&self, bytes: &[[u8; 8]; N], revision: Revision, status: KeyStatus) {
         self.in_place.write(bytes);
         self.status.advance(StatusWord::new(revision, status));
@@ -53,13 +66,13 @@ impl<const N: usize> Cell<N> {
         self.status.advance(StatusWord::new(revision, status));
     }
 
-    /// The status; `None` before the first record.
+    /// The status; `None` while the cell has no key.
     pub(super) fn status(&self) -> Option<StatusWord> {
         self.status.get()
     }
 
     /// Calls `copy` with the words of the record, again until the copy is of one whole record, and
-    /// returns the status that belongs to it; `None` before the first record.
+    /// returns the status that belongs to it; `None` while the cell has no key.
     pub(super) fn read(
         &self,
         aside: &Words<N>,
@@ -77,8 +90,21 @@ impl<const N: usize> Cell<N> {
     }
 
     /// The first words of the record in place. The writer may be writing it: ask only for words that
-    /// a replacement leaves as they are.
+    /// a replacement leaves as they are. They may be a mixture of the words of two keys, unless this is the
+    /// writer.
     pub(super) fn first<const K: usize>(&self) -> [[u8; 8]; K] {
         self.in_place.first()
+    }
+
+    /// The same, of one key; `None` while the cell has none.
+    pub(super) fn first_of_key<const K: usize>(&self) -> Option<[[u8; 8]; K]> {
+        loop {
+            let before = self.status.get()?;
+            let words = self.in_place.first();
+            fence(Ordering::Acquire);
+            if self.status.get()?.is_of_same_key(before) {
+                return Some(words);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use keyledger_domain::{KeyHash, Position};
 
 use crate::atomic::{ArcSwap, AtomicI64, AtomicU32, Ordering, TABLES};
 use crate::record::{KeyRecord, LoadedKey};
-use crate::records::{FreePieces, RecordBuffer, Records};
+use crate::records::{Free, RecordBuffer, Records};
 use crate::slots::{SlotKey, Slots};
 
 /// The index, for readers. Cloning it is cheap. Reading takes no locks and never waits for the writer.
@@ -18,7 +18,7 @@ pub struct Index(Arc<Shared>);
 struct Shared {
     records: Records,
     tables: Box<[ArcSwap<Slots>]>,
-    /// How many records there are.
+    /// How many keys there are.
     count: AtomicU32,
     /// The position that all reads include.
     reached: AtomicI64,
@@ -57,7 +57,7 @@ impl Index {
     }
 
     /// Copies the key with this hash into `buffer`, and returns it. If several keys share the hash, an
-    /// active one is preferred.
+    /// active one is preferred. A deleted key is not found.
     pub fn find<'b>(&self, hash: &KeyHash, buffer: &'b mut RecordBuffer) -> Option<LoadedKey<'b>> {
         self.find_numbered(hash, buffer).map(|(_, key)| key)
     }
@@ -74,7 +74,8 @@ impl Index {
         let mut read = |number| {
             let is_it = self.0.records.has_hash(number, hash);
             let status = if is_it { self.0.records.read(number, buffer) } else { None };
-            status.map(|status| (number, status))
+            // The key may have been deleted since, and another have its number.
+            status.filter(|_| buffer.has_hash(hash)).map(|status| (number, status))
         };
         let active = table.find(slot_key, |number| {
             read(number).filter(|(_, status)| status.status() == KeyStatus::Active)
@@ -90,11 +91,10 @@ impl Index {
 
     /// Adds a key and returns its number; `None` if there is no room for more, or a text is too long.
     /// Only one thread may do it at a time.
-    pub(super) fn add(&self, key: &LoadedKey<'_>, free: &mut FreePieces) -> Option<u32> {
-        let number = self.len();
+    pub(super) fn add(&self, key: &LoadedKey<'_>, free: &mut Free) -> Option<u32> {
         let slot_key = SlotKey::of(key.record.hash.as_bytes());
         let table = self.0.tables.get(slot_key.table(TABLES))?;
-        self.records().add(number, key, free)?;
+        let number = self.records().add(key, free)?;
         let slots = table.load();
         if slots.has_room() {
             slots.insert(slot_key.within(TABLES), number);
@@ -108,8 +108,19 @@ impl Index {
             larger.insert(slot_key.within(TABLES), number);
             table.store(Arc::new(larger));
         }
-        self.0.count.store(number + 1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         Some(number)
+    }
+
+    /// Removes the key with this number, and gives its memory back. Only the thread that adds keys may do it.
+    pub(super) fn remove(&self, number: u32, free: &mut Free) {
+        let Some(hash) = self.records().hash(number) else { return };
+        let slot_key = SlotKey::of(&hash);
+        if let Some(table) = self.0.tables.get(slot_key.table(TABLES)) {
+            table.load().remove(slot_key.within(TABLES), number);
+        }
+        self.records().remove(number, free);
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Advances the position that reads include.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::cell::Cell;
 use crate::index::Index;
 use crate::record::{KeyRecord, LoadedKey, Owner};
-use crate::records::{FreePieces, RecordBuffer, Records};
+use crate::records::{Free, RecordBuffer, Records};
 use crate::slots::{SlotKey, Slots};
 use crate::status::{StatusCell, StatusWord};
 use crate::used::{LastUse, Marks};
@@ -227,6 +227,52 @@ fn a_key_that_is_replaced_and_then_revoked_is_never_seen_active_again() {
     });
 }
 
+#[test]
+fn a_reader_never_mixes_a_deleted_key_with_the_one_that_has_its_cell_next() {
+    explore(3, || {
+        let shared = Arc::new((Cell::<2>::default(), Words::default()));
+        shared.0.fill(&words(0), revision(0), KeyStatus::Active);
+        let seen = shared.clone();
+        let write = || {
+            shared.0.take();
+            // The revision and the status are those of the first key.
+            shared.0.fill(&words(1), revision(0), KeyStatus::Active);
+        };
+        meet(write, move || {
+            let first = read(&seen.0, &seen.1).map(|(word, _)| word);
+            let second = read(&seen.0, &seen.1).map(|(word, _)| word);
+            assert!(second != Some(0) || first == Some(0), "a deleted key came back");
+            if let Some([first, second]) = seen.0.first_of_key::<2>() {
+                assert_eq!(first, second, "a mixture of two records");
+            }
+        });
+        assert_eq!(read(&shared.0, &shared.1), Some((1, 0)));
+    });
+}
+
+#[test]
+fn a_key_is_found_while_another_is_removed_and_a_third_takes_its_slot() {
+    loom::model(|| {
+        let [stays, goes, comes] = [[7; 32], [8; 32], [9; 32]].map(|hash| SlotKey::of(&hash));
+        let slots = Arc::new(Slots::with_room(2));
+        slots.insert(goes, 0);
+        slots.insert(stays, 1);
+        let finding = slots.clone();
+        let write = || {
+            slots.remove(goes, 0);
+            slots.insert(comes, 2);
+        };
+        meet(write, move || {
+            assert_eq!(finding.find(stays, Some), Some(1));
+            let seen = finding.find(comes, Some);
+            assert!(seen.is_none() || seen == Some(2));
+        });
+        assert_eq!(slots.find(goes, Some), None);
+        assert_eq!(slots.find(comes, Some), Some(2));
+        assert_eq!(slots.len(), 2);
+    });
+}
+
 fn hash(number: u8) -> KeyHash {
     KeyHash::try_from([number; 32].as_slice()).unwrap()
 }
@@ -253,9 +299,9 @@ fn long(letter: char) -> String {
 #[test]
 fn a_reader_of_a_long_record_sees_all_of_it_while_it_is_replaced() {
     explore(2, || {
-        let mut free = FreePieces::default();
+        let mut free = Free::default();
         let records = std::sync::Arc::new(Records::new());
-        records.add(0, &key(0, &long('a')), &mut free).unwrap();
+        records.add(&key(0, &long('a')), &mut free).unwrap();
         let seen = records.clone();
         let name = long('b');
         let renamed = key(0, &name).record;
@@ -303,9 +349,34 @@ fn a_reader_of_a_long_record_sees_all_of_it_though_its_pieces_are_used_again() {
     });
 }
 
+/// The number and the slot of the deleted key go to the new one.
+#[test]
+fn a_key_that_is_deleted_is_never_found_as_the_one_that_has_its_number_next() {
+    explore(2, || {
+        let (index, mut free) = (Index::with_room(4), Free::default());
+        let first = index.add(&key(0, "name"), &mut free).unwrap();
+        let seen = index.clone();
+        let write = || {
+            index.remove(first, &mut free);
+            assert_eq!(index.add(&key(1, "other"), &mut free), Some(first));
+        };
+        meet(write, move || {
+            let mut buffer = RecordBuffer::new();
+            let deleted = seen.find(&hash(0), &mut buffer);
+            assert!(deleted.is_none_or(|found| found == key(0, "name")));
+            let created = seen.find(&hash(1), &mut buffer);
+            assert!(created.is_none_or(|found| found == key(1, "other")));
+        });
+        let mut buffer = RecordBuffer::new();
+        assert_eq!(index.find(&hash(0), &mut buffer), None);
+        assert_eq!(index.find(&hash(1), &mut buffer), Some(key(1, "other")));
+        assert_eq!(index.len(), 1);
+    });
+}
+
 /// An index whose table takes no further key, and what its writer needs.
-fn full_index() -> (Index, FreePieces) {
-    let (index, mut free) = (Index::with_room(0), FreePieces::default());
+fn full_index() -> (Index, Free) {
+    let (index, mut free) = (Index::with_room(0), Free::default());
     for number in 0..4 {
         index.add(&key(number, "name"), &mut free).unwrap();
     }

@@ -1,9 +1,11 @@
 //! The records of all keys, by number.
 
+use std::collections::VecDeque;
+
 use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
 
-use crate::atomic::items_of_page;
+use crate::atomic::{AT_REST, items_of_page};
 use crate::cell::Cell;
 use crate::packed::{self, has_more, pack, unpack};
 use crate::pages::Pages;
@@ -29,8 +31,8 @@ type Piece = Words<{ PIECE + 1 }>;
 
 const _: () = assert!(cfg!(test) || size_of::<Record>() <= 152, "a key takes too much memory");
 
-/// Records by their keys' numbers, from 0 without gaps. One writer adds and replaces records; readers
-/// copy them without locks.
+/// Records by their keys' numbers, from 0. One writer adds, replaces and removes records; readers copy them
+/// without locks. The number of a removed record is given to another key later.
 ///
 /// A record of more than [`INLINE`] bytes has its last 4 inline bytes replaced by the number of the
 /// first of a chain of pieces. Pieces that a record refers to are never written. Those of a replaced
@@ -46,9 +48,28 @@ pub(super) struct Records {
     used: Marks,
 }
 
-/// The pieces that no record refers to. It belongs to the writer.
+/// The numbers and the pieces that no key uses. It belongs to the writer.
 #[derive(Debug, Default)]
-pub(super) struct FreePieces {
+pub(super) struct Free {
+    numbers: FreeNumbers,
+    pieces: FreePieces,
+}
+
+/// The numbers that no key has.
+///
+/// A number rests until [`AT_REST`] others were freed after it, because a reader may have found it just
+/// before, and is about to note that its key was used. That would show as a use of the next key.
+#[derive(Debug, Default)]
+struct FreeNumbers {
+    /// Numbers that keys had before, longest ago first.
+    again: VecDeque<u32>,
+    /// Numbers from this one on were never used.
+    made: u32,
+}
+
+/// The pieces that no record refers to.
+#[derive(Debug, Default)]
+struct FreePieces {
     /// Pieces that records used before.
     again: Vec<u32>,
     /// Pieces from this number on were never used.
@@ -75,10 +96,30 @@ impl RecordBuffer {
         if self.long.is_empty() { self.inline.as_flattened() } else { &self.long }
     }
 
+    /// Whether the copied record has this hash, with which every record begins.
+    pub(super) fn has_hash(&self, hash: &KeyHash) -> bool {
+        self.inline.as_flattened().starts_with(hash.as_bytes())
+    }
+
     /// The copied record, with the status that was read beside it.
     pub(super) fn key(&self, status: StatusWord) -> Option<LoadedKey<'_>> {
         let record = unpack(self.bytes())?;
         Some(LoadedKey { record, revision: status.revision(), status: status.status() })
+    }
+}
+
+impl FreeNumbers {
+    fn next(&self) -> u32 {
+        let rested = self.again.front().filter(|_| self.again.len() > AT_REST);
+        rested.copied().unwrap_or(self.made)
+    }
+
+    fn use_next(&mut self) {
+        if self.next() == self.made {
+            self.made += 1;
+        } else {
+            self.again.pop_front();
+        }
     }
 }
 
@@ -118,18 +159,31 @@ impl Records {
         self.cells.get(number)
     }
 
-    /// Adds the record of a new key. `None` if a text is too long or the number too large; then nothing
-    /// has changed.
-    pub(super) fn add(
-        &self,
-        number: u32,
-        key: &LoadedKey<'_>,
-        free: &mut FreePieces,
-    ) -> Option<()> {
+    /// Adds the record of a new key, and returns its number. `None` if a text is too long or there is no
+    /// number left; then nothing has changed.
+    pub(super) fn add(&self, key: &LoadedKey<'_>, free: &mut Free) -> Option<u32> {
+        let number = free.numbers.next();
         let record = self.cells.get_or_make(number)?;
         self.used.make_room(number)?;
-        record.fill(&self.inline(&key.record, free)?, key.revision, key.status);
-        Some(())
+        let inline = self.inline(&key.record, &mut free.pieces)?;
+        free.numbers.use_next();
+        // A use that was noted late is of an earlier key.
+        self.used.clear(number, &record.used);
+        record.fill(&inline, key.revision, key.status);
+        Some(number)
+    }
+
+    /// Removes the record of a key. Readers that have found its number find no record there, until another
+    /// key has the number.
+    pub(super) fn remove(&self, number: u32, free: &mut Free) {
+        let Some(record) = self.get(number) else { return };
+        let inline = record.first::<WORDS>();
+        record.take();
+        free.pieces.again.extend(self.pieces(&inline).map(|(number, _)| number));
+        self.used.clear(number, &record.used);
+        if record.has_turns() {
+            free.numbers.again.push_back(number);
+        }
     }
 
     /// Replaces the record of a key. `None` if a text is too long; then nothing has changed.
@@ -138,13 +192,13 @@ impl Records {
         number: u32,
         revision: Revision,
         of: &KeyRecord<'_>,
-        free: &mut FreePieces,
+        free: &mut Free,
     ) -> Option<()> {
         let record = self.get(number)?;
         let old = record.first::<WORDS>();
-        record.replace(&self.aside, &self.inline(of, free)?, revision);
+        record.replace(&self.aside, &self.inline(of, &mut free.pieces)?, revision);
         // Only now, because readers can no longer find these pieces.
-        free.again.extend(self.pieces(&old).map(|(number, _)| number));
+        free.pieces.again.extend(self.pieces(&old).map(|(number, _)| number));
         Some(())
     }
 
@@ -221,13 +275,13 @@ impl Records {
         }
     }
 
-    /// The hash of the key with this number. No replacement changes it.
+    /// The hash of the key with this number.
     pub(super) fn hash(&self, number: u32) -> Option<[u8; 32]> {
-        let record = self.get(number)?;
-        record.status().and_then(|_| record.first::<4>().as_flattened().first_chunk().copied())
+        self.get(number)?.first_of_key::<4>()?.as_flattened().first_chunk().copied()
     }
 
-    /// Whether the key with this number has this hash.
+    /// Whether the key with this number seems to have this hash. The number may be given to another key at
+    /// the same time: the record that is copied next shows.
     pub(super) fn has_hash(&self, number: u32, hash: &KeyHash) -> bool {
         let (expected, _) = hash.as_bytes().as_chunks::<8>();
         self.get(number).is_some_and(|record| {
@@ -236,10 +290,9 @@ impl Records {
         })
     }
 
-    /// The id of the key with this number. No replacement changes it.
+    /// The id of the key with this number.
     pub(super) fn key_id(&self, number: u32) -> Option<KeyId> {
-        let record = self.get(number)?;
-        record.status().and_then(|_| packed::key_id(&record.first()))
+        packed::key_id(&self.get(number)?.first_of_key()?)
     }
 
     /// Stores the time of a use of a key.
@@ -286,7 +339,7 @@ mod tests {
         let mut model = loom::model::Builder::new();
         model.max_branches = 100_000;
         model.check(|| {
-            let (records, mut free) = (Records::new(), FreePieces::default());
+            let (records, mut free) = (Records::new(), Free::default());
             let mut record = KeyRecord {
                 key_id: KeyId::from_uuid(Uuid::from_u128(1)),
                 hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
@@ -297,15 +350,45 @@ mod tests {
                 expires_at: None,
             };
             let (revision, status) = (Revision::FIRST, KeyStatus::Active);
-            records.add(0, &LoadedKey { record, revision, status }, &mut free).unwrap();
+            records.add(&LoadedKey { record, revision, status }, &mut free).unwrap();
             let names = [100, 500, 255, 3].map(|length| "x".repeat(length));
             for (revision, name) in (1..200).zip(names.iter().cycle()) {
                 record.name = name;
                 records.replace(0, Revision::new(revision), &record, &mut free).unwrap();
             }
             // The longest name takes 4 pieces, the one after it 2, and they overlap in time.
-            assert!(free.made <= 6, "{} pieces", free.made);
-            assert!(free.again.len() <= 6);
+            assert!(free.pieces.made <= 6, "{} pieces", free.pieces.made);
+            assert!(free.pieces.again.len() <= 6);
+        });
+    }
+
+    #[test]
+    fn keys_that_are_added_and_removed_for_ever_take_no_more_memory() {
+        let mut model = loom::model::Builder::new();
+        model.max_branches = 100_000;
+        model.check(|| {
+            let (records, mut free) = (Records::new(), Free::default());
+            let name = "x".repeat(500);
+            let record = KeyRecord {
+                key_id: KeyId::from_uuid(Uuid::from_u128(1)),
+                hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
+                owner: Owner::of("ann"),
+                owner_email: None,
+                name: &name,
+                created_at: Timestamp::UNIX_EPOCH,
+                expires_at: None,
+            };
+            let (revision, status) = (Revision::FIRST, KeyStatus::Active);
+            for _ in 0..100 {
+                let key = LoadedKey { record, revision, status };
+                let number = records.add(&key, &mut free).unwrap();
+                records.note_use(number, Timestamp::MAX);
+                records.remove(number, &mut free);
+                assert_eq!((records.status(number), records.used_count()), (None, 0));
+            }
+            let most = u32::try_from(AT_REST).unwrap() + 1;
+            assert!(free.numbers.made <= most, "{} numbers", free.numbers.made);
+            assert!(free.pieces.made <= 4, "{} pieces", free.pieces.made);
         });
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! It uses open addressing with linear probing. A slot is one word: empty, or a number and 32 bits of
 //! the hash that it belongs to, so that nearly every other hash is passed over without a look at its
-//! record. A slot that was filled never changes again. A table that is full is not extended: the
-//! writer fills a larger one and puts it in its place.
+//! record. A slot whose number was removed is marked as such, so that searches go on past it, and may be
+//! filled again. A table that is full is not extended: the writer fills another one, without the removed
+//! numbers, and puts it in its place.
 
 use crate::atomic::{AtomicU64, Ordering};
 
 const EMPTY: u64 = 0;
+/// A number was removed. This is no number, since its lower half is zero.
+const REMOVED: u64 = 1 << 32;
 
 /// The parts of a SHA-256 that determine its slot. They are distributed like random numbers.
 #[derive(Clone, Copy, Debug)]
@@ -51,26 +54,33 @@ fn number_of(word: u64) -> Option<u32> {
 #[derive(Debug)]
 pub(super) struct Slots {
     words: Box<[AtomicU64]>,
-    /// How many numbers it holds.
+    /// How many slots are not empty.
     used: AtomicU64,
+    /// How many numbers it holds.
+    held: AtomicU64,
 }
 
 impl Slots {
     /// A table with room for this many numbers, and a few more.
     pub(super) fn with_room(count: usize) -> Self {
         let size = count.saturating_add(count / 4).saturating_add(4);
-        Self { words: (0..size).map(|_| AtomicU64::new(EMPTY)).collect(), used: AtomicU64::new(0) }
+        Self {
+            words: (0..size).map(|_| AtomicU64::new(EMPTY)).collect(),
+            used: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+        }
     }
 
     /// How many numbers it holds.
     pub(super) fn len(&self) -> usize {
-        usize::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+        usize::try_from(self.held.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     /// Whether there is room for another number. The limit is four fifths of the slots, which keeps
     /// searches short.
     pub(super) fn has_room(&self) -> bool {
-        self.len() < self.words.len() / 5 * 4
+        let used = usize::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        used < self.words.len() / 5 * 4
     }
 
     /// All numbers that it holds.
@@ -84,8 +94,7 @@ impl Slots {
         after.iter().chain(before)
     }
 
-    /// Calls `visit` with each number that may belong to this hash, in the order in which they were
-    /// added, until it returns something.
+    /// Calls `visit` with each number that may belong to this hash, until it returns something.
     pub(super) fn find<T>(
         &self,
         key: SlotKey,
@@ -111,9 +120,28 @@ impl Slots {
     pub(super) fn insert(&self, key: SlotKey, number: u32) {
         let word = key.tag | (u64::from(number) + 1);
         for slot in self.probe(key) {
-            if slot.load(Ordering::Relaxed) == EMPTY {
+            let before = slot.load(Ordering::Relaxed);
+            if before == EMPTY {
                 self.used.fetch_add(1, Ordering::Relaxed);
+            }
+            if before == EMPTY || before == REMOVED {
+                self.held.fetch_add(1, Ordering::Relaxed);
                 return slot.store(word, Ordering::Release);
+            }
+        }
+    }
+
+    /// Removes a number. Only the thread that adds numbers may do it.
+    pub(super) fn remove(&self, key: SlotKey, number: u32) {
+        let word = key.tag | (u64::from(number) + 1);
+        for slot in self.probe(key) {
+            match slot.load(Ordering::Relaxed) {
+                found if found == word => {
+                    self.held.fetch_sub(1, Ordering::Relaxed);
+                    return slot.store(REMOVED, Ordering::Release);
+                }
+                EMPTY => return,
+                _ => {}
             }
         }
     }

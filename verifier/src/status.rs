@@ -5,8 +5,9 @@ use keyledger_domain::key::KeyStatus;
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// One word per key that only grows: the revision of the key's last event, the status that this event
-/// led to, and which buffer holds the record. An older status that arrives late changes nothing.
+/// One word per cell that only grows: how many keys had the cell before this one, the revision of the key's
+/// last event, the status that this event led to, and which buffer holds the record. An older status that
+/// arrives late changes nothing.
 #[derive(Debug)]
 pub(super) struct StatusCell(AtomicU64);
 
@@ -14,11 +15,12 @@ pub(super) struct StatusCell(AtomicU64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StatusWord(u64);
 
-/// There is no key yet. This is no valid status word, since the record of a key's first event is never
-/// aside.
-const EMPTY: u64 = 0;
 /// This bit says that the record is in place, not aside.
 const IN_PLACE: u64 = 1;
+/// Where the number of earlier keys begins. The bits below it are all zero while the cell has no key: that
+/// is no status, since the record of a key's first event is never aside.
+const TURN: u32 = 35;
+const LAST_TURN: u64 = u64::MAX >> TURN;
 
 impl StatusWord {
     /// Words of later revisions are greater. For one revision, "in place" is greater than "aside".
@@ -29,6 +31,16 @@ impl StatusWord {
             KeyStatus::Deleted => 2,
         };
         Self(u64::from(revision.as_u32()) << 3 | status << 1 | IN_PLACE)
+    }
+
+    /// The same status, of the key that has the cell now.
+    fn in_turn(self, turn: u64) -> Self {
+        Self(self.0 & !(u64::MAX << TURN) | turn << TURN)
+    }
+
+    /// Whether both words are of the same key.
+    pub(super) fn is_of_same_key(self, other: Self) -> bool {
+        self.0 >> TURN == other.0 >> TURN
     }
 
     /// The same, while the record is aside.
@@ -42,7 +54,7 @@ impl StatusWord {
 
     pub(super) fn revision(self) -> Revision {
         // Always fits, since the word was made from a revision of 32 bits.
-        Revision::new(u32::try_from(self.0 >> 3).unwrap_or(u32::MAX))
+        Revision::new(u32::try_from(self.0 >> 3 & u64::from(u32::MAX)).unwrap_or(u32::MAX))
     }
 
     pub(super) fn status(self) -> KeyStatus {
@@ -56,17 +68,32 @@ impl StatusWord {
 
 impl StatusCell {
     pub(super) fn new() -> Self {
-        Self(AtomicU64::new(EMPTY))
+        Self(AtomicU64::new(0))
     }
 
-    /// Sets this word, unless the cell holds a greater one already.
+    /// Sets this status of the key that has the cell, unless it holds a greater one already. Only the
+    /// writer of the index gives the cell to another key.
     pub(super) fn advance(&self, to: StatusWord) {
+        let to = to.in_turn(self.0.load(Ordering::Relaxed) >> TURN);
         self.0.fetch_max(to.0, Ordering::AcqRel);
+    }
+
+    /// Takes the cell from its key, so that another can have it. Until that one's status is set, there is
+    /// no key.
+    pub(super) fn take(&self) {
+        let turn = self.0.load(Ordering::Relaxed) >> TURN;
+        self.0.fetch_max((turn + 1) << TURN, Ordering::AcqRel);
+    }
+
+    /// Whether [`StatusCell::take`] may be called again: the count of keys has an end, at 536,870,911.
+    pub(super) fn has_turns(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >> TURN < LAST_TURN
     }
 
     /// The current word; `None` while there is no key.
     pub(super) fn get(&self) -> Option<StatusWord> {
-        Some(self.0.load(Ordering::Acquire)).filter(|word| *word != EMPTY).map(StatusWord)
+        let word = self.0.load(Ordering::Acquire);
+        (word << (u64::BITS - TURN) != 0).then_some(StatusWord(word))
     }
 
     /// Whether the cell still holds this word. Call it after a fence: see [`Cell::read`].

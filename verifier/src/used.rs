@@ -37,6 +37,10 @@ impl LastUse {
         self.0.fetch_max(micros, Ordering::AcqRel) == NONE
     }
 
+    fn clear(&self) {
+        self.0.store(NONE, Ordering::Release);
+    }
+
     /// Clears a use, unless a later one has replaced it.
     fn forget(&self, micros: i64) {
         let _ = self.0.compare_exchange(micros, NONE, Ordering::AcqRel, Ordering::Acquire);
@@ -87,6 +91,14 @@ impl Marks {
         }
         if last.waiting().is_some() {
             self.mark(number);
+        }
+    }
+
+    /// Forgets a use of the key with this number, because the key is gone.
+    pub(super) fn clear(&self, number: u32, last: &LastUse) {
+        last.clear();
+        if let Some(word) = self.0.get(number / WORD) {
+            word.0.fetch_and(!bit(number), Ordering::AcqRel);
         }
     }
 

@@ -69,14 +69,18 @@ impl Index {
     async fn record_some<S: UseSink>(&self, numbers: &[u32], sink: &S) -> Result<(), S::Error> {
         let mut uses: Vec<(Use, u32)> = Vec::with_capacity(numbers.len());
         for number in numbers.iter().copied() {
-            match self.records().key_id(number).zip(self.records().last_use(number)) {
-                Some(used) => uses.push((used, number)),
+            // The use first: if the key is deleted then, and another has its number, the id is of no key
+            // that the use could be recorded for in error.
+            match self.records().last_use(number).zip(self.records().key_id(number)) {
+                Some((at, key_id)) => uses.push(((key_id, at), number)),
                 None => self.records().use_is_recorded(number, None),
             }
         }
         sink.record(&uses.iter().map(|(one, _)| *one).collect::<Vec<_>>()).await?;
-        for ((_, at), number) in uses {
-            self.records().use_is_recorded(number, Some(at));
+        for ((key_id, at), number) in uses {
+            if self.records().key_id(number) == Some(key_id) {
+                self.records().use_is_recorded(number, Some(at));
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The writer of the index: it loads the keys from a source, then applies the journal's events.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use hashbrown::HashTable;
@@ -9,7 +9,7 @@ use keyledger_domain::{KeyId, Position, Reached, RecordedEvent, Revision};
 
 use crate::index::Index;
 use crate::record::{KeyRecord, LoadedKey, Owner};
-use crate::records::{FreePieces, RecordBuffer};
+use crate::records::{Free, RecordBuffer};
 
 /// Where an index gets its keys from when it starts, for instance a table.
 #[async_trait]
@@ -58,11 +58,13 @@ pub struct IndexWriter {
     index: Index,
     /// How many keys were loaded. They have the first numbers, in the order of their ids.
     loaded: u32,
+    /// The ids of those of them that were deleted since, by their numbers, which other keys may have now.
+    gone: HashMap<u32, KeyId>,
     /// The numbers of all other keys, by their ids.
     added: HashTable<u32>,
     /// The keys that are closed, whether the index has them or not.
     closed: HashSet<KeyId>,
-    free: FreePieces,
+    free: Free,
     reached: Reached,
 }
 
@@ -76,9 +78,10 @@ impl IndexWriter {
         let mut writer = Self {
             index: Index::with_room(source.count().await?),
             loaded: 0,
+            gone: HashMap::new(),
             added: HashTable::new(),
             closed: HashSet::new(),
-            free: FreePieces::default(),
+            free: Free::default(),
             reached: Reached::START,
         };
         let reached = source.scan(&mut |key| writer.load_one(&key)).await?;
@@ -115,7 +118,8 @@ impl IndexWriter {
         to: Position,
         mut ended: impl FnMut(&RecordedEvent),
     ) -> Result<(), OutOfStep> {
-        for event in events {
+        let included = self.reached.position;
+        for event in events.iter().filter(|event| event.position > included) {
             self.apply_one(event)?;
             self.advance(self.reached.after(std::slice::from_ref(event), event.position));
             match event.event {
@@ -195,8 +199,8 @@ impl IndexWriter {
         }
         match event {
             KeyEvent::Created(created) => self.create(*revision, created),
-            KeyEvent::Revoked(revoked) => self.end(revoked.key_id, *revision, KeyStatus::Revoked),
-            KeyEvent::Deleted(deleted) => self.end(deleted.key_id, *revision, KeyStatus::Deleted),
+            KeyEvent::Revoked(revoked) => self.revoke(revoked.key_id, *revision),
+            KeyEvent::Deleted(deleted) => self.delete(deleted.key_id, *revision),
         }
     }
 
@@ -224,11 +228,27 @@ impl IndexWriter {
         self.add(&LoadedKey { record, revision, status: KeyStatus::Active }).ok_or(out_of_step)
     }
 
-    fn end(&self, key_id: KeyId, revision: Revision, status: KeyStatus) -> Result<(), OutOfStep> {
+    fn revoke(&self, key_id: KeyId, revision: Revision) -> Result<(), OutOfStep> {
         let out_of_step = OutOfStep { key_id };
         let number = self.find(key_id).ok_or(out_of_step)?;
         if self.is_next(number, revision).ok_or(out_of_step)? {
-            self.index.records().advance(number, revision, status);
+            self.index.records().advance(number, revision, KeyStatus::Revoked);
+        }
+        Ok(())
+    }
+
+    /// Forgets a key. Another key will have its memory.
+    fn delete(&mut self, key_id: KeyId, revision: Revision) -> Result<(), OutOfStep> {
+        let out_of_step = OutOfStep { key_id };
+        let number = self.find(key_id).ok_or(out_of_step)?;
+        if self.is_next(number, revision).ok_or(out_of_step)? {
+            let records = self.index.records();
+            let is_it = |number: &u32| records.key_id(*number) == Some(key_id);
+            match self.added.find_entry(key_id.hash_bits(), is_it) {
+                Ok(added) => drop(added.remove()),
+                Err(_) => drop(self.gone.insert(number, key_id)),
+            }
+            self.index.remove(number, &mut self.free);
         }
         Ok(())
     }
@@ -253,16 +273,17 @@ impl IndexWriter {
         let (mut from, mut to) = (0, self.loaded);
         while from < to {
             let middle = from.midpoint(to);
-            match id_of(middle)?.cmp(&key_id) {
+            let gone = self.gone.get(&middle).copied();
+            match gone.or_else(|| id_of(middle))?.cmp(&key_id) {
                 std::cmp::Ordering::Less => from = middle + 1,
-                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Equal => return gone.is_none().then_some(middle),
                 std::cmp::Ordering::Greater => to = middle,
             }
         }
         None
     }
 
-    /// Adds a key from the source. Its id is greater than those of all keys before it.
+    /// Adds a key from the source. Its id is greater than those of all keys before it, and so is its number.
     fn load_one(&mut self, key: &LoadedKey<'_>) {
         if let Some(number) = self.index.add(key, &mut self.free) {
             self.loaded = number + 1;

@@ -13,8 +13,9 @@ const MANY: usize = 4_000;
 /// Adds a key as its creation does.
 fn create(writer: &mut IndexWriter, known: &Known) {
     let number = u64::try_from(known.number).unwrap();
-    let event = recorded(number + 1, Revision::FIRST, known.created());
-    writer.apply(&[event], Position::try_from(number + 1).unwrap(), |_| {}).unwrap();
+    // The index was loaded as of position 1.
+    let event = recorded(number + 2, Revision::FIRST, known.created());
+    writer.apply(&[event], Position::try_from(number + 2).unwrap(), |_| {}).unwrap();
 }
 
 #[track_caller]

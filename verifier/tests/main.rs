@@ -4,6 +4,7 @@
 
 mod finding;
 mod folding;
+mod forgetting;
 mod given;
 mod proving;
 mod replacing;

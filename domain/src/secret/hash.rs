@@ -15,7 +15,9 @@ pub struct KeyHash([u8; 32]);
 pub struct KeyHashError;
 
 impl KeyHash {
-    pub(super) fn of(full_key: &str) -> Self {
+    /// The hash of a text.
+    #[must_use]
+    pub fn of(full_key: &str) -> Self {
         Self(Sha256::digest(full_key.as_bytes()).into())
     }
 

@@ -8,6 +8,7 @@ use keyledger_domain::Timestamp;
 use keyledger_journal::JournalReader;
 use tokio::sync::watch;
 
+use crate::budget::AnswerBudget;
 use crate::extract::Authenticator;
 use keyledger_domain::Clock;
 
@@ -22,6 +23,8 @@ pub struct AuditState {
     pub clock: Arc<dyn Clock>,
     /// Closed when the service stops.
     pub stopping: watch::Receiver<()>,
+    /// The memory for pages.
+    pub budget: AnswerBudget,
 }
 
 impl FromRef<AuditState> for Arc<Authenticator> {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum_extra::extract::CookieJar;
 
+use super::cookie;
 use crate::problem::ApiError;
 use keyledger_identity::{Caller, TokenError, TokenVerifier};
 
 const COOKIE: &str = "auth_token";
+/// The most cookies of this name that are looked at. Browsers send several when they were set for several
+/// paths or domains.
+const MAX_COOKIES: usize = 4;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Checks the tokens of requests to the public API.
@@ -33,48 +36,85 @@ impl Authenticator {
 
     /// Tells who sends the request. A bearer token has precedence over the cookie.
     pub(super) async fn authenticate(&self, parts: &Parts) -> Result<Caller, ApiError> {
-        let token = match bearer(&parts.headers) {
-            Some(token) => token,
-            None => self.cookie(parts)?,
-        };
-        self.verifier.verify(&token).await.map_err(|error| match error {
+        match bearer(&parts.headers)? {
+            Some(token) => self.verify(token).await,
+            None => self.by_cookie(parts).await,
+        }
+    }
+
+    async fn verify(&self, token: &str) -> Result<Caller, ApiError> {
+        self.verifier.verify(token).await.map_err(|error| match error {
             TokenError::Rejected(reason) => {
                 tracing::debug!(%reason, "token rejected");
-                ApiError::AuthenticationRequired { bad_token: true }
+                REFUSED
             }
-            TokenError::KeysUnavailable(cause) => ApiError::IdentityUnavailable(cause.into()),
+            // Logged where the keys are fetched, once for each outage.
+            TokenError::KeysUnavailable(_) => ApiError::IdentityUnavailable,
         })
     }
 
-    /// The token of the cookie. A browser sends the cookie with requests of every site, so a request
-    /// that changes something must come from one of our own pages.
-    fn cookie(&self, parts: &Parts) -> Result<String, ApiError> {
-        let jar = CookieJar::from_headers(&parts.headers);
-        let cookie = jar.get(COOKIE).map(|cookie| cookie.value().to_owned());
-        let token = cookie.filter(|token| !token.is_empty());
-        let token = token.ok_or(ApiError::AuthenticationRequired { bad_token: false })?;
-        if parts.method.is_safe() || self.is_own_page(&parts.headers) {
-            Ok(token)
-        } else {
-            Err(ApiError::CrossSite)
+    /// The user of the cookie. A browser sends the cookie with requests of every site, so a request that
+    /// changes something must come from one of our own pages. It may send several cookies of the name, old
+    /// ones too; those that are good must be of one user, or it would depend on their order who this is.
+    async fn by_cookie(&self, parts: &Parts) -> Result<Caller, ApiError> {
+        let is_there = |value: &Option<&str>| value.is_none_or(|value| !value.is_empty());
+        let tokens: Vec<_> =
+            cookie::values(&parts.headers, COOKIE).filter(is_there).take(MAX_COOKIES + 1).collect();
+        if tokens.is_empty() {
+            return Err(ApiError::AuthenticationRequired { bad_token: false });
         }
+        if !parts.method.is_safe() && !self.is_own_page(&parts.headers) {
+            return Err(ApiError::CrossSite);
+        }
+        if tokens.len() > MAX_COOKIES {
+            return Err(REFUSED);
+        }
+        let mut caller: Result<Caller, ApiError> = Err(REFUSED);
+        for token in tokens.into_iter().flatten() {
+            match (&caller, self.verify(token).await) {
+                (Ok(one), Ok(other)) if one.user_id != other.user_id => return Err(REFUSED),
+                (Ok(_), _) => {}
+                (Err(_), Err(ApiError::AuthenticationRequired { .. })) => {}
+                (Err(_), outcome) => caller = outcome,
+            }
+        }
+        caller
     }
 
     /// Whether the browser says that one of our own pages made the request. Clients that send
     /// neither header are no browsers and are let through.
     fn is_own_page(&self, headers: &HeaderMap) -> bool {
-        match headers.get(SEC_FETCH_SITE) {
-            Some(site) => site == "same-origin" || site == "none",
-            None => match headers.get(header::ORIGIN) {
-                Some(origin) => self.allowed_origins.contains(origin),
-                None => true,
-            },
+        let origin = headers.get(header::ORIGIN);
+        let is_listed = origin.is_some_and(|origin| self.allowed_origins.contains(origin));
+        let is_own = match headers.get(SEC_FETCH_SITE) {
+            Some(site) if site == "same-origin" || site == "none" => true,
+            Some(site) => site == "same-site" && is_listed,
+            None => origin.is_none() || is_listed,
+        };
+        if !is_own {
+            tracing::info!(
+                ?origin,
+                site = ?headers.get(SEC_FETCH_SITE),
+                "request of another site refused: KEYLEDGER_ALLOWED_ORIGINS does not list its origin, or \
+                 it is on another site"
+            );
         }
+        is_own
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+const REFUSED: ApiError = ApiError::AuthenticationRequired { bad_token: true };
+
+/// The bearer token; `None` if there is no `Authorization` header, or one of another scheme. Of two such
+/// headers, a proxy and this service could take different ones.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(REFUSED);
+    }
+    let Some(value) = first else { return Ok(None) };
+    let value = value.to_str().map_err(|_| REFUSED)?;
+    let bearer = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(bearer.map(|(_, token)| token.trim()))
 }

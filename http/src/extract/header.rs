@@ -65,7 +65,7 @@ impl MinPosition {
             None if !progress.is_known() => Err(ApiError::ReadBehind),
             None => Ok(progress.current()),
             Some(position) => {
-                progress.wait_for(position, WAIT).await.map_err(|_| ApiError::ReadBehind)
+                progress.wait_in_turn(position, WAIT).await.map_err(|_| ApiError::ReadBehind)
             }
         }
     }

@@ -4,6 +4,7 @@
 mod authenticator;
 mod body;
 mod caller;
+mod cookie;
 mod fields;
 mod header;
 mod key_path;

@@ -20,6 +20,9 @@ const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 const USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
 const KEY_NAME: HeaderName = HeaderName::from_static("x-key-name");
 
+/// No cache may answer in the place of this service: a key may be revoked at any time.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
 /// The characters that are percent-encoded in a header: everything but visible ASCII, and `%`.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
@@ -89,6 +92,7 @@ fn identity(key: &KeyRecord<'_>) -> Response {
         begin = end;
     }
     let mut response = Response::new(Body::empty());
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     *response.headers_mut() = headers;
     response
 }
@@ -124,6 +128,7 @@ impl IntoResponse for Unauthorized {
         };
         let challenge = HeaderValue::from_static(challenge);
         let body = Json(Refusal { error, message });
-        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], body).into_response()
+        let headers = [(header::WWW_AUTHENTICATE, challenge), (header::CACHE_CONTROL, NO_STORE)];
+        (StatusCode::UNAUTHORIZED, headers, body).into_response()
     }
 }

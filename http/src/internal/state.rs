@@ -37,7 +37,7 @@ impl VerificationState {
             ApiError::CannotVerify
         };
         if let Some(position) = min_position {
-            let reached = self.history.verified().wait_for(position, WAIT).await;
+            let reached = self.history.verified().wait_in_turn(position, WAIT).await;
             reached.map_err(|_| ApiError::VerificationBehind)?;
         }
         let now = self.clock.now();

@@ -41,7 +41,9 @@ fn json(answer: &impl Serialize) -> Result<Response, ApiError> {
         .map_err(|error| ApiError::Internal(error.to_string().into()))?;
     let mut response = Response::new(Body::from(body));
     let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

@@ -18,7 +18,8 @@ use keyledger_commands::{Expiry, NewKey};
 /// Create a key
 ///
 /// The answer holds the key itself, this once. With `Idempotency-Key`, the same request creates
-/// one key however often it is sent; a repetition answers 409 with the `key_id` of the first.
+/// one key however often it is sent; a repetition answers 409 with the `key_id` of the first. A caller
+/// who has as many keys as one may have gets 409 too, with the code `too_many_keys`.
 #[utoipa::path(
     post, path = "/keys", tag = "keys",
     params(IdempotencyKey),
@@ -47,6 +48,11 @@ pub(super) async fn create(
         expires,
         idempotency_key,
     };
+    if !state.owners.have_room(&new.owner, state.max_keys_per_owner).await {
+        // What was created before is no new key.
+        state.commands.refuse_replay(&new).await?;
+        return Err(ApiError::TooManyKeys { most: state.max_keys_per_owner });
+    }
     let created = state.commands.create(new, &origin).await?;
     let answer = Json(CreatedKey::new(&created.key, created.secret.expose()));
     Ok(written::after(created.position, &state.followers, answer).await)
@@ -63,7 +69,7 @@ pub(crate) struct CreateKeyBody {
         value_type = String,
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u202A-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFF8][^\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]*$"
     )]
     name: KeyName,
     /// From when on the key shall not verify.

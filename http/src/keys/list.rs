@@ -1,9 +1,9 @@
 //! `GET /keys`
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use keyledger_projections::{Cursor, ListPage, StatusFilter};
+use keyledger_domain::UserId;
+use keyledger_projections::{Cursor, ListPage, ReadTables, StatusFilter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,19 +37,13 @@ pub(super) async fn list(
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Response, ApiError> {
     let position = min_position.reached(&state.progress).await?;
-    let (filter, page) = query.filter_and_page();
-    let is_paged = page.is_some();
-    let listing = state.tables.list(&caller.user_id, filter, page).await?;
-    let answer = KeyList {
-        success: true,
-        keys: listing.keys.into_iter().map(KeyItem::from).collect(),
-        next_cursor: is_paged.then(|| listing.next.as_ref().map(cursor::encode)),
-    };
-    Ok(position::at(position, Json(answer)))
+    let turn = state.budget.turn(&caller.user_id).await?;
+    let text = query.answer(&state.tables, &caller.user_id).await?;
+    Ok(position::at(position, turn.json(text).await?))
 }
 
-/// How many keys a page has when only a cursor is given.
-const DEFAULT_LIMIT: u32 = 100;
+/// How many keys are read at a time, and how many a page has when only a cursor is given.
+const READ_AT_ONCE: u32 = 100;
 /// How many keys a page can have.
 const MAX_LIMIT: u32 = 100;
 
@@ -61,12 +55,24 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
-    /// The keys that are asked for, and the page of them; without a page, all are listed.
-    fn filter_and_page(self) -> (StatusFilter, Option<ListPage>) {
+    /// The answer as JSON: a page of the owner's keys, or all of them. They are read a few at a time and
+    /// written one by one, since there may be many.
+    async fn answer(self, tables: &ReadTables, owner: &UserId) -> Result<Vec<u8>, ApiError> {
         let is_paged = self.limit.is_some() || self.cursor.is_some();
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        let page = is_paged.then_some(ListPage { limit, after: self.cursor });
-        (self.status.unwrap_or(StatusFilter::All), page)
+        let filter = self.status.unwrap_or(StatusFilter::All);
+        let mut page = ListPage { limit: self.limit.unwrap_or(READ_AT_ONCE), after: self.cursor };
+        let mut answer = KeyList::begin();
+        loop {
+            let listing = tables.list(owner, filter, page).await?;
+            for key in listing.keys {
+                answer.add(&KeyItem::from(key))?;
+            }
+            match listing.next {
+                next if is_paged => return answer.end_of_page(next.as_ref()),
+                None => return Ok(answer.end()),
+                after => page.after = after,
+            }
+        }
     }
 }
 
@@ -112,12 +118,51 @@ fn status(text: &str) -> Option<StatusFilter> {
 }
 
 /// An owner's keys, newest first.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this is the form of what `Written` writes")]
 struct KeyList {
     /// Always true.
     success: bool,
     keys: Vec<KeyItem>,
     /// Where the next page begins; `null` on the last. Only there when pages were asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<Option<String>>,
+}
+
+impl KeyList {
+    /// Begins to write a list as JSON.
+    fn begin() -> Written {
+        Written { text: br#"{"success":true,"keys":["#.to_vec(), is_first: true }
+    }
+}
+
+/// The beginning of a [`KeyList`] as JSON.
+struct Written {
+    text: Vec<u8>,
+    is_first: bool,
+}
+
+impl Written {
+    fn add(&mut self, key: &KeyItem) -> Result<(), ApiError> {
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.text.push(b',');
+        }
+        self.write(key)
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.text.extend_from_slice(b"]}");
+        self.text
+    }
+
+    fn end_of_page(mut self, next: Option<&Cursor>) -> Result<Vec<u8>, ApiError> {
+        self.text.extend_from_slice(br#"],"next_cursor":"#);
+        self.write(&next.map(cursor::encode))?;
+        self.text.push(b'}');
+        Ok(self.text)
+    }
+
+    fn write(&mut self, value: &impl Serialize) -> Result<(), ApiError> {
+        let written = serde_json::to_writer(&mut self.text, value);
+        written.map_err(|error| ApiError::Internal(error.into()))
+    }
 }

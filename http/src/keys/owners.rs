@@ -1,12 +1,18 @@
-//! Whose a key is, by the read tables.
+//! Whose a key is, and how many keys an owner has, by the read tables.
 
-use keyledger_domain::{KeyId, UserId};
+use std::time::Duration;
+
+use keyledger_domain::{KeyId, UserId, chain};
 use keyledger_projections::{KeyView, ReadTables};
 
 use crate::problem::ApiError;
 
-/// Tells whose a key is that is closed. Commands and histories know a key by its events, but the journal
-/// cannot tell those of a closed key any more: this is the only question for which they need the read side.
+/// How long a creation waits for the number of the owner's keys.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// Tells whose a key is that is closed, and whether an owner may have another key. Commands and histories
+/// know a key by its events, but the journal cannot tell those of a closed key any more, nor how many keys an
+/// owner has: these are the only questions for which they need the read side.
 #[derive(Clone, Debug)]
 pub struct Owners(ReadTables);
 
@@ -25,6 +31,21 @@ impl Owners {
         to: &'static str,
     ) -> Result<(), ApiError> {
         owned(&self.0, key_id, user, to).await.map(drop)
+    }
+
+    /// Whether the user has fewer keys than this, and so may have another one. Creations at the same time
+    /// do not see each other's keys, so a user may end up with a few keys more. While the tables cannot be
+    /// read, everyone may: a limit is no reason to create no keys.
+    pub(super) async fn have_room(&self, user: &UserId, most: u32) -> bool {
+        let asked = tokio::time::timeout(COUNTING, self.0.has_keys(user, most)).await;
+        match asked {
+            Ok(Ok(has_most)) => !has_most,
+            Ok(Err(error)) => {
+                tracing::warn!(cause = %chain(&error), "the keys of an owner cannot be counted");
+                true
+            }
+            Err(_) => true,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct ReasonBody {
     #[schema(
         value_type = Option<String>,
         max_length = 500,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$"
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]*$"
     )]
     pub(super) reason: Option<Reason>,
 }

@@ -8,6 +8,7 @@ use keyledger_projections::ReadTables;
 
 use super::owners::Owners;
 use super::written::Followers;
+use crate::budget::AnswerBudget;
 use crate::extract::Authenticator;
 use keyledger_commands::Commands;
 use keyledger_node::Progress;
@@ -21,8 +22,10 @@ pub struct CommandState {
     pub commands: Arc<Commands>,
     /// The reads of this node that shall include the command's events before it is answered.
     pub followers: Followers,
-    /// Tells whose a key is that is closed.
+    /// Tells whose a key is that is closed, and whether an owner may have another key.
     pub owners: Owners,
+    /// The most keys that an owner may have.
+    pub max_keys_per_owner: u32,
 }
 
 /// The state of the queries.
@@ -34,6 +37,8 @@ pub struct QueryState {
     pub tables: ReadTables,
     /// The position up to which the tables include events.
     pub progress: Progress,
+    /// The memory for lists.
+    pub budget: AnswerBudget,
 }
 
 /// The state of the histories, which are read from the journal.

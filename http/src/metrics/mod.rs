@@ -97,6 +97,8 @@ pub struct Metrics {
     /// How many events the stream that this node publishes to was found to lack; `None` while this is
     /// not known.
     pub missing: watch::Receiver<Option<u64>>,
+    /// Tells how many log lines were dropped because nobody took them.
+    pub dropped_lines: fn() -> u64,
     /// The metrics that are updated as things happen.
     pub counters: Counters,
 }
@@ -145,6 +147,9 @@ impl Metrics {
             "Proofs that were not given because the stored tree is damaged",
             self.counters.damaged_proofs.clone(),
         );
+        let dropped = Counter::<u64>::default();
+        dropped.inc_by((self.dropped_lines)());
+        registry.register("log_lines_dropped", "Log lines that nobody took", dropped);
         if let Some(missing) = *self.missing.borrow() {
             let missing = gauge(i64::try_from(missing).unwrap_or(i64::MAX));
             registry.register("relay_missing", "Events that the stream was found to lack", missing);

@@ -44,6 +44,7 @@ pub(crate) struct Problem {
 /// How to sign in (RFC 6750 § 3).
 const NO_TOKEN: &str = "Bearer realm=\"keyledger\"";
 const BAD_TOKEN: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
+const INTERNAL_TOKEN: &str = "Bearer realm=\"keyledger internal\"";
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -67,6 +68,8 @@ impl IntoResponse for ApiError {
         set(header::CONTENT_TYPE, "application/problem+json");
         if let Self::AuthenticationRequired { bad_token } = self {
             set(header::WWW_AUTHENTICATE, if bad_token { BAD_TOKEN } else { NO_TOKEN });
+        } else if matches!(self, Self::InternalTokenRequired) {
+            set(header::WWW_AUTHENTICATE, INTERNAL_TOKEN);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             set(header::RETRY_AFTER, "1");
@@ -77,10 +80,10 @@ impl IntoResponse for ApiError {
 
 impl ApiError {
     /// Logs a failure of ours. The problems of the caller are not logged; nor is what the readiness
-    /// of the whole service says and logs already, nor a position that may never be reached.
+    /// of the whole service says and logs already, nor a position that may never be reached, nor that the
+    /// identity provider is away, which is logged once and not for each request.
     fn log(&self, code: &str, title: &str) {
-        if let Self::IdentityUnavailable(cause)
-        | Self::Unavailable { cause, .. }
+        if let Self::Unavailable { cause, .. }
         | Self::OutcomeUnknown(cause)
         | Self::TreeDamaged(cause)
         | Self::Internal(cause) = self

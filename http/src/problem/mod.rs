@@ -22,8 +22,10 @@ pub(super) enum ApiError {
     },
     /// The sign-in cookie came with a request from another site.
     CrossSite,
+    /// The internal listener requires a token of its own, and the request has none that is right.
+    InternalTokenRequired,
     /// The keys that verify sign-in tokens cannot be fetched.
-    IdentityUnavailable(Cause),
+    IdentityUnavailable,
     AuditorsOnly,
     NotAuthorized {
         /// What the caller wanted to do to another user's key, as a verb.
@@ -63,8 +65,17 @@ pub(super) enum ApiError {
     NotInTree,
     PathNotFound,
     MethodNotAllowed,
+    /// The header `Host` is missing, repeated or malformed (RFC 9112 § 3.2).
+    BadHost,
+    /// The body has a transfer coding other than `chunked` (RFC 9112 § 6.1).
+    TransferCoding,
+    TooManyHeaders,
 
     ExpiryNotInFuture,
+    /// The caller has as many keys as one may have.
+    TooManyKeys {
+        most: u32,
+    },
     /// Others changed the key at the same time.
     Conflict,
     Replayed {
@@ -89,6 +100,8 @@ pub(super) enum ApiError {
     /// The stores are not open yet.
     Starting,
     TimedOut,
+    /// There is no room for another large answer.
+    TooBusy,
     /// The stored tree does not lead to its root, or to what was signed of it.
     TreeDamaged(Cause),
     /// Stored data is damaged, or the program has a defect.

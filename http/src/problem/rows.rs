@@ -55,7 +55,13 @@ impl ApiError {
                 "Cross-site request",
                 "Cross-site requests must not use the sign-in cookie",
             ),
-            Self::IdentityUnavailable(_) => kind(
+            Self::InternalTokenRequired => kind(
+                S::UNAUTHORIZED,
+                "internal_token_required",
+                "Token required",
+                "This needs a token of the internal listener",
+            ),
+            Self::IdentityUnavailable => kind(
                 S::SERVICE_UNAVAILABLE,
                 "identity_unavailable",
                 "Sign-in cannot be checked",
@@ -202,11 +208,35 @@ impl ApiError {
                 "Method not allowed",
                 "This path does not support that method",
             ),
+            Self::BadHost => kind(
+                S::BAD_REQUEST,
+                "bad_host",
+                "Bad Host header",
+                "The header Host must be given once, and name a host",
+            ),
+            Self::TransferCoding => kind(
+                S::NOT_IMPLEMENTED,
+                "transfer_coding",
+                "Transfer coding not implemented",
+                "A body may be chunked, and have no other transfer coding",
+            ),
+            Self::TooManyHeaders => kind(
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "too_many_headers",
+                "Too many headers",
+                "A request may have 64 headers",
+            ),
             Self::ExpiryNotInFuture => kind(
                 S::UNPROCESSABLE_ENTITY,
                 "expiry_not_in_future",
                 "Expiry not in the future",
                 "The expiry must be in the future",
+            ),
+            Self::TooManyKeys { most } => kind(
+                S::CONFLICT,
+                "too_many_keys",
+                "Too many keys",
+                format!("You have {most} keys, and may not have more; delete one first"),
             ),
             Self::Conflict => kind(
                 S::CONFLICT,
@@ -262,6 +292,12 @@ impl ApiError {
             Self::TimedOut => {
                 kind(S::SERVICE_UNAVAILABLE, "timed_out", "Timed out", "The request took too long")
             }
+            Self::TooBusy => kind(
+                S::SERVICE_UNAVAILABLE,
+                "too_busy",
+                "Too busy",
+                "The service is giving too many large answers at the moment",
+            ),
             Self::TreeDamaged(_) => kind(
                 S::INTERNAL_SERVER_ERROR,
                 "tree_damaged",

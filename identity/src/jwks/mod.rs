@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::Jwk;
+use keyledger_domain::chain;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::{Rejection, TokenError, VerifyingKey};
+use super::{Rejection, RsaAlgorithm, TokenError, VerifyingKey};
 
 /// The age after which a set is fetched again when it is next needed.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -59,6 +61,9 @@ pub enum FetchError {
     /// The request failed, took longer than 5 s, or was answered with an error status.
     #[error("the key set cannot be fetched from the identity provider")]
     Http(#[source] Arc<reqwest::Error>),
+    /// The answer is a redirect, which is not followed.
+    #[error("the identity provider answers with a redirect, which is not followed")]
+    Redirected,
     /// The answer is larger than 256 KiB.
     #[error("the key set has more than {MAX_SET_BYTES} bytes")]
     TooLarge,
@@ -93,11 +98,15 @@ pub(super) trait Source {
 pub(super) struct HttpSource {
     url: JwksUrl,
     client: Client,
+    rsa: RsaAlgorithm,
 }
 
 impl HttpSource {
-    pub(super) fn new(url: JwksUrl) -> Self {
-        Self { url, client: Client::new() }
+    pub(super) fn new(url: JwksUrl, rsa: RsaAlgorithm) -> Self {
+        // A redirect could lead to another host, and to plain HTTP.
+        let client = Client::builder().redirect(Policy::none()).build();
+        // Fails only where the system has no TLS, of which `Client::new` panics.
+        Self { url, client: client.unwrap_or_default(), rsa }
     }
 }
 
@@ -110,6 +119,9 @@ impl Source for HttpSource {
     async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError> {
         let request = self.client.get(self.url.0.clone()).timeout(FETCH_TIME);
         let mut response = request.send().await?.error_for_status()?;
+        if !response.status().is_success() {
+            return Err(FetchError::Redirected);
+        }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             bytes.extend_from_slice(&chunk);
@@ -117,7 +129,7 @@ impl Source for HttpSource {
                 return Err(FetchError::TooLarge);
             }
         }
-        usable_keys(&bytes)
+        usable_keys(&bytes, self.rsa)
     }
 
     fn now(&self) -> Instant {
@@ -126,11 +138,11 @@ impl Source for HttpSource {
 }
 
 /// The supported keys of a set. Keys that cannot be parsed are skipped.
-fn usable_keys(set: &[u8]) -> Result<Vec<VerifyingKey>, FetchError> {
+fn usable_keys(set: &[u8], rsa: RsaAlgorithm) -> Result<Vec<VerifyingKey>, FetchError> {
     let set: Set =
         serde_json::from_slice(set).map_err(|error| FetchError::NotASet(Arc::new(error)))?;
     let jwks = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-    let keys: Vec<_> = jwks.filter_map(|jwk| VerifyingKey::from_jwk(&jwk)).collect();
+    let keys: Vec<_> = jwks.filter_map(|jwk| VerifyingKey::from_jwk(jwk, rsa)).collect();
     if keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(keys) }
 }
 
@@ -174,12 +186,8 @@ impl<S: Source> KeySet<S> {
             (Some(known), Some(keys)) if !keys.is_empty() => {
                 // If another task is fetching already, this one uses the old set.
                 if self.age(known.fetched) >= FRESH && self.last.try_lock().is_ok() {
-                    if let Err(error) = self.refresh().await {
-                        tracing::warn!(
-                            cause = %error,
-                            "key set cannot be fetched again; the old one is used"
-                        );
-                    }
+                    // If it fails, the old set is used.
+                    let _ = self.refresh().await;
                     return Ok(self.fitting(kid, algorithm));
                 }
                 Ok(keys)
@@ -224,6 +232,15 @@ impl<S: Source> KeySet<S> {
             let known = Known { keys, fetched: self.source.now() };
             *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
         });
+        let failed_before = matches!(&*last, Some((_, Err(_))));
+        // Once for each outage: anyone can send tokens that make this fetch.
+        match &outcome {
+            Err(error) if !failed_before => {
+                tracing::warn!(cause = %chain(error), "the key set cannot be fetched");
+            }
+            Ok(()) if failed_before => tracing::info!("the key set is fetched again"),
+            Ok(()) | Err(_) => {}
+        }
         *last = Some((self.source.now(), outcome.clone()));
         outcome
     }

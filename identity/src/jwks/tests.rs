@@ -2,6 +2,9 @@
 
 use std::sync::Mutex as StdMutex;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKeyKind;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -23,7 +26,7 @@ impl Source for Arc<Provider> {
             answers.notified().await;
         }
         let set = self.set.lock().unwrap().clone().ok_or(FetchError::TooLarge)?;
-        usable_keys(set.to_string().as_bytes())
+        usable_keys(set.to_string().as_bytes(), RsaAlgorithm::Rs256)
     }
 
     fn now(&self) -> Instant {
@@ -151,22 +154,99 @@ async fn one_fetch_runs_at_a_time_and_nobody_waits_for_one_to_replace_an_old_set
     assert_eq!(provider.fetches(), 2);
 }
 
+fn usable(keys: &[Value]) -> Result<Vec<VerifyingKey>, FetchError> {
+    usable_keys(json!({ "keys": keys }).to_string().as_bytes(), RsaAlgorithm::Rs256)
+}
+
+/// The key with this member added.
+fn with(mut key: Value, name: &str, value: Value) -> Value {
+    key[name] = value;
+    key
+}
+
 #[keyledger_bounded::test]
 fn keys_that_we_cannot_use_are_passed_over() {
     let secret = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "s"});
-    let mut for_encryption = ed("e");
-    for_encryption["use"] = json!("enc");
     let p384 = json!({"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA"});
     let odd = [json!(5), json!({"kty": 7}), json!({"kty": "future"}), json!(null)];
-    let mut keys = vec![secret, for_encryption, p384];
+    let mut keys = vec![secret, p384];
     keys.extend(odd);
-    let none = usable_keys(json!({ "keys": keys }).to_string().as_bytes());
-    assert!(matches!(none, Err(FetchError::NoUsableKey)));
+    assert!(matches!(usable(&keys), Err(FetchError::NoUsableKey)));
     keys.push(ed("good"));
-    let one = usable_keys(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
-    assert_eq!(one.len(), 1);
+    assert_eq!(usable(&keys).unwrap().len(), 1);
     for text in ["", "{}", "[]", "{\"keys\":5}"] {
-        assert!(matches!(usable_keys(text.as_bytes()), Err(FetchError::NotASet(_))), "{text}");
+        let set = usable_keys(text.as_bytes(), RsaAlgorithm::Rs256);
+        assert!(matches!(set, Err(FetchError::NotASet(_))), "{text}");
+    }
+}
+
+/// RFC 7515, appendix A.2.1: an RSA key of 2048 bits.
+const MODULUS: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+
+fn rsa(modulus: &str) -> Value {
+    json!({"kty": "RSA", "n": modulus, "e": "AQAB"})
+}
+
+#[keyledger_bounded::test]
+fn what_a_key_says_of_its_use_binds() {
+    let key = |name: &str, value: Value| usable(&[with(rsa(MODULUS), name, value)]);
+    let algorithm = |name: &str, value| key(name, value).unwrap()[0].algorithm();
+    assert_eq!(algorithm("kid", json!("a")), Algorithm::RS256);
+    assert_eq!(algorithm("alg", json!("RS256")), Algorithm::RS256);
+    assert_eq!(algorithm("alg", json!("PS256")), Algorithm::PS256);
+    assert_eq!(algorithm("use", json!("sig")), Algorithm::RS256);
+    assert_eq!(algorithm("key_ops", json!(["verify", "sign"])), Algorithm::RS256);
+    for (name, value) in [
+        ("alg", json!("RS512")),
+        ("alg", json!("RSA-OAEP")),
+        ("alg", json!("HS256")),
+        ("alg", json!("ES256")),
+        ("alg", json!("none")),
+        ("alg", json!("")),
+        ("use", json!("enc")),
+        ("key_ops", json!([])),
+        ("key_ops", json!(["sign"])),
+        ("key_ops", json!(["encrypt", "wrapKey"])),
+    ] {
+        let told = format!("{name}: {value}");
+        assert!(matches!(key(name, value), Err(FetchError::NoUsableKey)), "{told}");
+    }
+    for (name, value) in [("use", "enc"), ("alg", "RS256"), ("alg", "ES256")] {
+        assert!(usable(&[with(ed("a"), name, json!(value))]).is_err(), "{name} {value}");
+    }
+    let set = json!({ "keys": [rsa(MODULUS)] }).to_string();
+    let pss = usable_keys(set.as_bytes(), RsaAlgorithm::Ps256).unwrap();
+    assert_eq!(pss[0].algorithm(), Algorithm::PS256);
+}
+
+#[keyledger_bounded::test]
+fn a_zero_before_the_modulus_is_passed_over_and_small_keys_are_refused() {
+    let bytes = URL_SAFE_NO_PAD.decode(MODULUS).unwrap();
+    let padded = URL_SAFE_NO_PAD.encode([&[0], &*bytes].concat());
+    let [plain, padded] = [MODULUS, &padded].map(|modulus| usable(&[rsa(modulus)]).unwrap());
+    let modulus = |keys: &[VerifyingKey]| match keys[0].decoding().kind() {
+        DecodingKeyKind::RsaModulusExponent { n, .. } => n.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(modulus(&plain), bytes);
+    assert_eq!(modulus(&padded), bytes);
+    for small in [&bytes[1..], &bytes[..128], &[]] {
+        let padded = [&[0; 300], small].concat();
+        for modulus in [small, &padded] {
+            let key = rsa(&URL_SAFE_NO_PAD.encode(modulus));
+            assert!(matches!(usable(&[key]), Err(FetchError::NoUsableKey)), "{}", modulus.len());
+        }
+    }
+}
+
+#[keyledger_bounded::test]
+fn a_point_of_small_order_is_no_key() {
+    let mut one = [0; 32];
+    one[0] = 1;
+    let minus_one = [&[0xec][..], &[0xff; 30], &[0x7f]].concat();
+    for point in [&[0; 32][..], &one, &minus_one] {
+        let key = with(ed("a"), "x", json!(URL_SAFE_NO_PAD.encode(point)));
+        assert!(matches!(usable(&[key]), Err(FetchError::NoUsableKey)), "{point:?}");
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn pulse(connection: &Connection) -> Result<Position, Error> {
     Ok(position)
 }
 
-async fn write(
+pub(super) async fn write(
     connection: &Connection,
     stream: &str,
     expected: ExpectedRevision,
@@ -130,7 +130,7 @@ async fn position_at(
     position.ok_or_else(|| AppendError::Ambiguous("the server returned no position".into()))
 }
 
-fn append_error(error: Error) -> AppendError {
+pub(super) fn append_error(error: Error) -> AppendError {
     match error {
         Error::WrongExpectedVersion { .. } => AppendError::Conflict,
         Error::ResourceDeleted => AppendError::Closed,

@@ -18,6 +18,7 @@ mod connection;
 mod decode;
 mod feed;
 mod follow;
+mod installation;
 mod mistakes;
 mod removed;
 mod settings;
@@ -28,7 +29,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eventstore::{Position as LogPosition, ReadAllOptions, ReadStreamOptions, StreamPosition};
-use keyledger_domain::{Closure, EventId, KeyId, Place, Position, RecordedEvent, Revision};
+use keyledger_domain::{
+    Closure, EventId, InstallationSecret, KeyId, Place, Position, RecordedEvent, Revision,
+};
 
 use crate::{
     Append, AppendError, Appended, Cause, Journal, JournalReader, KeySubscription, OpenError,
@@ -176,11 +179,22 @@ impl JournalReader for KurrentJournal {
             Err(error) => Err(ReadError::Unavailable(cause(error, Right::ReadAll))),
         }
     }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        installation::secret(&self.connection).await
+    }
 }
 
 #[async_trait]
 impl Journal for KurrentJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         append::append(&self.connection, append).await
+    }
+
+    async fn keep_installation_secret(
+        &self,
+        secret: InstallationSecret,
+    ) -> Result<InstallationSecret, AppendError> {
+        installation::keep(&self.connection, secret).await
     }
 }

@@ -27,6 +27,7 @@ const RIGHTS: &Rights = &[
     ("keyledger_journal_migrations", &["SELECT"]),
     ("events", &["SELECT", "INSERT"]),
     ("journal_head", &["SELECT", "UPDATE"]),
+    ("installation", &["SELECT", "INSERT"]),
 ];
 
 /// Opens the journal for reading and appending; makes its tables if they are missing.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use keyledger_domain::{KeyDelivery, KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{InstallationSecret, KeyDelivery, KeyId, Place, Position, RecordedEvent};
 use keyledger_postgres::{Changes, Listener, Location, Notification, Pool, read_only};
 
 use super::{CHANNEL, unreachable};
 use crate::sql::{
-    Closing, EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe,
-    unavailable,
+    Closing, EventRow, Live, Notice, NoticeSender, PAGE, Pages, SECRET, head, notices, secret,
+    subscribe, unavailable,
 };
 use crate::{JournalReader, KeySubscription, OpenError, ReadError};
 
@@ -129,6 +129,13 @@ impl JournalReader for PostgresReader {
                 .boxed()
         });
         answer.await.map(Some).map_err(unavailable)
+    }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        let answer = self
+            .pool
+            .ask(|connection| sqlx::query_scalar(SECRET).fetch_optional(connection).boxed());
+        secret(answer.await)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use keyledger_domain::InstallationSecret;
 use keyledger_postgres::{ChangeError, Changes, Location, is_bad_data, is_unreachable};
 
 use super::insert::{Inserted, insert, resent};
-use crate::sql::{Committed, EventTable, GroupOutcome, PendingAppend};
+use crate::sql::{Committed, EventTable, GroupOutcome, KEEP_SECRET, PendingAppend};
 use crate::{AppendError, Appended};
 
 /// Why the rest of a group is not tried: each attempt could take as long as the one that failed.
@@ -78,6 +79,14 @@ impl EventTable for PostgresTable {
             appended.push(outcome);
         }
         Ok(GroupOutcome { appended, committed: inserted.committed(group) })
+    }
+
+    async fn keep_secret(&mut self, secret: InstallationSecret) -> Result<(), AppendError> {
+        let written = self.changes.run(move |connection| {
+            let keep = sqlx::query(KEEP_SECRET).bind(secret.as_bytes().to_vec());
+            keep.execute(connection).boxed()
+        });
+        written.await.map(drop).map_err(append_error)
     }
 
     /// Takes the lock that appends need, and commits as they do.

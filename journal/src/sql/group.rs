@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, chain};
+use keyledger_domain::{InstallationSecret, KeyId, chain};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Committed, Notice, NoticeSender, PendingAppend};
@@ -33,6 +33,12 @@ pub(crate) trait EventTable: Send + 'static {
     /// # Errors
     /// [`AppendError::Unavailable`] or [`AppendError::Ambiguous`].
     async fn probe(&mut self) -> Result<(), AppendError>;
+
+    /// Keeps this secret of the installation, unless there is one.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] or [`AppendError::Ambiguous`].
+    async fn keep_secret(&mut self, secret: InstallationSecret) -> Result<(), AppendError>;
 
     /// Closes the connection.
     ///
@@ -66,6 +72,7 @@ enum Request {
     /// These are committed as a whole, in one group.
     Append(Vec<PendingAppend>),
     Probe(oneshot::Sender<Result<(), AppendError>>),
+    KeepSecret(InstallationSecret, oneshot::Sender<Result<(), AppendError>>),
     /// The task ends after this.
     Close(oneshot::Sender<Result<(), CloseError>>),
 }
@@ -108,6 +115,12 @@ impl Committer {
         let (reply, outcome) = oneshot::channel();
         self.send(Request::Probe(reply)).await?;
         outcome.await.map_err(|_| AppendError::Unavailable(STOPPED.into()))?
+    }
+
+    pub(super) async fn keep_secret(&self, secret: InstallationSecret) -> Result<(), AppendError> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Request::KeepSecret(secret, reply)).await?;
+        outcome.await.map_err(|_| AppendError::Ambiguous(STOPPED.into()))?
     }
 
     /// Ends the task after the appends that wait. Closing again does nothing.
@@ -184,6 +197,10 @@ async fn run(
                     let _ = reply.send(table.probe().await);
                     continue;
                 }
+                Some(Request::KeepSecret(secret, reply)) => {
+                    let _ = reply.send(table.keep_secret(secret).await);
+                    continue;
+                }
                 Some(Request::Close(reply)) => {
                     let _ = reply.send(table.close().await);
                     return;
@@ -197,7 +214,9 @@ async fn run(
         {
             match request {
                 Request::Append(together) => held.extend(group.add(together)),
-                request @ (Request::Probe(_) | Request::Close(_)) => next = Some(request),
+                request @ (Request::Probe(_) | Request::KeepSecret(..) | Request::Close(_)) => {
+                    next = Some(request);
+                }
             }
         }
         let outcome = table.commit(&group.appends).await;

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use keyledger_domain::{KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{InstallationSecret, KeyId, Place, Position, RecordedEvent};
 
 use crate::{
     Append, AppendError, Appended, CloseError, Journal, JournalReader, KeySubscription, ReadError,
@@ -24,6 +24,22 @@ pub(crate) use row::{EventRow, head, unavailable};
 
 /// How long the reader's connections are waited for: a subscription may still use one.
 const READS_END: Duration = Duration::from_secs(1);
+
+/// Keeps the secret `$1` of the installation, unless there is one.
+pub(crate) const KEEP_SECRET: &str =
+    "INSERT INTO installation (only_row, secret) VALUES (1 = 1, $1) ON CONFLICT DO NOTHING";
+
+/// The secret of the installation.
+pub(crate) const SECRET: &str = "SELECT secret FROM installation";
+
+/// The secret that [`SECRET`] has found.
+pub(crate) fn secret(
+    found: Result<Option<Vec<u8>>, sqlx::Error>,
+) -> Result<Option<InstallationSecret>, ReadError> {
+    let secret = |bytes: Vec<u8>| InstallationSecret::try_from(bytes.as_slice());
+    let found = found.map_err(unavailable)?.map(secret).transpose();
+    found.map_err(|error| ReadError::Unavailable(error.into()))
+}
 
 /// A reader whose connections can be closed.
 #[async_trait]
@@ -64,6 +80,10 @@ impl<R: JournalReader> JournalReader for SqlJournal<R> {
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         self.reader.holds(place).await
     }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        self.reader.installation_secret().await
+    }
 }
 
 #[async_trait]
@@ -79,6 +99,16 @@ impl<R: JournalReader + Closing> Journal for SqlJournal<R> {
 
     async fn probe(&self) -> Result<(), AppendError> {
         self.committer.probe().await
+    }
+
+    async fn keep_installation_secret(
+        &self,
+        secret: InstallationSecret,
+    ) -> Result<InstallationSecret, AppendError> {
+        self.committer.keep_secret(secret).await?;
+        let kept = self.reader.installation_secret().await;
+        let kept = kept.map_err(|error| AppendError::Ambiguous(error.into()))?;
+        kept.ok_or_else(|| AppendError::Ambiguous("the secret that was kept is not there".into()))
     }
 
     /// The connection that appends is the last: SQLite removes the write-ahead log with the last one,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{KeyDelivery, KeyId, Place, Position, RecordedEvent};
+use keyledger_domain::{InstallationSecret, KeyDelivery, KeyId, Place, Position, RecordedEvent};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use tokio::sync::broadcast;
 
 use super::{FileLocation, OpenedFile};
 use crate::sql::{
-    Closing, EventRow, Live, Notice, NoticeSender, PAGE, Pages, head, notices, subscribe,
-    unavailable,
+    Closing, EventRow, Live, Notice, NoticeSender, PAGE, Pages, SECRET, head, notices, secret,
+    subscribe, unavailable,
 };
 use crate::{JournalReader, KeySubscription, OpenError, ReadError};
 
@@ -161,6 +161,11 @@ impl JournalReader for SqliteReader {
                 .map_err(unavailable)
         })
         .await
+    }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        self.ask(async { secret(sqlx::query_scalar(SECRET).fetch_optional(&self.pool).await) })
+            .await
     }
 }
 

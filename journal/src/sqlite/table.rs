@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keyledger_domain::Position;
+use keyledger_domain::{InstallationSecret, Position};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::insert::{head, insert, resent};
 use super::{FileLocation, OpenedFile};
-use crate::sql::{Committed, EventTable, GroupOutcome, PendingAppend};
+use crate::sql::{Committed, EventTable, GroupOutcome, KEEP_SECRET, PendingAppend};
 use crate::{AppendError, Appended, CloseError};
 
 /// Writes 64 KiB: an append that needs less would be written too. A row of one page would not tell,
@@ -106,6 +106,17 @@ impl EventTable for SqliteTable {
         let (mut connection, head) = self.take().await?;
         let written = sqlx::query(PROBE).execute(&mut connection).await;
         written.map_err(|error| AppendError::Unavailable(error.into()))?;
+        self.open = Some((connection, head));
+        self.check()
+    }
+
+    async fn keep_secret(&mut self, secret: InstallationSecret) -> Result<(), AppendError> {
+        let (mut connection, head) = self.take().await?;
+        let written = sqlx::query(KEEP_SECRET)
+            .bind(secret.as_bytes().as_slice())
+            .execute(&mut connection)
+            .await;
+        written.map_err(|error| AppendError::Ambiguous(error.into()))?;
         self.open = Some((connection, head));
         self.check()
     }

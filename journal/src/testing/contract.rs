@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use std::pin::pin;
 
 use futures::future::{join_all, maybe_done};
-use keyledger_domain::{Delivery, KeyId, Place, Position, RecordedEvent, Revision};
+use keyledger_domain::{
+    Delivery, InstallationSecret, KeyId, Place, Position, RecordedEvent, Revision,
+};
 
 use super::{
     JournalUnderTest, after, create, created, deleted, first, is_same, new_key, next_delivery,
@@ -318,6 +320,20 @@ pub async fn what_was_appended_is_there_when_it_is_opened_again(under_test: &dyn
     assert_eq!(journal.read(key_id).await.unwrap(), read);
     let appended = journal.append(after(0, key_id, vec![revoked(key_id)])).await.unwrap();
     assert!(appended.position > before.position);
+}
+
+pub async fn the_first_secret_of_an_installation_is_kept(under_test: &dyn JournalUnderTest) {
+    let journal = under_test.open().await;
+    let secret = |byte: u8| InstallationSecret::try_from([byte; 32].as_slice()).unwrap();
+    // Another test on the same database may have been first.
+    let kept = journal.keep_installation_secret(secret(1)).await.unwrap();
+    let (one, other) = tokio::join!(
+        journal.keep_installation_secret(secret(2)),
+        journal.keep_installation_secret(secret(3)),
+    );
+    assert_eq!((one.unwrap(), other.unwrap()), (kept.clone(), kept.clone()));
+    let reader = under_test.open_reader().await;
+    assert_eq!(reader.installation_secret().await.unwrap(), Some(kept));
 }
 
 pub async fn an_event_is_known_by_its_position_and_its_id(under_test: &dyn JournalUnderTest) {

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
-    CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Reason, RecordedEvent, Revision, Secret,
-    Timestamp, UserId,
+    CommandId, Email, InstallationSecret, KeyId, KeyName, KeyPrefix, Metadata, Reason,
+    RecordedEvent, Revision, Secret, Timestamp, UserId,
 };
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
@@ -31,6 +31,16 @@ fn now() -> Timestamp {
 #[must_use]
 pub fn new_key() -> KeyId {
     KeyId::generate(now(), &mut random())
+}
+
+/// The id of a key that is made by a request with this idempotency key, which can come again.
+///
+/// # Panics
+/// Never: the secret has its length.
+#[must_use]
+pub fn recurring(idempotency_key: &str) -> KeyId {
+    let secret = InstallationSecret::try_from([7; 32].as_slice()).unwrap();
+    KeyId::for_idempotency_key(&secret, &ann(), idempotency_key)
 }
 
 fn ann() -> UserId {
@@ -62,7 +72,7 @@ pub fn created(key_id: KeyId) -> NewEvent {
         details: KeyDetails {
             owner: ann(),
             owner_email: Email::parse("ann@example.com"),
-            name: KeyName::parse("ci \"bot\" \\ 'x' -- ü 🦀 \u{202e}").unwrap(),
+            name: KeyName::parse("ci \"bot\" \\ 'x' -- ü 🦀 \u{200d}").unwrap(),
             prefix: secret.display_prefix(),
             hash: secret.hash(),
             expires_at: Some(now.plus_seconds(60).unwrap()),

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{Journal, JournalReader};
-pub use events::{after, create, created, deleted, first, is_same, new_key, random, revoked};
+pub use events::{
+    after, create, created, deleted, first, is_same, new_key, random, recurring, revoked,
+};
 pub use subscriptions::{closes_one_key, next_delivery, next_event, until_caught_up};
 
 /// A journal to test, empty at first, that can be opened several times.
@@ -51,6 +53,7 @@ macro_rules! contract_suite {
             a_reader_in_another_process_sees_what_comes,
             what_was_appended_is_there_when_it_is_opened_again,
             an_event_is_known_by_its_position_and_its_id,
+            the_first_secret_of_an_installation_is_kept,
             a_probe_is_no_event,
             what_waits_when_a_journal_is_closed_is_appended,
         );

@@ -2,8 +2,10 @@
 //! and an event that cannot be read. Tested on a stand-in.
 
 use futures::StreamExt;
-use keyledger_domain::{ClosedKey, Closure, KeyDelivery, KeyId, Position, UserId};
-use keyledger_journal::testing::{after, create, created, first, new_key, next_event, revoked};
+use keyledger_domain::{ClosedKey, Closure, KeyDelivery, KeyId, Position};
+use keyledger_journal::testing::{
+    after, create, created, first, new_key, next_event, recurring, revoked,
+};
 use keyledger_journal::{AppendError, JournalReader, ReadError};
 use keyledger_test_servers::kurrentdb::{Database, Server};
 use keyledger_test_servers::wait::within;
@@ -75,10 +77,9 @@ async fn a_deleted_stream_is_not_begun_anew() {
     let database = Database::default();
     let server = Server::serve(&database, 0);
     let journal = keyledger_journal::open(&server.url()).await.unwrap();
-    let owner = UserId::parse("ann").unwrap();
     for number in 0..2 {
         // As a request with an idempotency key has it, which can come again.
-        let key_id = KeyId::for_idempotency_key(&owner, &format!("key {number}"));
+        let key_id = recurring(&format!("key {number}"));
         journal.append(first(key_id, vec![created(key_id)])).await.unwrap();
         let before = database.key_events();
         if number == 0 {

@@ -4,7 +4,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use keyledger_domain::testing::{created, position, recorded};
 use keyledger_domain::{
-    ClosedKey, EventId, KeyDelivery, KeyId, Place, Position, Reached, RecordedEvent, Revision,
+    ClosedKey, EventId, InstallationSecret, KeyDelivery, KeyId, Place, Position, Reached,
+    RecordedEvent, Revision,
 };
 use keyledger_journal::{JournalReader, KeySubscription, ReadError};
 
@@ -87,6 +88,10 @@ impl JournalReader for Memory {
 
     async fn holds(&self, place: Place) -> Result<Option<bool>, ReadError> {
         Ok(Some(self.events.lock().unwrap().iter().any(|event| event.place() == place)))
+    }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        Ok(None)
     }
 }
 

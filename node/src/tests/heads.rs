@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::StreamExt;
 use keyledger_domain::testing::position;
-use keyledger_domain::{Clock, KeyId, Place, Position, RecordedEvent, Timestamp};
+use keyledger_domain::{
+    Clock, InstallationSecret, KeyId, Place, Position, RecordedEvent, Timestamp,
+};
 use keyledger_journal::{JournalReader, KeySubscription, ReadError};
 use tokio::sync::{Notify, watch};
 
@@ -48,6 +50,10 @@ impl JournalReader for Slow {
 
     async fn holds(&self, _: Place) -> Result<Option<bool>, ReadError> {
         Ok(Some(true))
+    }
+
+    async fn installation_secret(&self) -> Result<Option<InstallationSecret>, ReadError> {
+        Ok(None)
     }
 }
 

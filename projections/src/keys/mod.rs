@@ -9,5 +9,5 @@ pub(crate) use apply::{Change, CreatedColumns, changes};
 pub(crate) use closed::{ClosedKeys, ClosedRow};
 pub use row::BadRow;
 pub(crate) use row::{KeyRow, ScanRow, loaded_key};
-pub(crate) use view::{COUNT, GET, LIST, ListQuery, SCAN};
+pub(crate) use view::{COUNT, COUNT_OF, GET, LIST, ListQuery, SCAN};
 pub use view::{Cursor, KeyView, ListPage, Listing, QueryError, StatusFilter};

@@ -135,6 +135,16 @@ pub(crate) const GET: &str = "
       AND keys.key_id = $1
       AND keys.deleted_at IS NULL";
 
+/// The number of keys of owner `$1` that are not deleted, but `$2` at most.
+pub(crate) const COUNT_OF: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM keys
+        WHERE generation = (SELECT live_generation FROM projection WHERE name = 'keys')
+          AND user_id = $1
+          AND deleted_at IS NULL
+        LIMIT $2
+    ) AS some";
+
 /// The number of keys that are not deleted.
 pub(crate) const COUNT: &str = "
     SELECT count(*) FROM keys

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent, UserId};
 use keyledger_postgres::bounded;
 use keyledger_verifier::Use;
 
@@ -13,7 +13,7 @@ use super::PostgresStore;
 use super::swap::PostgresSwap;
 use super::write::{Write, close, live};
 use crate::WriteError;
-use crate::keys::{COUNT, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
+use crate::keys::{COUNT, COUNT_OF, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::store::{
     Build, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store, Swap, Target,
     position_of,
@@ -71,6 +71,14 @@ impl Store for PostgresStore {
             sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(connection).boxed()
         });
         row.await
+    }
+
+    async fn count_of(&self, owner: &UserId, most: i64) -> Result<i64, sqlx::Error> {
+        let count = self.reads.ask(|connection| {
+            let count = sqlx::query_scalar(COUNT_OF).bind(owner.as_str().to_owned()).bind(most);
+            count.fetch_one(connection).boxed()
+        });
+        count.await
     }
 
     async fn count(&self) -> Result<i64, sqlx::Error> {
@@ -171,7 +179,9 @@ impl Store for PostgresStore {
                  FROM unnest($1::uuid[], $2::bigint[]) AS used (key_id, last_used_at)
                  ORDER BY key_id
                  ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
-                 WHERE key_usage.last_used_at < excluded.last_used_at",
+                 WHERE key_usage.last_used_at < excluded.last_used_at
+                    OR key_usage.last_used_at
+                        > 1000000 * (extract(epoch FROM clock_timestamp()) + 86400)",
             );
             record.bind(&keys).bind(&times).execute(connection).map_ok(drop).boxed()
         });

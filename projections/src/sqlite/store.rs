@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent};
+use keyledger_domain::{ClosedKey, KeyId, Position, Reached, RecordedEvent, UserId};
 use keyledger_verifier::Use;
 use sqlx::{ConnectOptions, Connection};
 
@@ -14,7 +14,7 @@ use super::statement::ManyRows;
 use super::swap::SqliteSwap;
 use super::write::{close, live, write};
 use crate::WriteError;
-use crate::keys::{COUNT, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
+use crate::keys::{COUNT, COUNT_OF, ClosedRow, GET, KeyRow, LIST, ListQuery, SCAN, ScanRow};
 use crate::store::{
     Build, CLEAR, CLEAR_BUILDS, CLEAR_CLOSED, CLOSED, Claim, Epoch, RELAYED, SET_RELAYED, Store,
     Swap, Target, position_of,
@@ -44,6 +44,11 @@ impl Store for SqliteStore {
 
     async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error> {
         sqlx::query_as(GET).bind(key_id.as_uuid()).fetch_optional(&self.reads).await
+    }
+
+    async fn count_of(&self, owner: &UserId, most: i64) -> Result<i64, sqlx::Error> {
+        let count = sqlx::query_scalar(COUNT_OF).bind(owner.as_str()).bind(most);
+        count.fetch_one(&self.reads).await
     }
 
     async fn count(&self) -> Result<i64, sqlx::Error> {
@@ -169,7 +174,8 @@ static RECORD: LazyLock<ManyRows> = LazyLock::new(|| {
              INSERT INTO key_usage (key_id, last_used_at)
              SELECT key_id, last_used_at FROM used WHERE key_id IS NOT NULL
              ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
-             WHERE key_usage.last_used_at < excluded.last_used_at"
+             WHERE key_usage.last_used_at < excluded.last_used_at
+                OR key_usage.last_used_at > 1000000 * (unixepoch('now') + 86400)"
         )
     })
 });

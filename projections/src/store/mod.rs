@@ -12,7 +12,9 @@ pub(crate) use log::{
 };
 
 use async_trait::async_trait;
-use keyledger_domain::{ClosedKey, EventId, KeyId, Place, Position, Reached, RecordedEvent};
+use keyledger_domain::{
+    ClosedKey, EventId, KeyId, Place, Position, Reached, RecordedEvent, UserId,
+};
 use keyledger_verifier::Use;
 use uuid::Uuid;
 
@@ -146,6 +148,9 @@ pub(crate) trait Store: LogStore + std::fmt::Debug + Send + Sync {
 
     /// The row of a key; `None` if there is none or the key is deleted.
     async fn get(&self, key_id: KeyId) -> Result<Option<KeyRow>, sqlx::Error>;
+
+    /// The number of an owner's keys that are not deleted, but `most` at most.
+    async fn count_of(&self, owner: &UserId, most: i64) -> Result<i64, sqlx::Error>;
 
     /// The number of keys that are not deleted. It may be outdated when [`Store::scan`] begins.
     async fn count(&self) -> Result<i64, sqlx::Error>;

@@ -80,6 +80,10 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         .map(|line| {
             let (commands, origin) = (&commands, &origin);
             async move {
+                let line = match line {
+                    Ok(line) => line,
+                    Err(error) => return (0, 0, Err(LineError::Unreadable(error))),
+                };
                 let outcome = match line.wanted {
                     Ok(wanted) => import(commands, wanted, origin).await,
                     Err(bad) => Err(LineError::Bad(bad)),
@@ -90,6 +94,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         .buffer_unordered(TOGETHER);
     let mut imports = std::pin::pin!(imports);
     let (mut report, mut uses) = (Report::default(), BTreeMap::new());
+    let mut unreadable = None;
     while let Some((number, ends_at, outcome)) = imports.next().await {
         bar.set_position(bar.position().max(ends_at));
         match outcome {
@@ -103,6 +108,10 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
                     format!("stopped near line {number}; run the import again to continue")
                 });
             }
+            Err(LineError::Unreadable(error)) => {
+                // What was read before is imported first, as far as it is on its way.
+                unreadable = Some(error);
+            }
             Err(LineError::Bad(why)) => {
                 report.refused += 1;
                 bar.suspend(|| eprint_line(number, &why));
@@ -115,10 +124,18 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     record(&tables, &mut uses).await?;
     bar.finish();
     journal.close().await?;
-    report.tell()
+    let told = report.tell();
+    match unreadable {
+        Some(error) => {
+            Err(error).context("the rest of the file cannot be read and is not imported")
+        }
+        None => told,
+    }
 }
 
 enum LineError {
+    /// Neither the line nor what follows can be read.
+    Unreadable(std::io::Error),
     /// The line cannot be imported; the next one may be.
     Bad(BadLine),
     /// The import failed for a reason that would also stop the next line.

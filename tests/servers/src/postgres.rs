@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::free_port;
-use crate::process::{Process, run};
+use crate::process::{Process, delete_in_the_end, run};
 use crate::wait::{until, within};
 
 /// The variable with the folder of the server's programs, to test with another version.
@@ -31,7 +31,12 @@ impl Postgres {
     /// The server of all tests of a process that do not stop it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        SHARED.get_or_init(|| {
+            let server = Self::start();
+            // What is static is never dropped.
+            delete_in_the_end(server.folder.path());
+            server
+        })
     }
 
     /// Starts a server for one test.
@@ -108,6 +113,8 @@ impl Postgres {
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
         command.args(["-p", &self.port.to_string(), "-h", "127.0.0.1"]);
         command.args(["-c", "max_connections=300", "-c", "log_min_messages=warning"]);
+        // By default it keeps up to a GB of its log.
+        command.args(["-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"]);
         if !self.is_durable {
             command.args(["-c", "fsync=off"]);
         }

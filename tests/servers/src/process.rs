@@ -1,7 +1,9 @@
 //! Processes that tests start. They never outlive the process of the tests, and every wait for them has
 //! a limit.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,8 +15,7 @@ use crate::wait::{self, until_blocking, until_within};
 #[derive(Debug)]
 pub struct Process {
     child: Killed,
-    /// Kills the process once the process of the tests has ended in any way: it reads from a pipe that
-    /// is open until then.
+    /// Kills the process once the process of the tests has ended in any way.
     guard: Option<Killed>,
     stdout: Stream,
     stderr: Stream,
@@ -25,13 +26,8 @@ impl Process {
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
         let (child, stdout, stderr) = spawn(command);
-        let guard = Command::new("sh")
-            .args(["-c", "cat >/dev/null; kill -KILL \"$1\"", "sh", &child.0.id().to_string()])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, guard: Some(Killed(guard)), stdout, stderr }
+        let guard = Killed(in_the_end("kill -KILL \"$1\"", child.0.id().to_string()));
+        Self { child, guard: Some(guard), stdout, stderr }
     }
 
     /// Starts a server, and waits until it has written these words.
@@ -139,6 +135,28 @@ pub fn run_within(limit: Duration, command: &mut Command) -> Output {
         if stdout.has_ended() && stderr.has_ended() { Ok(status) } else { Err(said()) }
     });
     Output { status, stdout: stdout.bytes(), stderr: stderr.bytes() }
+}
+
+/// Deletes a folder once the process of the tests has ended in any way, for what is never dropped.
+pub(crate) fn delete_in_the_end(folder: &Path) {
+    // Their pipes stay open for as long as this process lives.
+    static DELETING: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+    // A server that was in it may be writing its last files.
+    let deleting = in_the_end("until rm -rf \"$1\"; do sleep 1; done", folder);
+    DELETING.lock().unwrap().push(deleting);
+}
+
+/// Runs a command of the shell, with one argument, once the process of the tests has ended in any way: it
+/// reads from a pipe that is open until then, or until the child is dropped.
+fn in_the_end(command: &str, argument: impl AsRef<OsStr>) -> Child {
+    Command::new("sh")
+        .args(["-c", &format!("cat >/dev/null; {command}"), "sh"])
+        .arg(argument)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// A child that is killed when this is dropped.

@@ -3,10 +3,9 @@
 mod lines;
 mod parameters;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use keyledger_domain::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,8 +56,10 @@ pub(super) async fn events(
         Form::Page => {
             let deliveries = deliveries(state.journal, &filter, after);
             let limit = limit.unwrap_or(DEFAULT_LIMIT);
+            let turn = state.budget.turn(&caller.user_id).await?;
             let page = page(deliveries, &filter, limit, LOOK_THROUGH).await?;
-            Ok(Json(EventPage::from(page)).into_response())
+            let text = serde_json::to_vec(&EventPage::from(page));
+            turn.json(text.map_err(|error| ApiError::Internal(error.into()))?).await
         }
         Form::Lines => {
             let deliveries = deliveries(state.journal, &filter, after);

@@ -1,0 +1,8 @@
+//! What one caller can cost: connections, memory, keys, log lines.
+
+mod answers;
+mod connections;
+mod logging;
+mod owners;
+mod requests;
+mod waiting;
