@@ -16,13 +16,15 @@ pub(super) fn of_environment() -> impl Iterator<Item = String> {
 /// A mistake for each of these names that begins like a setting and is none.
 pub(super) fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
     let settings = || SETTINGS.iter().map(|setting| setting.env).chain([DEV]);
+    let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or_default().to_owned();
     let is_unknown = |name: &String| {
         name.starts_with(PREFIX) && !settings().any(|known| known == name) && !is_service_link(name)
     };
     let mut unknown: Vec<String> = names.filter(is_unknown).collect();
     unknown.sort();
     let mistake = |name: String| {
-        let similar = settings().map(|known| (strsim::jaro_winkler(known, &name), known));
+        let similarity = |known: &str| strsim::jaro_winkler(&own(known), &own(&name));
+        let similar = settings().map(|known| (similarity(known), known));
         let nearest = similar.max_by(|one, other| one.0.total_cmp(&other.0));
         match nearest.filter(|(similarity, _)| *similarity >= SIMILAR) {
             Some((_, known)) => format!("{name}: there is no such setting; is it {known}?"),

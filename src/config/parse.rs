@@ -103,7 +103,9 @@ pub(super) fn duration_from(least: u64) -> impl Fn(&str) -> Result<Duration, Str
 }
 
 pub(super) fn journal_url(value: &str) -> Result<String, String> {
-    keyledger_journal::check_scheme(value).map_err(|error| error.to_string())?;
+    keyledger_journal::check_scheme(value).map_err(|_| {
+        "a URL of a journal begins with sqlite://, postgres:// or kurrentdb://".to_owned()
+    })?;
     Ok(value.to_owned())
 }
 

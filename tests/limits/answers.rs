@@ -1,7 +1,5 @@
 //! Answers that nobody reads.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::http::Request;
 use h2::client::{Builder, SendRequest};
@@ -58,5 +56,5 @@ async fn answers_that_nobody_reads_are_given_up_and_hold_up_nobody_else() {
     for connection in connections {
         within("the end of a connection that reads nothing", connection).await.unwrap();
     }
-    tokio::time::timeout(Duration::from_secs(60), ann.keys()).await.unwrap();
+    within("a list that is read", ann.keys()).await;
 }
