@@ -37,6 +37,7 @@ pub(crate) fn keyledger_with(folder: &Path, settings: &[(&str, &str)]) -> Server
         .env("KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:0")
         .env("KEYLEDGER_JWT_HS256_SECRET", SECRET)
         .env("KEYLEDGER_LOG_FORMAT", "json")
+        .env("KEYLEDGER_MAX_KEYS_PER_OWNER", "100000")
         .envs(settings.iter().copied())
         .stderr(Stdio::piped())
         .spawn()

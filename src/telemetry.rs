@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -43,15 +44,21 @@ pub fn start(logging: &Logging) {
         .thread_name("log")
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().log_internal_errors(false);
     let filter = EnvFilter::new(&logging.filter);
     let is_allowed = filter_fn(|metadata| is_allowed(metadata.target(), *metadata.level()));
     let registry = tracing_subscriber::registry().with(filter);
     let started = if human {
-        let lines = lines.with_ansi(is_terminal).fmt_fields(debug_fn(write_field));
+        let lines = lines.with_writer(writer).with_ansi(is_terminal);
+        let lines = lines.fmt_fields(debug_fn(write_field));
         registry.with(lines.with_filter(is_allowed)).try_init()
     } else {
-        let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        let lines = lines
+            .with_writer(Escaping(writer))
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false);
         registry.with(lines.with_filter(is_allowed)).try_init()
     };
     // A second call in one process changes nothing and is no error, which tests rely on.
@@ -81,6 +88,45 @@ fn is_allowed(target: &str, level: tracing::Level) -> bool {
     target.starts_with(OURS) || level <= LevelFilter::WARN && !is_silent
 }
 
+/// Escapes the control characters that JSON allows within its strings, such as those of U+0080 to U+009F,
+/// with which a text could tell a terminal what to do. Each call writes one line.
+#[derive(Clone)]
+struct Escaping<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Escaping<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        if !text.chars().any(must_be_escaped) {
+            return self.0.write(line);
+        }
+        let mut escaped = String::with_capacity(line.len() + 16);
+        for c in text.chars() {
+            if must_be_escaped(c) {
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+            } else {
+                escaped.push(c);
+            }
+        }
+        self.0.write_all(escaped.as_bytes()).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: std::io::Write + Clone> MakeWriter<'_> for Escaping<W> {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn must_be_escaped(c: char) -> bool {
+    c.is_control() && c != '\n'
+}
+
 /// Writes a field for people. Control characters are escaped, since a text from outside could otherwise
 /// begin a new line, or tell the terminal what to do.
 fn write_field(
@@ -99,4 +145,62 @@ fn write_field(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn no_control_character_reaches_the_log() {
+        let mut line = Vec::new();
+        Escaping(&mut line).write_all("{\"cause\":\"\u{9b}2J\u{7f}é\"}\n".as_bytes()).unwrap();
+        let text = String::from_utf8(line).unwrap();
+        assert_eq!(text, "{\"cause\":\"\\u009b2J\\u007fé\"}\n");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["cause"], "\u{9b}2J\u{7f}é", "what was escaped can be read");
+    }
+
+    #[test]
+    fn a_field_for_people_begins_no_line_and_commands_no_terminal() {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let to = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || to.clone());
+        let layer = layer.with_ansi(false).fmt_fields(debug_fn(write_field));
+        let text = "a\nWARN forged\u{1b}[2J\u{9b}";
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info!(cause = %text, "{text}");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches("forged").count(), 2, "{written}");
+        assert!(!written.trim_end_matches('\n').contains(char::is_control), "{written:?}");
+    }
+
+    #[test]
+    fn libraries_say_no_more_than_warnings_and_some_of_them_nothing() {
+        for (target, level, is_said) in [
+            ("keyledger_http::observe", Level::TRACE, true),
+            ("hyper::proto", Level::DEBUG, false),
+            ("a_new_library", Level::INFO, false),
+            ("async_nats", Level::WARN, true),
+            ("sqlx", Level::ERROR, false),
+            ("eventstore", Level::ERROR, false),
+        ] {
+            assert_eq!(is_allowed(target, level), is_said, "{target} {level}");
+        }
+    }
 }

@@ -38,6 +38,7 @@ class Keyledger(servers.Server):
             "KEYLEDGER_READ_URL": f"sqlite://{folder}/read.db",
             "KEYLEDGER_JWT_HS256_SECRET": SECRET,
             "KEYLEDGER_LOG_FORMAT": "json",
+            "KEYLEDGER_MAX_KEYS_PER_OWNER": "100000",
         }
         begun = time.monotonic()
         super().__init__(

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use keyledger_domain::KeyPrefix;
+use keyledger_domain::{Clock, KeyPrefix, Timestamp};
 use keyledger_projections::OpenTablesError;
 use keyledger_projections::log::LogReader;
 use rand::rand_core::UnwrapErr;
@@ -64,6 +64,9 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// The system's clock is out of range. What expires could not be told from what does not.
+    #[error("this machine's clock is outside the years 1970 to 9999")]
+    Clock,
     /// A task panicked. Its state is unknown, so the process ends.
     #[error("a part of the service failed")]
     Defect(#[source] tokio::task::JoinError),
@@ -75,6 +78,9 @@ pub enum ServeError {
 /// Every variant of [`ServeError`].
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = StopSignals::listen().map_err(ServeError::Signals)?;
+    if SystemClock.now() == Timestamp::MAX {
+        return Err(ServeError::Clock);
+    }
     warn_of_what_is_open(&config);
     let (rules, dev_token) = match config.identity {
         Identity::Provider(rules) => (rules, None),
@@ -102,7 +108,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let callers = config.internal_callers;
     let watched = http::internal_service(shared.metrics(), verification, callers);
     let watched = move || watched.clone();
-    let internal = Door { listener: internal, exposure: Exposure::Internal, most_connections };
+    let clock = shared.clock.clone();
+    let internal =
+        Door { listener: internal, exposure: Exposure::Internal, most_connections, clock };
     let internal = http::serve(internal, watched, stopped(stopping.clone()), grace);
     let internal = tokio::spawn(internal);
     // Until the stores are open, requests are answered by a router that says the service is starting.
@@ -110,7 +118,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let starting = http::starting_router(shared.readiness.clone());
     let so_far = whole.clone();
     let router = move || http::routed(so_far.get().unwrap_or(&starting).clone());
-    let public = Door { listener, exposure: Exposure::Public, most_connections };
+    let clock = shared.clock.clone();
+    let public = Door { listener, exposure: Exposure::Public, most_connections, clock };
     let public = http::serve(public, router, stopped(stopping.clone()), grace);
     let public = tokio::spawn(public);
     tracing::info!(%address, %internal_address, version = env!("CARGO_PKG_VERSION"), "listening");

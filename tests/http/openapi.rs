@@ -24,6 +24,32 @@ async fn the_committed_document_is_the_one_that_is_served() {
     assert_eq!(served, printed);
 }
 
+/// A proxy may serve the API below a path of its own, of which the service knows nothing.
+#[keyledger_bounded::test]
+async fn the_page_and_the_document_name_no_path_from_the_root() {
+    let service = Service::start();
+    let redirect = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let redirect = redirect.build().unwrap().get(format!("http://{}/docs", service.address));
+    let redirect = redirect.send().await.unwrap();
+    assert_eq!(redirect.status(), 308);
+    assert_eq!(redirect.headers()["location"], "docs/");
+    let stranger = service.stranger();
+    let page = stranger.get("/docs/").await;
+    let page = page.expect_status(200).text.as_str();
+    let start = stranger.get("/docs/swagger-initializer.js").await;
+    let start = start.expect_status(200).text.as_str();
+    assert!(start.contains("\"../openapi.json\""), "{start}");
+    for text in [page, start] {
+        for absolute in ["href=\"/", "src=\"/", "url\": \"/", "url: \"/"] {
+            assert!(!text.contains(absolute), "{absolute}: {text}");
+        }
+    }
+    stranger.get("/docs/swagger-ui.css").await.expect_status(200);
+    stranger.get("/docs/nothing").await.expect_status(404);
+    let document = stranger.get("/openapi.json").await.json();
+    assert_eq!(document["servers"], serde_json::json!([{"url": "."}]));
+}
+
 /// The values of all members `$ref`, at any depth.
 fn references(value: &Value) -> Vec<&str> {
     match value {

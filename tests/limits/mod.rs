@@ -1,6 +1,7 @@
 //! What one caller can cost: connections, memory, keys, log lines.
 
 mod answers;
+mod clock;
 mod connections;
 mod logging;
 mod owners;

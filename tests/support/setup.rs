@@ -35,6 +35,8 @@ impl Setup {
             ("KEYLEDGER_INTERNAL_LISTEN", "127.0.0.1:0"),
             ("KEYLEDGER_JWT_HS256_SECRET", SECRET),
             ("KEYLEDGER_LOG_FORMAT", "json"),
+            // Some tests create many keys as one user.
+            ("KEYLEDGER_MAX_KEYS_PER_OWNER", "100000"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let stores = Stores::of(folder.path());

@@ -210,7 +210,10 @@ impl Verification {
         };
         match key.status.verdict(key.record.expires_at, now) {
             Verdict::Valid => {
-                index.records().note_use(number, now);
+                // The last time there is stands for a clock that is out of range.
+                if now < Timestamp::MAX {
+                    index.records().note_use(number, now);
+                }
                 Ok(Outcome::Valid(key.record))
             }
             refused @ (Verdict::Revoked | Verdict::Expired | Verdict::NotFound) => {

@@ -1,10 +1,13 @@
 //! How long a connection stays open.
 
 use std::fmt::Display;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulConnection;
+use keyledger_domain::{Clock, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
@@ -15,20 +18,19 @@ use super::room::Room;
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Runs a connection to its end, which comes in order once `closing` is closed.
-pub(super) async fn keep<C>(connection: C, mut closing: watch::Receiver<()>)
+pub(super) async fn keep<C>(connection: C, clock: &dyn Clock, mut closing: watch::Receiver<()>)
 where
     C: GracefulConnection<Error: Display>,
 {
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
+    tokio::select! {
+        () = run(connection.as_mut(), clock) => {}
         // Nothing is ever sent: this waits until it is closed.
         _ = closing.changed() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            run(connection, clock).await;
         }
-    };
-    tell(ended);
+    }
 }
 
 /// The same. Ends the connection too when it is idle for too long or must make room for another, and cuts
@@ -37,6 +39,7 @@ pub(super) async fn watch<C>(
     connection: C,
     activity: &Activity,
     room: &Room,
+    clock: &dyn Clock,
     mut closing: watch::Receiver<()>,
 ) where
     C: GracefulConnection<Error: Display>,
@@ -46,7 +49,7 @@ pub(super) async fn watch<C>(
         let due = activity.due();
         tokio::select! {
             biased;
-            ended = &mut connection => return tell(ended),
+            () = run(connection.as_mut(), clock) => return,
             _ = closing.changed() => break true,
             () = activity.changed() => {}
             () = passed(due) => match (due, activity.due()) {
@@ -62,10 +65,28 @@ pub(super) async fn watch<C>(
         }
     };
     connection.as_mut().graceful_shutdown();
+    let ended = run(connection, clock);
     if is_stopping {
-        tell(connection.await);
-    } else if let Ok(ended) = timeout(CLOSING, connection).await {
-        tell(ended);
+        ended.await;
+    } else {
+        let _ = timeout(CLOSING, ended).await;
+    }
+}
+
+/// Runs a connection to its end. While the clock is out of range, hyper panics, since it cannot tell the date
+/// of an answer, and nothing that expires can be told from what does not: then the connection ends at once.
+async fn run<C>(mut connection: Pin<&mut C>, clock: &dyn Clock)
+where
+    C: GracefulConnection<Error: Display>,
+{
+    let ended = poll_fn(|context| {
+        if clock.now() == Timestamp::MAX {
+            return Poll::Ready(None);
+        }
+        connection.as_mut().poll(context).map(Some)
+    });
+    if let Some(Err(error)) = ended.await {
+        tracing::debug!(%error, "connection ended early");
     }
 }
 
@@ -74,11 +95,5 @@ async fn passed(due: Due) {
     match due {
         Due::Idle(at) | Due::Unread(at) => sleep_until(at).await,
         Due::Never => std::future::pending().await,
-    }
-}
-
-fn tell(ended: Result<(), impl Display>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
     }
 }

@@ -17,6 +17,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use keyledger_domain::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -56,6 +57,8 @@ pub struct Door {
     pub exposure: Exposure,
     /// The most connections that are open at the same time; at least 1. Others wait until one is closed.
     pub most_connections: usize,
+    /// While it is out of range, connections are closed without an answer.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// A service that answers the requests of a connection.
@@ -87,7 +90,7 @@ pub async fn serve<S: Answers>(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let Door { listener, exposure, most_connections } = door;
+    let Door { listener, exposure, most_connections, clock } = door;
     let builder = builder(exposure);
     let room = Arc::new(Room::new(most_connections));
     let (close, closing) = watch::channel(());
@@ -117,7 +120,7 @@ pub async fn serve<S: Answers>(
         while connections.try_join_next().is_some() {}
         // An answer is one small write, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
-        let (stream, closing) = (TokioIo::new(stream), closing.clone());
+        let (stream, clock, closing) = (TokioIo::new(stream), clock.clone(), closing.clone());
         match exposure {
             Exposure::Public => {
                 let activity = Arc::new(Activity::new());
@@ -125,14 +128,14 @@ pub async fn serve<S: Answers>(
                 let served = builder.serve_connection(stream, service).into_owned();
                 let room = room.clone();
                 connections.spawn(async move {
-                    connection::watch(served, &activity, &room, closing).await;
+                    connection::watch(served, &activity, &room, &*clock, closing).await;
                     drop(place);
                 });
             }
             Exposure::Internal => {
                 let served = builder.serve_connection(stream, service()).into_owned();
                 connections.spawn(async move {
-                    connection::keep(served, closing).await;
+                    connection::keep(served, &*clock, closing).await;
                     drop(place);
                 });
             }
