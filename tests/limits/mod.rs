@@ -4,6 +4,7 @@ mod answers;
 mod clock;
 mod connections;
 mod logging;
+mod memory;
 mod owners;
 mod requests;
 mod waiting;
