@@ -38,4 +38,5 @@ bench-verify: ## Measure verification under load, beside bare axum, PostgreSQL a
 
 soak: tools ## Run the tests that take long: hundreds of kills under load, and the suite on PostgreSQL 18
 	sh tests/postgres-18.sh
+	cargo test --locked --release --package keyledger-verifier --test blackbox -- --ignored --nocapture
 	cargo test --locked --release --test blackbox -- --ignored --nocapture

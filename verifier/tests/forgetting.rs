@@ -84,3 +84,28 @@ fn a_use_of_a_deleted_key_is_not_recorded_for_the_key_that_has_its_memory_next()
         assert_eq!(index.uses_waiting(), 0);
     }
 }
+
+/// The memory that this process takes up, in KiB.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    resident.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+#[ignore = "measures the memory of the process, so it runs alone: `make soak`"]
+fn a_million_keys_that_come_and_go_take_no_memory() {
+    let mut given = Given { writer: Keys::many(10_000).load(), position: 1 };
+    let mut memory_at = Vec::new();
+    for number in 10_000..1_010_000 {
+        let known = Known::new(number, "name");
+        given.create(&known);
+        given.delete(&known);
+        if number % 100_000 == 0 {
+            memory_at.push(memory());
+        }
+    }
+    println!("{memory_at:?} KiB");
+    let (first, last) = (memory_at[0], *memory_at.last().unwrap());
+    assert!(last <= first + first / 10, "{first} KiB after the first, {last} KiB after the last");
+}
