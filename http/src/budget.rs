@@ -19,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::ApiError;
 
-/// How many large answers are prepared at the same time.
-const PREPARED: usize = 8;
+/// How many answers that may be large are prepared at the same time.
+const PREPARED: usize = 32;
 /// How many large answers a user may have at the same time that are prepared or not read yet.
 const OF_USER: usize = 4;
 /// How many KiB all answers together may have that are not read yet.

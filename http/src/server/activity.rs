@@ -20,7 +20,8 @@ const WHOLE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
-    /// Notified when the connection becomes idle, or ceases to be, and when an answer begins.
+    /// Notified when the connection becomes idle, or ceases to be, when an answer begins, and when a part of
+    /// it comes that the connection has waited for.
     changed: Notify,
 }
 
@@ -120,7 +121,11 @@ impl Answer {
     /// A part of the answer is handed to the connection.
     pub(super) fn is_handed(&self) {
         let now = Instant::now();
-        self.set(|answer| answer.handed = Some(now));
+        let mut was_awaited = false;
+        self.set(|answer| was_awaited = answer.handed.replace(now).is_none());
+        if was_awaited {
+            self.activity.changed.notify_one();
+        }
     }
 
     /// The connection would take more of the answer than there is.
@@ -149,6 +154,8 @@ impl Drop for Answer {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn activity() -> Arc<Activity> {
@@ -172,6 +179,20 @@ mod tests {
         assert_eq!(activity.due(), Due::Unread(Instant::now() + UNREAD));
         answer.is_awaited();
         assert_eq!(activity.due(), Due::Never);
+    }
+
+    #[keyledger_bounded::test(paused)]
+    async fn whoever_waits_for_an_answer_hears_of_each_part_that_may_not_be_read() {
+        let activity = activity();
+        let answer = activity.begin();
+        answer.begins(false);
+        while activity.changed().now_or_never().is_some() {}
+        answer.is_handed();
+        assert_eq!(activity.changed().now_or_never(), None, "it watches for the end already");
+        answer.is_awaited();
+        answer.is_handed();
+        assert_eq!(activity.changed().now_or_never(), Some(()));
+        assert_eq!(activity.due(), Due::Unread(Instant::now() + UNREAD));
     }
 
     #[keyledger_bounded::test(paused)]
