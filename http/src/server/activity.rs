@@ -11,10 +11,10 @@ use tokio::time::Instant;
 const SILENT: Duration = Duration::from_secs(10);
 /// How long a connection may be open without a request after that.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a caller may not read of an answer.
-const UNREAD: Duration = Duration::from_secs(20);
+/// How long a caller may read nothing of an answer.
+const UNREAD: Duration = Duration::from_secs(60);
 /// How long a caller may take to read an answer whose size is known when it begins.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_secs(90);
 
 /// The requests of a connection that are not answered yet, or whose answers are not read.
 #[derive(Debug)]
