@@ -11,10 +11,11 @@ use tokio::time::Instant;
 const SILENT: Duration = Duration::from_secs(10);
 /// How long a connection may be open without a request after that.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a caller may read nothing of an answer.
-const UNREAD: Duration = Duration::from_secs(60);
-/// How long a caller may take to read an answer whose size is known when it begins.
-const WHOLE: Duration = Duration::from_secs(90);
+/// How long a caller may take to read an answer whose size is known when it begins, and which is in memory.
+const WHOLE: Duration = Duration::from_secs(60);
+/// How long a caller may take nothing of another answer, which is made as it is read. A slow reader seems to take
+/// nothing for a while, since the kernel asks for more only when much of its own memory is free.
+const UNREAD: Duration = Duration::from_secs(600);
 
 /// The requests of a connection that are not answered yet, or whose answers are not read.
 #[derive(Debug)]
@@ -36,9 +37,10 @@ struct State {
 /// An answer. It is here from the begin of its request until all of it is handed to the connection.
 #[derive(Debug, Default)]
 struct Unread {
-    /// When the last part of it was handed to the connection; `None` while the connection waits for us.
+    /// When the last part of it was handed to the connection, if its size is not known; `None` while the
+    /// connection waits for us.
     handed: Option<Instant>,
-    /// When all of it must be read.
+    /// When all of it must be read, if its size is known.
     whole: Option<Instant>,
 }
 
@@ -112,8 +114,11 @@ impl Answer {
     pub(super) fn begins(&self, has_known_size: bool) {
         let now = Instant::now();
         self.set(|answer| {
-            answer.handed = Some(now);
-            answer.whole = has_known_size.then(|| now + WHOLE);
+            if has_known_size {
+                answer.whole = Some(now + WHOLE);
+            } else {
+                answer.handed = Some(now);
+            }
         });
         self.activity.changed.notify_one();
     }
@@ -122,7 +127,11 @@ impl Answer {
     pub(super) fn is_handed(&self) {
         let now = Instant::now();
         let mut was_awaited = false;
-        self.set(|answer| was_awaited = answer.handed.replace(now).is_none());
+        self.set(|answer| {
+            if answer.whole.is_none() {
+                was_awaited = answer.handed.replace(now).is_none();
+            }
+        });
         if was_awaited {
             self.activity.changed.notify_one();
         }
@@ -216,8 +225,9 @@ mod tests {
         let begun = Instant::now();
         answer.begins(true);
         for _ in 0..5 {
-            tokio::time::advance(UNREAD / 2).await;
+            tokio::time::advance(WHOLE / 2).await;
             answer.is_handed();
+            answer.is_awaited();
         }
         assert_eq!(activity.due(), Due::Unread(begun + WHOLE));
     }
