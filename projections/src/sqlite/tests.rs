@@ -9,7 +9,7 @@ use super::creation::lock;
 use super::write::{COLUMNS, statement};
 use super::{SqliteStore, WAL_BYTES};
 use crate::OpenTablesError;
-use crate::keys::{GET, LIST};
+use crate::keys::{COUNT_OF, GET, LIST};
 use crate::store::{Epoch, Growth, LogStore, Store};
 
 async fn open() -> (tempfile::TempDir, SqliteStore) {
@@ -50,6 +50,14 @@ async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
     );
     assert!(!plan.contains("SCAN"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[keyledger_bounded::test]
+async fn the_keys_of_an_owner_are_counted_without_a_look_at_others() {
+    let plan = plan(COUNT_OF.to_owned(), 2).await;
+    let by_owner = "SEARCH keys USING INDEX keys_of_owner (generation=? AND user_id=?)";
+    assert!(plan.contains(by_owner), "{plan}");
+    assert!(!plan.contains("SCAN keys") && !plan.contains("TEMP B-TREE"), "{plan}");
 }
 
 #[keyledger_bounded::test]
