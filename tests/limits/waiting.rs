@@ -12,8 +12,7 @@ async fn many_readers_that_wait_keep_nobody_else_waiting() {
     let waits = join_all((0..1_200).map(|_| far.get("/keys")));
     let creations = async {
         for _ in 0..20 {
-            let answer = ann.post("/keys", &serde_json::json!({"name": "ci"})).await;
-            assert_eq!(answer.expect_status(200).header("keyledger-lagging"), None);
+            ann.create("ci").await;
         }
     };
     let (waited, ()) = tokio::join!(waits, creations);
