@@ -135,29 +135,29 @@ impl Config {
     pub fn from_matches(matches: &ArgMatches) -> Result<Self, Mistakes> {
         let mut read = parse::Reader::new(matches);
         let development = read.flag("dev");
-        let listen = read.required("listen", parse::address);
-        let internal_listen = read.required("internal-listen", parse::address);
-        let journal_url = read.required("journal-url", parse::journal_url);
-        let read_url = read.required("read-url", parse::read_url);
-        let roles = read.required("roles", parse::roles);
-        let lease_period = read.required("lease-period", parse::duration_from(100));
-        let max_staleness = read.required("max-staleness", parse::duration_from(100));
-        let last_used_flush = read.required("last-used-flush", parse::duration_from(10));
+        let listen = read.value("listen", parse::address);
+        let internal_listen = read.value("internal-listen", parse::address);
+        let journal_url = read.value("journal-url", parse::journal_url);
+        let read_url = read.value("read-url", parse::read_url);
+        let roles = read.value("roles", parse::roles);
+        let lease_period = read.value("lease-period", parse::duration_from(100));
+        let max_staleness = read.value("max-staleness", parse::duration_from(100));
+        let last_used_flush = read.value("last-used-flush", parse::duration_from(10));
         let nats = nats(&mut read);
         let log = log(&mut read);
-        let key_prefix = read.required("key-prefix", parse::key_prefix);
-        let max_keys_per_owner = read.required("max-keys-per-owner", parse::max_keys);
-        let internal_tokens = read.optional("internal-tokens", parse::internal_tokens);
-        let rsa = read.required("jwt-rsa-algorithm", parse::rsa_algorithm).unwrap_or_default();
-        let role_claims = read.required("jwt-role-claims", parse::claim_paths);
-        let public_key = read.optional("jwt-public-key", |pem| parse::public_key(pem, rsa));
-        let jwks_url = read.optional("jwt-jwks-url", parse::jwks_url);
-        let secret = read.optional("jwt-hs256-secret", parse::shared_secret);
-        let audiences = read.optional("jwt-audience", parse::list).unwrap_or_default();
-        let issuer = read.optional("jwt-issuer", parse::text);
-        let audit_role = read.required("audit-role", parse::text);
-        let origins = read.optional("allowed-origins", parse::origins).unwrap_or_default();
-        let shutdown_grace = read.required("shutdown-grace", parse::duration);
+        let key_prefix = read.value("key-prefix", parse::key_prefix);
+        let max_keys_per_owner = read.value("max-keys-per-owner", parse::max_keys);
+        let internal_tokens = read.value("internal-tokens", parse::internal_tokens);
+        let rsa = read.value("jwt-rsa-algorithm", parse::rsa_algorithm).unwrap_or_default();
+        let role_claims = read.value("jwt-role-claims", parse::claim_paths);
+        let public_key = read.value("jwt-public-key", |pem| parse::public_key(pem, rsa));
+        let jwks_url = read.value("jwt-jwks-url", parse::jwks_url);
+        let secret = read.value("jwt-hs256-secret", parse::shared_secret);
+        let audiences = read.value("jwt-audience", parse::list).unwrap_or_default();
+        let issuer = read.value("jwt-issuer", parse::text);
+        let audit_role = read.value("audit-role", parse::text);
+        let origins = read.value("allowed-origins", parse::origins).unwrap_or_default();
+        let shutdown_grace = read.value("shutdown-grace", parse::duration);
 
         let mut sources: Vec<TokenKeys> =
             [public_key, jwks_url, secret].into_iter().flatten().collect();
@@ -224,11 +224,11 @@ impl Config {
 
 /// How events are published; `None` if they are not.
 fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
-    let servers = read.optional("nats-url", parse::nats_servers);
-    let credentials = read.optional("nats-credentials", parse::private_file);
-    let stream = read.required("nats-stream", parse::stream_name);
-    let replicas = read.required("nats-replicas", parse::replicas);
-    let source = read.required("event-source", parse::event_source);
+    let servers = read.value("nats-url", parse::nats_servers);
+    let credentials = read.value("nats-credentials", parse::private_file);
+    let stream = read.value("nats-stream", parse::stream_name);
+    let replicas = read.value("nats-replicas", parse::replicas);
+    let source = read.value("event-source", parse::event_source);
     Some(NatsSettings {
         servers: servers?,
         credentials,
@@ -240,9 +240,9 @@ fn nats(read: &mut parse::Reader<'_>) -> Option<NatsSettings> {
 
 /// How the transparency log is signed; `None` if there is no log.
 fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
-    let keys = read.optional("audit-key", parse::audit_keys);
-    let interval = read.required("audit-interval", parse::duration_from(1_000));
-    let checkpoints = read.required("audit-checkpoints", parse::text);
+    let keys = read.value("audit-key", parse::audit_keys);
+    let interval = read.value("audit-interval", parse::duration_from(1_000));
+    let checkpoints = read.value("audit-checkpoints", parse::text);
     Some(LogSettings { keys: keys?, interval: interval?, checkpoints: PathBuf::from(checkpoints?) })
 }
 
@@ -252,7 +252,7 @@ fn log(read: &mut parse::Reader<'_>) -> Option<LogSettings> {
 /// All [`Mistakes`] together.
 pub fn log_keys_from_matches(matches: &ArgMatches) -> Result<Vec<NoteVerifyingKey>, Mistakes> {
     let mut read = parse::Reader::new(matches);
-    let keys = read.optional("audit-key", parse::audit_keys);
+    let keys = read.value("audit-key", parse::audit_keys);
     read.finish()?;
     Ok(keys.map(|keys| keys.public()).unwrap_or_default())
 }
@@ -287,8 +287,8 @@ impl Stores {
     /// All [`Mistakes`] together.
     pub fn from_matches(matches: &ArgMatches) -> Result<Self, Mistakes> {
         let mut read = parse::Reader::new(matches);
-        let journal_url = read.required("journal-url", parse::journal_url);
-        let read_url = read.required("read-url", parse::read_url);
+        let journal_url = read.value("journal-url", parse::journal_url);
+        let read_url = read.value("read-url", parse::read_url);
         read.finish()?;
         Ok(Self {
             journal_url: journal_url.unwrap_or_default(),
@@ -317,8 +317,8 @@ impl Logging {
         for mistake in names::unknown(names::of_environment()) {
             read.mistake(&mistake);
         }
-        let filter = read.required("log", parse::log_filter);
-        let format = read.required("log-format", parse::log_format);
+        let filter = read.value("log", parse::log_filter);
+        let format = read.value("log-format", parse::log_format);
         read.finish()?;
         Ok(Self { filter: filter.unwrap_or_default(), format: format.unwrap_or(LogFormat::Auto) })
     }

@@ -31,18 +31,9 @@ impl<'a> Reader<'a> {
         self.matches.get_flag(name)
     }
 
-    /// A setting that has a default; `None` after a mistake.
-    pub(super) fn required<T>(
-        &mut self,
-        flag: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.optional(flag, parse)
-    }
-
-    /// A setting that may be left out; `None` then, and after a mistake. An empty value is a mistake: it may
-    /// come from a variable that was to hold one.
-    pub(super) fn optional<T>(
+    /// The value of a setting; `None` if it is left out and has no default, and after a mistake. An empty value
+    /// is a mistake: it may come from a variable that was to hold one.
+    pub(super) fn value<T>(
         &mut self,
         flag: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,

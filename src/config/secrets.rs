@@ -5,7 +5,7 @@ use clap::parser::ValueSource;
 
 use super::table::SETTINGS;
 
-/// The variables to use instead of flags that hold secrets: every user of the machine can read the flags of
+/// The variables to use instead of flags of `serve` that hold secrets: every user of the machine can read the flags of
 /// a process, and none but its own user its environment.
 #[must_use]
 pub fn secrets_as_flags(matches: &ArgMatches) -> Vec<&'static str> {
@@ -18,9 +18,7 @@ pub fn secrets_as_flags(matches: &ArgMatches) -> Vec<&'static str> {
                 rest.contains('@') || rest.contains("password=")
             })
     };
-    let settings = SETTINGS.iter().filter(|setting| {
-        let source = matches.try_contains_id(setting.flag).ok().filter(|has_it| *has_it);
-        source.is_some_and(|_| matches.value_source(setting.flag) == Some(ValueSource::CommandLine))
-    });
-    settings.filter(|setting| is_secret(setting.flag)).map(|setting| setting.env).collect()
+    let is_given = |flag: &str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+    let secrets = SETTINGS.iter().filter(|it| is_given(it.flag) && is_secret(it.flag));
+    secrets.map(|setting| setting.env).collect()
 }

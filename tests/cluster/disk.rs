@@ -1,24 +1,12 @@
 //! What is on the disk when a change is acknowledged, and disks that take no more: the service says so, and
 //! goes on by itself.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
 
 use crate::support::wait::throughout;
-use crate::support::{Service, Setup, assert_problem, run};
-
-/// Compiles the library that counts syncs.
-fn counter_of_syncs(folder: &Path) -> String {
-    let library = folder.join("syncs.so").display().to_string();
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/syncs.c");
-    let compiler = ["-shared", "-fPIC", "-Wall", "-Werror", "-o", &library, source, "-ldl"];
-    let made = run(Command::new("cc").args(compiler));
-    assert!(made.status.success(), "{made:?}");
-    library
-}
+use crate::support::{Service, Setup, assert_problem, preloadable};
 
 /// A crash of the process does not show whether a commit waits for the disk; only a power cut would.
 #[keyledger_bounded::test]
@@ -26,7 +14,7 @@ async fn every_acknowledged_change_was_synced_to_the_disk_before() {
     let tools = tempfile::tempdir().unwrap();
     let syncs = tools.path().join("syncs");
     let service = Setup::new()
-        .set("LD_PRELOAD", &counter_of_syncs(tools.path()))
+        .set("LD_PRELOAD", &preloadable("cluster/syncs.c", tools.path()))
         .set("SYNCED", "/data/journal.db-wal")
         .set("SYNCS", syncs.to_str().unwrap())
         .start()

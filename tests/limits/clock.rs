@@ -1,22 +1,9 @@
 //! A machine whose clock is far off.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::support::wait::until;
-use crate::support::{Client, Setup, keyledger, run};
-
-/// Compiles the library that tells another time.
-fn other_clock(folder: &Path) -> String {
-    let library = folder.join("clock.so").display().to_string();
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/limits/clock.c");
-    let compiler = ["-shared", "-fPIC", "-Wall", "-Werror", "-o", &library, source, "-ldl"];
-    let made = run(Command::new("cc").args(compiler));
-    assert!(made.status.success(), "{made:?}");
-    library
-}
+use crate::support::{Client, Setup, keyledger, preloadable, run};
 
 /// Waits until this is said of a key: a clock that jumps makes a node prove anew that it may answer.
 async fn is_said(gateway: &Client, created: &Value, code: &str) {
@@ -30,7 +17,7 @@ async fn is_said(gateway: &Client, created: &Value, code: &str) {
 #[keyledger_bounded::test]
 async fn a_clock_outside_1970_to_9999_lets_nobody_in_and_writes_nothing() {
     let tools = tempfile::tempdir().unwrap();
-    let library = other_clock(tools.path());
+    let library = preloadable("limits/clock.c", tools.path());
     let time = tools.path().join("time");
     let service = Setup::new()
         .set("LD_PRELOAD", &library)

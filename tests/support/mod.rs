@@ -14,7 +14,7 @@ pub(crate) use client::{Answer, Client, assert_problem, assert_status};
 pub(crate) use keyledger_test_servers::process::{Process, run, run_within};
 pub(crate) use keyledger_test_servers::wait;
 pub(crate) use service::{Service, latest, took_lease};
-pub(crate) use setup::{Setup, keyledger};
+pub(crate) use setup::{Setup, keyledger, preloadable};
 pub(crate) use stores::events_of;
 pub(crate) use token::{SECRET, claims, token, token_with};
 

@@ -125,6 +125,17 @@ impl Setup {
     }
 }
 
+/// Compiles C code to be preloaded into a service; `source` is a file below `tests/`. Tells the library's path.
+#[track_caller]
+pub(crate) fn preloadable(source: &str, folder: &Path) -> String {
+    let library = folder.join("preloaded.so").display().to_string();
+    let source = format!("{}/tests/{source}", env!("CARGO_MANIFEST_DIR"));
+    let compiler = ["-shared", "-fPIC", "-Wall", "-Werror", "-o", &library, &source, "-ldl"];
+    let made = run(Command::new("cc").args(compiler));
+    assert!(made.status.success(), "{made:?}");
+    library
+}
+
 /// The executable, in a folder and without the environment of the tests.
 pub(crate) fn keyledger(folder: &Path) -> Command {
     command_in(folder, env!("CARGO_BIN_EXE_keyledger"))

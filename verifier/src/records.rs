@@ -334,21 +334,25 @@ mod tests {
     use super::*;
     use crate::record::Owner;
 
+    fn key_record(name: &str) -> KeyRecord<'_> {
+        KeyRecord {
+            key_id: KeyId::from_uuid(Uuid::from_u128(1)),
+            hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
+            owner: Owner::of("ann"),
+            owner_email: None,
+            name,
+            created_at: Timestamp::UNIX_EPOCH,
+            expires_at: None,
+        }
+    }
+
     #[test]
     fn a_key_that_is_replaced_for_ever_takes_no_more_memory() {
         let mut model = loom::model::Builder::new();
         model.max_branches = 100_000;
         model.check(|| {
             let (records, mut free) = (Records::new(), Free::default());
-            let mut record = KeyRecord {
-                key_id: KeyId::from_uuid(Uuid::from_u128(1)),
-                hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
-                owner: Owner::of("ann"),
-                owner_email: None,
-                name: "name",
-                created_at: Timestamp::UNIX_EPOCH,
-                expires_at: None,
-            };
+            let mut record = key_record("name");
             let (revision, status) = (Revision::FIRST, KeyStatus::Active);
             records.add(&LoadedKey { record, revision, status }, &mut free).unwrap();
             let names = [100, 500, 255, 3].map(|length| "x".repeat(length));
@@ -369,15 +373,7 @@ mod tests {
         model.check(|| {
             let (records, mut free) = (Records::new(), Free::default());
             let name = "x".repeat(500);
-            let record = KeyRecord {
-                key_id: KeyId::from_uuid(Uuid::from_u128(1)),
-                hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
-                owner: Owner::of("ann"),
-                owner_email: None,
-                name: &name,
-                created_at: Timestamp::UNIX_EPOCH,
-                expires_at: None,
-            };
+            let record = key_record(&name);
             let (revision, status) = (Revision::FIRST, KeyStatus::Active);
             for _ in 0..100 {
                 let key = LoadedKey { record, revision, status };

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::cookie;
+use super::header::bearer;
 use crate::problem::ApiError;
 use keyledger_identity::{Caller, TokenError, TokenVerifier};
 
@@ -36,7 +37,7 @@ impl Authenticator {
 
     /// Tells who sends the request. A bearer token has precedence over the cookie.
     pub(super) async fn authenticate(&self, parts: &Parts) -> Result<Caller, ApiError> {
-        match bearer(&parts.headers)? {
+        match bearer_token(&parts.headers)? {
             Some(token) => self.verify(token).await,
             None => self.by_cookie(parts).await,
         }
@@ -107,14 +108,12 @@ const REFUSED: ApiError = ApiError::AuthenticationRequired { bad_token: true };
 
 /// The bearer token; `None` if there is no `Authorization` header, or one of another scheme. Of two such
 /// headers, a proxy and this service could take different ones.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
         return Err(REFUSED);
     }
     let Some(value) = first else { return Ok(None) };
-    let value = value.to_str().map_err(|_| REFUSED)?;
-    let bearer = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(bearer.map(|(_, token)| token.trim()))
+    value.to_str().map(bearer).map_err(|_| REFUSED)
 }

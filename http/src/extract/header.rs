@@ -27,10 +27,16 @@ fn document(name: &str, description: &str, schema: RefOr<Schema>) -> Vec<Paramet
 
 /// The value of a header that may be given once; `Some(None)` when it is given twice or is not
 /// visible ASCII.
-fn single(headers: &HeaderMap, name: HeaderName) -> Option<Option<&str>> {
+pub(crate) fn single(headers: &HeaderMap, name: HeaderName) -> Option<Option<&str>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     Some(first.to_str().ok().filter(|_| values.next().is_none()))
+}
+
+/// The token in a value of `Authorization` (RFC 6750 § 2.1); `None` for another scheme.
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The position that the answer must include, from `Keyledger-Min-Position`.

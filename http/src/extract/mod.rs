@@ -15,6 +15,8 @@ pub use authenticator::Authenticator;
 pub(super) use body::{parse, read_form, read_json, read_optional_json};
 pub(super) use caller::{Auditor, CommandCaller, SignedIn};
 pub(super) use fields::{Fields, time};
-pub(super) use header::{IdempotencyKey, IfNoneMatch, LastEventId, MinPosition, min_position};
+pub(super) use header::{
+    IdempotencyKey, IfNoneMatch, LastEventId, MinPosition, bearer, min_position, single,
+};
 pub(super) use key_path::KeyPath;
 pub(super) use query::{Given, Parameter, Parameters, QueryParameters, put};

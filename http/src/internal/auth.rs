@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use super::state::VerificationState;
-use crate::extract::min_position;
+use crate::extract::{bearer, min_position};
 use crate::problem::ApiError;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -49,10 +49,7 @@ fn presented(headers: &HeaderMap) -> Result<&str, Unauthorized> {
         return Ok(key);
     }
     let authorization = once(headers, header::AUTHORIZATION)?.ok_or(Unauthorized::Missing)?;
-    match authorization.split_once(' ') {
-        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(key.trim()),
-        _ => Err(Unauthorized::Missing),
-    }
+    bearer(authorization).ok_or(Unauthorized::Missing)
 }
 
 fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthorized> {

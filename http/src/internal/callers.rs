@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use keyledger_domain::KeyHash;
 
+use crate::extract::{bearer, single};
 use crate::problem::ApiError;
 
 const TOKEN: HeaderName = HeaderName::from_static("keyledger-token");
@@ -44,17 +45,11 @@ impl InternalCallers {
 /// The token in `Keyledger-Token`, or else in `Authorization: Bearer` (RFC 6750 § 2.1). Requests to `/auth`
 /// have the headers of the request that they ask about, whose `Authorization` is no token.
 fn token(headers: &HeaderMap, is_forwarded: bool) -> Option<&str> {
-    if let Some(token) = once(headers, TOKEN) {
+    if let Some(token) = single(headers, TOKEN).flatten() {
         return Some(token);
     }
-    let (scheme, token) = once(headers, header::AUTHORIZATION)?.split_once(' ')?;
-    let is_bearer = !is_forwarded && scheme.eq_ignore_ascii_case("bearer");
-    is_bearer.then(|| token.trim())
-}
-
-fn once(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+    let authorization = single(headers, header::AUTHORIZATION).flatten();
+    authorization.filter(|_| !is_forwarded).and_then(bearer)
 }
 
 /// Answers only those who may ask.
