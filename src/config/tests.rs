@@ -90,6 +90,10 @@ fn an_empty_value_is_a_mistake() {
     assert!(empty.contains("KEYLEDGER_LISTEN: must not be empty"), "{empty}");
     let nobody = read(&[SECRET, "--roles=,"]).unwrap_err();
     assert!(nobody.contains("KEYLEDGER_ROLES"), "{nobody}");
+    for flag in ["jwt-audience", "jwt-role-claims", "allowed-origins", "audit-key"] {
+        let nothing = read(&[SECRET, &format!("--{flag}= , ")]).unwrap_err();
+        assert!(nothing.contains("names nothing between its commas"), "{flag}: {nothing}");
+    }
 }
 
 #[test]
