@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests use: Node.js (to run the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, sqlite3, two versions of nats-server, three gateways, a C compiler, and the packages of
+# PostgreSQL, sqlite3, two versions of nats-server, four gateways, a C compiler, and the packages of
 # examples/audit/verify.py.
 # Missing programs are installed with the system's package manager; everything else goes into target/.
 set -eu
@@ -35,19 +35,23 @@ command -v prlimit >/dev/null || install util-linux
 [ -x /usr/sbin/nats-server ] || install nats-server
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql
 
-# nginx is unpacked and not installed, because an installed nginx starts a server on port 80.
-nginx=target/tools/nginx
-if [ ! -x /usr/sbin/nginx ] && [ ! -x "$nginx/usr/sbin/nginx" ]; then
+# Servers are unpacked and not installed, because an installed one starts on port 80.
+unpack() { # NAME INSTALLED
+    folder="target/tools/$1"
+    if [ -x "$2" ] || [ -x "$folder$2" ]; then return; fi
     if ! command -v apt-get >/dev/null; then
-        echo "please install: nginx" >&2
+        echo "please install: $1" >&2
         exit 1
     fi
-    echo "unpacking nginx"
-    rm -rf "$nginx"
-    mkdir -p "$nginx"
+    echo "unpacking $1"
+    rm -rf "$folder"
+    mkdir -p "$folder"
     $root apt-get update -qq
-    (cd "$nginx" && apt-get download -qq -o APT::Sandbox::User=root nginx && dpkg-deb --extract nginx_*.deb .)
-fi
+    (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "$1" && dpkg-deb --extract "$1"_*.deb .)
+}
+
+unpack nginx /usr/sbin/nginx
+unpack caddy /usr/bin/caddy
 
 venv=target/tools/schemathesis
 if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then

@@ -2,10 +2,12 @@
 
 use std::fmt::{Display, Formatter, Result as Formatted};
 
-use keyledger_test_servers::wait::LIMIT;
+use keyledger_test_servers::wait::{LIMIT, within};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A client, with the headers that it sends with every request.
 #[derive(Clone)]
@@ -161,6 +163,16 @@ impl Client {
     pub(crate) async fn keys_at(&self, position: u64) -> Vec<Value> {
         self.with("keyledger-min-position", &position.to_string()).keys().await
     }
+}
+
+/// The status and the text of the answer to these bytes, after which the server closes the connection.
+pub(crate) async fn raw_answer(address: &str, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within("an answer", stream.read_to_string(&mut answer)).await.unwrap();
+    let status = answer.get(9..12).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("{request:?}: {answer}")), answer)
 }
 
 /// Checks the status of an answer; panics with the whole answer if it is another, after a text that

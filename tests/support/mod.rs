@@ -10,7 +10,7 @@ pub(crate) mod setup;
 pub(crate) mod stores;
 pub(crate) mod token;
 
-pub(crate) use client::{Answer, Client, assert_problem, assert_status};
+pub(crate) use client::{Answer, Client, assert_problem, assert_status, raw_answer};
 pub(crate) use keyledger_test_servers::process::{Process, run, run_within};
 pub(crate) use keyledger_test_servers::wait;
 pub(crate) use service::{Service, latest, took_lease};

@@ -1,5 +1,5 @@
 //! `/auth`: forward authentication. A gateway sends the headers of a request, and forwards the request
-//! if the answer has status 200. nginx, Traefik and Envoy can do this.
+//! if the answer has status 200. nginx, Traefik, Envoy and Caddy can do this.
 
 use axum::Json;
 use axum::body::{Body, Bytes};

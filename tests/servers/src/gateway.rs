@@ -17,13 +17,15 @@ pub enum Kind {
     Traefik,
     /// Envoy.
     Envoy,
+    /// Caddy.
+    Caddy,
 }
 
 /// A gateway with a folder of its own.
 #[derive(Debug)]
 pub struct Gateway {
-    _process: Process,
-    _folder: TempDir,
+    process: Process,
+    folder: TempDir,
     port: u16,
 }
 
@@ -35,51 +37,73 @@ const NGINX: &str = "
     error_log stderr notice;
     events {}
     http {
-        access_log off;
+        access_log access.log;
         client_body_temp_path body;
         proxy_temp_path proxy;
         fastcgi_temp_path fastcgi;
         scgi_temp_path scgi;
         uwsgi_temp_path uwsgi;
-        include keyledger.conf;
+        include EXAMPLE;
     }
 ";
+
+/// Words in the examples, and what they are replaced by, so that more is logged: each request in the usual
+/// form of Traefik and Envoy, and by Caddy whatever it can log.
+const LOGS: [(&str, &str); 3] = [
+    ("\tadmin ", "\tdebug\n\tadmin "),
+    ("providers:\n", "accessLog:\n  filePath: access.log\nproviders:\n"),
+    (
+        "stat_prefix: web\n",
+        r#"stat_prefix: web
+                access_log:
+                  - name: requests
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+                      path: access.log
+"#,
+    ),
+];
 
 impl Gateway {
     /// Starts a gateway before an application, given the ports of keyledger and of the application.
     #[must_use]
     pub fn start(kind: Kind, keyledger: u16, application: u16) -> Self {
-        let folder = TempDir::new().unwrap();
-        let port = free_port();
-        // Through the last port, Traefik reaches itself.
-        let ports = [(8081, keyledger), (3000, application), (8000, port), (8002, free_port())];
-        let settings = |example: &str| settings(folder.path(), example, &ports);
-        let (mut command, words) = match kind {
-            Kind::Nginx => {
-                settings("nginx/keyledger.conf");
-                std::fs::write(folder.path().join("nginx.conf"), NGINX).unwrap();
-                let mut command = Command::new(nginx());
-                command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
-                (command, "event method")
-            }
+        let new = New::between(&[(8081, keyledger), (3000, application)]);
+        match kind {
+            Kind::Nginx => new.nginx("gateways/nginx/keyledger.conf"),
             Kind::Traefik => {
-                settings("traefik/traefik.yaml");
-                settings("traefik/keyledger.yaml");
+                // Through this port, Traefik reaches itself.
+                let new = new.also(8002);
+                new.copy("gateways/traefik/traefik.yaml");
+                new.copy("gateways/traefik/keyledger.yaml");
                 // Traefik logs nothing unless something fails, so there is no line to wait for.
                 let mut command = Command::new("sh");
                 command.args(["-c", "exec \"$0\" --configfile=traefik.yaml >&2"]);
-                command.arg(tools().join("traefik/traefik"));
-                (command, "")
+                new.run(command.arg(tools().join("traefik/traefik")), "")
             }
             Kind::Envoy => {
-                settings("envoy/envoy.yaml");
+                new.copy("gateways/envoy/envoy.yaml");
                 let mut command = Command::new(tools().join("envoy/envoy"));
                 command.args(["-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart"]);
-                (command, "starting main dispatch loop")
+                command.args(["--file-flush-interval-msec", "10"]);
+                new.run(&mut command, "starting main dispatch loop")
             }
-        };
-        command.current_dir(folder.path());
-        Self { _process: Process::start_until(words, &mut command), _folder: folder, port }
+            Kind::Caddy => {
+                // On this port, Caddy takes orders.
+                let new = new.also(2019);
+                new.copy("gateways/caddy/Caddyfile");
+                let mut command = Command::new(program("caddy/usr/bin/caddy", "/usr/bin/caddy"));
+                command.args(["run", "--config", "Caddyfile"]).env("HOME", new.folder.path());
+                new.run(&mut command, "serving initial configuration")
+            }
+        }
+    }
+
+    /// All that it has logged so far: errors, and requests.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let requests = std::fs::read_to_string(self.folder.path().join("access.log"));
+        self.process.output() + &requests.unwrap_or_default()
     }
 
     /// The address on which it listens.
@@ -89,21 +113,65 @@ impl Gateway {
     }
 }
 
-/// Copies an example into a folder, with other ports.
-fn settings(folder: &Path, example: &str, ports: &[(u16, u16)]) {
-    let path = root().join("examples/gateways").join(example);
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    for (shipped, own) in ports {
-        for before in ["127.0.0.1:", "port_value: "] {
-            text = text.replace(&format!("{before}{shipped}"), &format!("{before}{own}"));
-        }
-    }
-    std::fs::write(folder.join(path.file_name().unwrap()), text).unwrap();
+/// A gateway that is to be started.
+struct New {
+    folder: TempDir,
+    /// Ports in the examples, and those to use instead.
+    ports: Vec<(u16, u16)>,
+    port: u16,
 }
 
-fn nginx() -> PathBuf {
-    let unpacked = tools().join("nginx/usr/sbin/nginx");
-    if unpacked.exists() { unpacked } else { "/usr/sbin/nginx".into() }
+impl New {
+    fn between(servers: &[(u16, u16)]) -> Self {
+        let port = free_port();
+        let ports = [servers, &[(8000, port)]].concat();
+        Self { folder: TempDir::new().unwrap(), ports, port }
+    }
+
+    /// The same with a port for one more listener.
+    fn also(mut self, shipped: u16) -> Self {
+        self.ports.push((shipped, free_port()));
+        self
+    }
+
+    /// Copies an example, with other ports.
+    fn copy(&self, example: &str) {
+        let path = root().join("examples").join(example);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        for (shipped, own) in &self.ports {
+            for before in ["127.0.0.1:", "port_value: ", "http://:"] {
+                text = text.replace(&format!("{before}{shipped}"), &format!("{before}{own}"));
+            }
+        }
+        for (before, after) in LOGS {
+            text = text.replace(before, after);
+        }
+        std::fs::write(self.folder.path().join(path.file_name().unwrap()), text).unwrap();
+    }
+
+    /// Starts nginx with an example.
+    fn nginx(self, example: &str) -> Gateway {
+        self.copy(example);
+        let (_, file) = example.rsplit_once('/').unwrap();
+        let settings = NGINX.replace("EXAMPLE", file);
+        std::fs::write(self.folder.path().join("nginx.conf"), settings).unwrap();
+        let mut command = Command::new(program("nginx/usr/sbin/nginx", "/usr/sbin/nginx"));
+        command.arg("-p").arg(self.folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+        self.run(&mut command, "event method")
+    }
+
+    /// Starts it, and waits until it has written these words.
+    fn run(self, command: &mut Command, words: &str) -> Gateway {
+        let Self { folder, port, .. } = self;
+        let process = Process::start_until(words, command.current_dir(folder.path()));
+        Gateway { process, folder, port }
+    }
+}
+
+/// A program that is unpacked below the folder of tools, or else installed.
+fn program(unpacked: &str, installed: &str) -> PathBuf {
+    let unpacked = tools().join(unpacked);
+    if unpacked.exists() { unpacked } else { installed.into() }
 }
 
 /// The folder into which `tests/tools.sh` puts programs.
