@@ -15,5 +15,6 @@ mod cluster;
 mod http;
 mod limits;
 mod log;
+mod openrag;
 mod support;
 mod verification;

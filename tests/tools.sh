@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests use: Node.js (to run the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, sqlite3, two versions of nats-server, four gateways, a C compiler, and the packages of
-# examples/audit/verify.py.
+# PostgreSQL, sqlite3, two versions of nats-server, four gateways, a browser, a C compiler, and the
+# packages of examples/audit/verify.py.
 # Missing programs are installed with the system's package manager; everything else goes into target/.
 set -eu
 
@@ -31,6 +31,7 @@ command -v python3 >/dev/null || install python3 python3-venv
 command -v openssl >/dev/null || install openssl
 command -v sqlite3 >/dev/null || install sqlite3
 command -v cc >/dev/null || install gcc libc6-dev
+command -v chromedriver >/dev/null || install --no-install-recommends chromium chromium-driver
 command -v prlimit >/dev/null || install util-linux
 [ -x /usr/sbin/nats-server ] || install nats-server
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || install postgresql

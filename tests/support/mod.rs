@@ -1,5 +1,6 @@
 //! What all tests share: services of their own, people who use them, and ways to wait.
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod log;

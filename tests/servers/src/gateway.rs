@@ -68,9 +68,12 @@ impl Gateway {
     /// Starts a gateway before an application, given the ports of keyledger and of the application.
     #[must_use]
     pub fn start(kind: Kind, keyledger: u16, application: u16) -> Self {
-        let new = New::between(&[(8081, keyledger), (3000, application)]);
+        let new = New::on(free_port(), &[(8081, keyledger), (3000, application)]);
         match kind {
-            Kind::Nginx => new.nginx("gateways/nginx/keyledger.conf"),
+            Kind::Nginx => {
+                new.copy("gateways/nginx/keyledger.conf");
+                new.nginx("keyledger.conf")
+            }
             Kind::Traefik => {
                 // Through this port, Traefik reaches itself.
                 let new = new.also(8002);
@@ -99,6 +102,27 @@ impl Gateway {
         }
     }
 
+    /// Starts the nginx of the example for OpenRAG on a port, given the ports of keyledger (its public listener,
+    /// its internal one) and of OpenRAG, and what keyledger is to get as `Authorization`, if it is not the
+    /// client's.
+    #[must_use]
+    pub fn openrag(
+        port: u16,
+        (public, internal): (u16, u16),
+        openrag: u16,
+        authorization: Option<&str>,
+    ) -> Self {
+        let new = New::on(port, &[(8080, public), (8081, internal), (3000, openrag)]);
+        new.copy("openrag/openrag.conf");
+        if let Some(authorization) = authorization {
+            let file = new.folder.path().join("openrag.conf");
+            let text = std::fs::read_to_string(&file).unwrap();
+            let given = format!("default \"{authorization}\";");
+            std::fs::write(file, text.replace("default $http_authorization;", &given)).unwrap();
+        }
+        new.nginx("openrag.conf")
+    }
+
     /// All that it has logged so far: errors, and requests.
     #[must_use]
     pub fn logs(&self) -> String {
@@ -122,8 +146,7 @@ struct New {
 }
 
 impl New {
-    fn between(servers: &[(u16, u16)]) -> Self {
-        let port = free_port();
+    fn on(port: u16, servers: &[(u16, u16)]) -> Self {
         let ports = [servers, &[(8000, port)]].concat();
         Self { folder: TempDir::new().unwrap(), ports, port }
     }
@@ -149,10 +172,8 @@ impl New {
         std::fs::write(self.folder.path().join(path.file_name().unwrap()), text).unwrap();
     }
 
-    /// Starts nginx with an example.
-    fn nginx(self, example: &str) -> Gateway {
-        self.copy(example);
-        let (_, file) = example.rsplit_once('/').unwrap();
+    /// Starts nginx with this file in its folder.
+    fn nginx(self, file: &str) -> Gateway {
         let settings = NGINX.replace("EXAMPLE", file);
         std::fs::write(self.folder.path().join("nginx.conf"), settings).unwrap();
         let mut command = Command::new(program("nginx/usr/sbin/nginx", "/usr/sbin/nginx"));
