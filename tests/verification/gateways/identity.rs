@@ -5,7 +5,7 @@ use keyledger_test_servers::gateway::Kind;
 use serde_json::{Value, json};
 
 use super::{Application, Door, IDENTITY, KINDS, create, doors, key, serve};
-use crate::support::{Answer, Client, Service, assert_status};
+use crate::support::{Answer, Client, Service, assert_status, raw_answer};
 
 /// Checks that the gateway's answer (`told`) is keyledger's own (`said`).
 #[track_caller]
@@ -78,6 +78,27 @@ async fn who_a_client_claims_to_be_does_not_reach_the_application() {
             liar = liar.with(name, "mallory");
         }
         assert_status!(liar.get("/").await, 401, "{:?}", door.kind);
+    }
+}
+
+/// A proxy drops the headers that `Connection` names (RFC 9110, section 7.6.1).
+#[keyledger_bounded::test]
+async fn a_client_cannot_have_its_identity_dropped() {
+    let (service, application) = (Service::start().ready().await, Application::start().await);
+    let key = key(&service).await;
+    for door in doors(&service, &application).await {
+        application.seen.take();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: {}\r\nConnection: close, {}\r\n\r\n",
+            key.secret,
+            IDENTITY.join(", ")
+        );
+        let (status, answer) = raw_answer(&door.gateway.address(), &request).await;
+        assert_eq!(status, 200, "{:?}: {answer}", door.kind);
+        let [seen] = &application.seen.take()[..] else { panic!("{:?}: one request", door.kind) };
+        for name in IDENTITY {
+            assert!(!seen["headers"][name].is_null(), "{:?}: {name}: {seen}", door.kind);
+        }
     }
 }
 
