@@ -145,7 +145,7 @@ pub(crate) const COUNT_OF: &str = "
           AND deleted_at IS NULL
         ORDER BY created_at DESC, key_id DESC
         LIMIT $2
-    ) AS some";
+    ) AS found";
 
 /// The number of keys that are not deleted.
 pub(crate) const COUNT: &str = "
