@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use keyledger_domain::Clock;
 use keyledger_identity::{
-    ClaimPath, Claims, RsaAlgorithm, SigningError, SigningKey, TokenKeys, TokenRules, mint,
+    Claims, RoleRules, RsaAlgorithm, SigningError, SigningKey, TokenKeys, TokenRules, mint,
 };
 
 const USER: &str = "dev";
@@ -15,17 +15,13 @@ const TOKEN_HOURS: i64 = 12;
 ///
 /// # Errors
 /// [`SigningError`] when no key or token can be made.
-pub fn sign_in(
-    role_claims: Vec<ClaimPath>,
-    audit_role: String,
-    clock: &dyn Clock,
-) -> Result<(TokenRules, String), SigningError> {
+pub fn sign_in(roles: RoleRules, clock: &dyn Clock) -> Result<(TokenRules, String), SigningError> {
     let (signing, verifying) = SigningKey::generate()?;
     let now = clock.now().unix_seconds();
     let claims = Claims {
         user_id: USER.to_owned(),
         email: Some("dev@example.com".to_owned()),
-        roles: vec![audit_role.clone()],
+        roles: [roles.audit.clone()].into_iter().chain(roles.create.clone()).collect(),
         audience: None,
         issuer: None,
         issued_at: now,
@@ -38,8 +34,7 @@ pub fn sign_in(
         audiences: Vec::new(),
         issuer: None,
         rsa_algorithm: RsaAlgorithm::default(),
-        role_claims,
-        audit_role,
+        roles,
     };
     Ok((rules, token))
 }

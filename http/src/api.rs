@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditState};
 use crate::keys::{self, CommandState, HistoryState, QueryState};
-use crate::layers::{cors, finished};
+use crate::layers::{cors, finished, with_or_without_slash};
 use crate::log::{self, LogRoutesState};
 use crate::{docs, document, health};
 use keyledger_node::readiness::Readiness;
@@ -55,7 +55,7 @@ pub fn router(
         .merge(log.with_state(for_log))
         .merge(health.with_state(readiness))
         .split_for_parts();
-    Ok(finished(router.merge(docs::pages(&document)?), cors))
+    Ok(with_or_without_slash(finished(router.merge(docs::pages(&document)?), cors)))
 }
 
 /// The OpenAPI document of the public API.

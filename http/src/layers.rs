@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::extract::Request;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
+use hyper::service::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::headers::{IDEMPOTENCY_KEY, LAGGING, LAST_EVENT_ID, MIN_POSITION, POSITION, REQUEST_ID};
 use crate::observe;
 use crate::problem::{ApiError, panicked};
+use crate::server::routed;
 
 /// How long a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
@@ -29,6 +33,31 @@ pub(crate) fn surrounded(router: Router, cors: Option<CorsLayer>) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(observe::surround))
+}
+
+/// Answers a path that ends with a slash and that nothing is at, such as `/keys/`, as the path without the
+/// slash. A redirect would name a path that is another one behind a proxy that adds a prefix.
+pub(crate) fn with_or_without_slash(router: Router) -> Router {
+    let whole = routed(router.clone());
+    router.fallback(move |request: Request| {
+        let request = without_slash(request);
+        let whole = whole.clone();
+        async move { whole.call(request).await }
+    })
+}
+
+fn without_slash(mut request: Request) -> Request {
+    let mut parts = request.uri().clone().into_parts();
+    let path = request.uri().path().strip_suffix('/').filter(|path| !path.is_empty());
+    let query = request.uri().query().map(|query| format!("?{query}"));
+    let shorter = path.map(|path| format!("{path}{}", query.unwrap_or_default()));
+    if let Some(shorter) = shorter.and_then(|shorter| PathAndQuery::try_from(shorter).ok()) {
+        parts.path_and_query = Some(shorter);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// Allows cross-origin requests from these origins; `None` when there are none.

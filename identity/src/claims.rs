@@ -41,13 +41,28 @@ impl ClaimPath {
     }
 }
 
-/// The caller, if the token is good at this time. The caller is an auditor if one of these claims contains
-/// this role.
+/// Which roles or scopes of a user allow what.
+#[derive(Clone, Debug)]
+pub struct RoleRules {
+    /// The claims that list a user's roles or scopes.
+    pub claims: Vec<ClaimPath>,
+    /// Users with this role are auditors.
+    pub audit: String,
+    /// Users with this role may create keys; `None` if everyone may.
+    pub create: Option<String>,
+}
+
+impl RoleRules {
+    fn has(&self, claims: &Claims, role: &str) -> bool {
+        self.claims.iter().filter_map(|path| path.find(claims)).any(|claim| names(claim, role))
+    }
+}
+
+/// The caller, if the token is good at this time.
 pub(super) fn caller(
     claims: &Claims,
     now: Timestamp,
-    role_claims: &[ClaimPath],
-    audit_role: &str,
+    roles: &RoleRules,
 ) -> Result<Caller, Rejection> {
     let until = until(seconds(claims, "exp")?.ok_or(Rejection::NoExpiry)?);
     if now >= until {
@@ -68,11 +83,11 @@ pub(super) fn caller(
         Some(Value::Number(number)) if number.is_u64() => UserId::parse(&number.to_string())?,
         Some(_) | None => return Err(Rejection::NoUser),
     };
-    let mut roles = role_claims.iter().filter_map(|path| path.find(claims));
-    let is_auditor = roles.any(|claim| names(claim, audit_role));
+    let is_auditor = roles.has(claims, &roles.audit);
+    let may_create = roles.create.as_ref().is_none_or(|role| roles.has(claims, role));
     // An unexpected address does not lock a user out.
     let email = claims.get("email").and_then(Value::as_str).and_then(Email::parse);
-    Ok(Caller { user_id, email, is_auditor, until })
+    Ok(Caller { user_id, email, is_auditor, may_create, until })
 }
 
 /// A time in seconds since 1970, possibly with a fraction.

@@ -1,8 +1,8 @@
 //! Keys that verify tokens, each with the one signature algorithm that it is for.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,6 +16,18 @@ use super::SharedSecret;
 
 /// How many bytes the modulus of an RSA key has: 2048 to 8192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
+
+/// The kinds of keys that are known, for people whose key is none of them. The library knows no others: not
+/// P-521 (ES512), nor Ed448.
+pub(super) const KINDS: &str = "RSA of 2048 to 8192 bits (RS256, PS256), EC P-256 (ES256) and P-384 (ES384), and Ed25519 (EdDSA)";
+
+/// Reads a public key of one algorithm.
+type Form = &'static dyn VerificationAlgorithm;
+/// The curves of EC keys. Each is for one algorithm.
+const CURVES: [(EllipticCurve, Algorithm, Form); 2] = [
+    (EllipticCurve::P256, Algorithm::ES256, &ECDSA_P256_SHA256_FIXED),
+    (EllipticCurve::P384, Algorithm::ES384, &ECDSA_P384_SHA384_FIXED),
+];
 
 /// A key that verifies the signatures of tokens.
 #[derive(Debug)]
@@ -47,8 +59,17 @@ impl From<RsaAlgorithm> for Algorithm {
 
 /// The text is not a public key of a supported kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one public key in PEM form: RSA of 2048 bits or more, EC P-256 or Ed25519")]
+#[error("not one public key in PEM form of a kind that is known: {KINDS}")]
 pub struct BadKey;
+
+/// Why a key of a key set is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unused {
+    /// It says that it is not for signatures.
+    OtherUse,
+    /// It is of no kind that is known, or of no good form, or for another algorithm than its kind.
+    Unknown,
+}
 
 impl VerifyingKey {
     /// Reads a public key in PEM form (`PUBLIC KEY`, or `RSA PUBLIC KEY`). Line breaks may be written as
@@ -66,49 +87,40 @@ impl VerifyingKey {
             .or_else(|_| DecodingKey::from_ec_pem(pem))
             .or_else(|_| DecodingKey::from_rsa_pem(pem))
             .map_err(|_| BadKey)?;
-        let (algorithm, form): (_, &'static dyn VerificationAlgorithm) = match decoding.family() {
-            AlgorithmFamily::Ed => (Algorithm::EdDSA, &ED25519),
-            AlgorithmFamily::Ec => (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED),
-            AlgorithmFamily::Rsa => (rsa.into(), &RSA_PKCS1_2048_8192_SHA256),
-            AlgorithmFamily::Hmac => return Err(BadKey),
-        };
         let bytes = decoding.try_get_as_bytes().map_err(|_| BadKey)?;
-        if algorithm == Algorithm::EdDSA && !proves(bytes) {
-            return Err(BadKey);
-        }
-        ParsedPublicKey::new(form, bytes).map_err(|_| BadKey)?;
+        let has = |form: Form| ParsedPublicKey::new(form, bytes).is_ok();
+        let algorithm = match decoding.family() {
+            AlgorithmFamily::Ed => {
+                Some(Algorithm::EdDSA).filter(|_| has(&ED25519) && proves(bytes))
+            }
+            AlgorithmFamily::Ec => {
+                let curve = CURVES.into_iter().find(|(_, _, form)| has(*form));
+                curve.map(|(_, algorithm, _)| algorithm)
+            }
+            AlgorithmFamily::Rsa => Some(rsa.into()).filter(|_| has(&RSA_PKCS1_2048_8192_SHA256)),
+            AlgorithmFamily::Hmac => None,
+        };
+        let algorithm = algorithm.ok_or(BadKey)?;
         Ok(Self { kid: None, decoding, algorithm })
     }
 
-    /// Reads a key of a key set; `None` if the key does not verify signatures, or is not of a supported
-    /// kind and size. Shared secrets are unsupported here, since anyone can read a key set. What the key
+    /// Reads a key of a key set. Shared secrets are not used, since anyone can read a key set. What the key
     /// says of its use binds (`alg`, `use`, `key_ops`: RFC 7517 § 4); `rsa` is for RSA keys without `alg`.
-    pub(super) fn from_jwk(mut jwk: Jwk, rsa: RsaAlgorithm) -> Option<Self> {
-        let algorithms: &[Algorithm] = if let AlgorithmParameters::RSA(key) = &mut jwk.algorithm {
-            without_leading_zeros(key)?;
-            &[rsa.into(), Algorithm::RS256, Algorithm::PS256]
-        } else if let AlgorithmParameters::EllipticCurve(key) = &jwk.algorithm
-            && key.curve == EllipticCurve::P256
-        {
-            &[Algorithm::ES256]
-        } else if let AlgorithmParameters::OctetKeyPair(key) = &jwk.algorithm
-            && key.curve == EllipticCurve::Ed25519
-            && URL_SAFE_NO_PAD.decode(&key.x).is_ok_and(|point| proves(&point))
-        {
-            &[Algorithm::EdDSA]
-        } else {
-            return None;
-        };
-        let named = jwk.common.key_algorithm;
-        let is_named = |algorithm: &&Algorithm| {
-            named.is_none_or(|named| named.to_string() == format!("{algorithm:?}"))
-        };
-        let algorithm = *algorithms.iter().find(is_named)?;
+    pub(super) fn from_jwk(mut jwk: Jwk, rsa: RsaAlgorithm) -> Result<Self, Unused> {
         let signs = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
         let operations = jwk.common.key_operations.as_ref();
         let verifies = operations.is_none_or(|all| all.contains(&KeyOperations::Verify));
-        let decoding = DecodingKey::from_jwk(&jwk).ok().filter(|_| signs && verifies)?;
-        Some(Self { kid: jwk.common.key_id, decoding, algorithm })
+        if !signs || !verifies {
+            return Err(Unused::OtherUse);
+        }
+        let algorithms = algorithms(&mut jwk.algorithm, rsa).ok_or(Unused::Unknown)?;
+        let named = jwk.common.key_algorithm;
+        let is_named = |algorithm: &Algorithm| {
+            named.is_none_or(|named| named.to_string() == format!("{algorithm:?}"))
+        };
+        let algorithm = algorithms.into_iter().find(is_named).ok_or(Unused::Unknown)?;
+        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| Unused::Unknown)?;
+        Ok(Self { kid: jwk.common.key_id, decoding, algorithm })
     }
 
     pub(super) fn hs256(secret: &SharedSecret) -> Self {
@@ -135,6 +147,27 @@ impl VerifyingKey {
     pub(super) fn fits(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let named = kid.is_none() || self.kid.as_deref() == kid;
         named && self.algorithm == algorithm
+    }
+}
+
+/// The algorithms that a key of a key set may be for, the first of them if it names none. `None` for a key that
+/// is of no kind that is known, or of no good form.
+fn algorithms(key: &mut AlgorithmParameters, rsa: RsaAlgorithm) -> Option<Vec<Algorithm>> {
+    if let AlgorithmParameters::RSA(key) = key {
+        without_leading_zeros(key)?;
+        Some(vec![rsa.into(), Algorithm::RS256, Algorithm::PS256])
+    } else if let AlgorithmParameters::EllipticCurve(key) = key {
+        let (_, algorithm, form) = CURVES.into_iter().find(|(curve, _, _)| *curve == key.curve)?;
+        let point = DecodingKey::from_ec_components(&key.x, &key.y).ok()?;
+        ParsedPublicKey::new(form, point.try_get_as_bytes().ok()?).ok()?;
+        Some(vec![algorithm])
+    } else if let AlgorithmParameters::OctetKeyPair(key) = key
+        && key.curve == EllipticCurve::Ed25519
+        && URL_SAFE_NO_PAD.decode(&key.x).is_ok_and(|point| proves(&point))
+    {
+        Some(vec![Algorithm::EdDSA])
+    } else {
+        None
     }
 }
 

@@ -2,8 +2,8 @@
 //! they describe.
 //!
 //! The accepted algorithm follows from the key that is configured, never from the token (RFC 8725 § 3.1): a
-//! P-256 key is for ES256, an Ed25519 key for EdDSA, a shared secret for HS256, and an RSA key for RS256 or
-//! PS256, as it says itself or as is configured.
+//! P-256 key is for ES256, a P-384 key for ES384, an Ed25519 key for EdDSA, a shared secret for HS256, and an RSA
+//! key for RS256 or PS256, as it says itself or as is configured.
 
 mod claims;
 mod jwks;
@@ -19,8 +19,8 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use keyledger_domain::{Clock, Email, Timestamp, UserId};
 
 use claims::caller;
-pub use claims::{ClaimPath, ClaimPathError};
-pub use jwks::{JwksUrl, JwksUrlError};
+pub use claims::{ClaimPath, ClaimPathError, RoleRules};
+pub use jwks::{JwksUrl, JwksUrlError, PlainHttp};
 pub use key::{BadKey, RsaAlgorithm, VerifyingKey};
 pub use secret::{SharedSecret, WeakSecret};
 pub use signing::{Claims, SigningError, SigningKey, mint};
@@ -39,6 +39,8 @@ pub struct Caller {
     pub email: Option<Email>,
     /// Whether the user may see the events of all users' keys.
     pub is_auditor: bool,
+    /// Whether the user may create keys.
+    pub may_create: bool,
     /// From when on the token is refused.
     pub until: Timestamp,
 }
@@ -65,10 +67,8 @@ pub struct TokenRules {
     pub issuer: Option<String>,
     /// The algorithm of the RSA keys of a key set that name none.
     pub rsa_algorithm: RsaAlgorithm,
-    /// The claims that list a user's roles or scopes.
-    pub role_claims: Vec<ClaimPath>,
-    /// Users with this role or scope are auditors.
-    pub audit_role: String,
+    /// What a user's roles allow.
+    pub roles: RoleRules,
 }
 
 /// Verifies tokens by [`TokenRules`].
@@ -76,8 +76,7 @@ pub struct TokenRules {
 pub struct TokenVerifier {
     keys: Keys,
     validation: Validation,
-    role_claims: Vec<ClaimPath>,
-    audit_role: String,
+    roles: RoleRules,
     clock: Arc<dyn Clock>,
 }
 
@@ -142,6 +141,29 @@ pub enum Rejection {
     BadUser(#[from] keyledger_domain::UserIdError),
 }
 
+impl Rejection {
+    /// Whether the token may be one of other parties: it is not signed with our keys, or not for this service.
+    /// A token that is ours and has expired is not foreign.
+    #[must_use]
+    pub fn is_of_foreign_token(&self) -> bool {
+        match self {
+            Self::TooLong
+            | Self::Critical
+            | Self::UnknownKey
+            | Self::Malformed
+            | Self::BadSignature
+            | Self::BadAudience
+            | Self::BadIssuer => true,
+            Self::NoExpiry
+            | Self::BadTime(_)
+            | Self::Expired
+            | Self::NotYet
+            | Self::NoUser
+            | Self::BadUser(_) => false,
+        }
+    }
+}
+
 impl From<jsonwebtoken::errors::Error> for Rejection {
     /// The error's own text may quote the token.
     fn from(error: jsonwebtoken::errors::Error) -> Self {
@@ -198,8 +220,7 @@ impl TokenVerifier {
             validation.set_issuer(&[issuer]);
             validation.required_spec_claims.insert("iss".to_owned());
         }
-        let TokenRules { role_claims, audit_role, .. } = rules;
-        Self { keys, validation, role_claims, audit_role, clock }
+        Self { keys, validation, roles: rules.roles, clock }
     }
 
     /// Fetches the key set, if there is one, so that the first caller need not wait for it.
@@ -236,7 +257,7 @@ impl TokenVerifier {
                     .unwrap_or(Err(Rejection::UnknownKey))?
             }
         };
-        Ok(caller(&claims, self.clock.now(), &self.role_claims, &self.audit_role)?)
+        Ok(caller(&claims, self.clock.now(), &self.roles)?)
     }
 
     fn decode(&self, token: &str, key: &VerifyingKey) -> Result<claims::Claims, Rejection> {

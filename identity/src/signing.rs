@@ -1,6 +1,9 @@
 //! Signs tokens, for `keyledger token`, `--dev` and tests.
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header, encode};
 use serde::Serialize;
 
@@ -43,7 +46,7 @@ pub struct Claims {
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     /// The text is not a private key of a supported kind.
-    #[error("not a private key in PEM form (PKCS#8): RSA, EC P-256 or Ed25519")]
+    #[error("not a private key in PEM form (PKCS#8): RSA, EC P-256 or P-384, or Ed25519")]
     BadKey,
     /// The system's random generator failed while a key was generated.
     #[error("a signing key cannot be made")]
@@ -69,7 +72,7 @@ impl SigningKey {
             .map_err(|_| SigningError::BadKey)?;
         let algorithm = match encoding.family() {
             AlgorithmFamily::Ed => Algorithm::EdDSA,
-            AlgorithmFamily::Ec => Algorithm::ES256,
+            AlgorithmFamily::Ec => curve_of(encoding.as_bytes()).ok_or(SigningError::BadKey)?,
             AlgorithmFamily::Rsa => Algorithm::RS256,
             AlgorithmFamily::Hmac => return Err(SigningError::BadKey),
         };
@@ -94,6 +97,16 @@ impl SigningKey {
         let verifying = VerifyingKey::ed25519(pair.public_key().as_ref());
         Ok((Self { encoding, algorithm: Algorithm::EdDSA }, verifying))
     }
+}
+
+/// The algorithm of the curve that a private key in PKCS#8 form is on.
+fn curve_of(key: &[u8]) -> Option<Algorithm> {
+    let curves: [(_, &'static EcdsaSigningAlgorithm); 2] = [
+        (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED_SIGNING),
+        (Algorithm::ES384, &ECDSA_P384_SHA384_FIXED_SIGNING),
+    ];
+    let curve = curves.into_iter().find(|(_, it)| EcdsaKeyPair::from_pkcs8(it, key).is_ok());
+    curve.map(|(algorithm, _)| algorithm)
 }
 
 /// Signs a token with these claims. `kid` is the key's name in a key set, for the token's header.

@@ -1,7 +1,9 @@
 //! Which tokens are accepted, and what they say about the caller.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -30,15 +32,18 @@ fn with(other: &Value) -> Value {
 }
 
 fn rules(source: TokenKeys) -> TokenRules {
-    let role_claims = ["roles", "scope"].map(|path| path.parse().unwrap()).into();
     TokenRules {
         source,
         audiences: Vec::new(),
         issuer: None,
         rsa_algorithm: RsaAlgorithm::Rs256,
-        role_claims,
-        audit_role: "keyledger:audit".to_owned(),
+        roles: roles_in(&["roles", "scope"]),
     }
+}
+
+fn roles_in(claims: &[&str]) -> RoleRules {
+    let claims = claims.iter().map(|path| path.parse().unwrap()).collect();
+    RoleRules { claims, audit: "keyledger:audit".to_owned(), create: None }
 }
 
 /// The clock of this machine, or one that stands still.
@@ -116,8 +121,16 @@ fn ed25519() -> Pem {
 }
 
 fn p256() -> Pem {
+    ec(&ECDSA_P256_SHA256_FIXED_SIGNING)
+}
+
+fn p384() -> Pem {
+    ec(&ECDSA_P384_SHA384_FIXED_SIGNING)
+}
+
+fn ec(curve: &'static EcdsaSigningAlgorithm) -> Pem {
     use aws_lc_rs::encoding::AsDer;
-    let pair_ = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let pair_ = EcdsaKeyPair::generate(curve).unwrap();
     let public: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair_.public_key().as_der().unwrap();
     let private = pair_.to_pkcs8v1().unwrap();
     pair(public.as_ref().to_vec(), private.as_ref())
@@ -226,10 +239,7 @@ async fn the_audience_and_the_issuer_are_checked_when_they_are_set() {
 
 #[keyledger_bounded::test]
 async fn roles_are_where_the_settings_say() {
-    let at = |path: &str| TokenRules {
-        role_claims: vec![path.parse().unwrap()],
-        ..rules(shared_secret())
-    };
+    let at = |path: &str| TokenRules { roles: roles_in(&[path]), ..rules(shared_secret()) };
     for (path, claims) in [
         ("realm_access.roles", json!({"realm_access": {"roles": ["keyledger:audit"]}})),
         ("scp", json!({"scp": "openid keyledger:audit"})),
@@ -253,6 +263,68 @@ async fn roles_are_where_the_settings_say() {
         assert!(!judge(at("realm_access.roles"), &token).await.unwrap().is_auditor, "{claims}");
     }
     assert!("".parse::<ClaimPath>().is_err());
+}
+
+#[keyledger_bounded::test]
+async fn creating_keys_needs_a_role_only_if_one_is_named() {
+    let creating = |role: Option<&str>| {
+        let create = role.map(ToOwned::to_owned);
+        let roles = RoleRules { create, ..roles_in(&["roles", "scope"]) };
+        TokenRules { roles, ..rules(shared_secret()) }
+    };
+    for (claims, may_create) in [
+        (json!({}), false),
+        (json!({"roles": ["keyledger:audit"]}), false),
+        (json!({"roles": ["keys:create:self"]}), false),
+        (json!({"roles": {"keys:create": true}}), false),
+        (json!({"role": "keys:create"}), false),
+        (json!({"roles": ["user", "keys:create"]}), true),
+        (json!({"scope": "openid keys:create"}), true),
+    ] {
+        let token = hs256(&with(&claims));
+        let caller = judge(creating(Some("keys:create")), &token).await.unwrap();
+        assert_eq!(caller.may_create, may_create, "{claims}");
+        assert!(judge(creating(None), &token).await.unwrap().may_create, "{claims}");
+    }
+}
+
+#[keyledger_bounded::test]
+async fn a_token_is_foreign_if_it_is_not_signed_with_our_keys_or_not_for_us() {
+    let strict = || TokenRules {
+        audiences: vec!["keys".to_owned()],
+        issuer: Some("https://id.example.com".to_owned()),
+        ..rules(shared_secret())
+    };
+    let ours = with(&json!({"aud": "keys", "iss": "https://id.example.com"}));
+    let changed = |name: &str, value: Value| {
+        let mut claims = ours.clone();
+        claims[name] = value;
+        hs256(&claims)
+    };
+    let secret = EncodingKey::from_secret(b"another secret, of 32 bytes or more");
+    let other = sign(Algorithm::HS256, &secret, &ours);
+    let hs512 = sign(Algorithm::HS512, &EncodingKey::from_secret(SECRET.as_bytes()), &ours);
+    for (token, is_foreign) in [
+        (String::new(), true),
+        ("x".repeat(9_000), true),
+        (other, true),
+        (hs512, true),
+        (changed("aud", json!("other")), true),
+        (changed("iss", json!("https://other.example.com")), true),
+        (changed("exp", json!(now() - 60)), false),
+        (changed("exp", json!(null)), false),
+        (changed("nbf", json!(now() + 60)), false),
+        (changed("sub", json!(null)), false),
+        (changed("sub", json!("")), false),
+    ] {
+        match verifier(strict()).verify(&token).await {
+            Err(TokenError::Rejected(reason)) => {
+                assert_eq!(reason.is_of_foreign_token(), is_foreign, "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(judge(strict(), &hs256(&ours)).await.is_ok());
 }
 
 #[keyledger_bounded::test]
@@ -285,10 +357,11 @@ async fn what_is_wrong_with_a_token_is_told_without_a_part_of_it() {
 
 #[keyledger_bounded::test]
 async fn each_key_verifies_its_algorithm_and_no_other() {
-    let (ed, ec, rsa) = (ed25519(), p256(), rsa());
+    let (ed, ec, ec384, rsa) = (ed25519(), p256(), p384(), rsa());
     let signers = [
         (Algorithm::EdDSA, EncodingKey::from_ed_pem(ed.private.as_bytes()).unwrap()),
         (Algorithm::ES256, EncodingKey::from_ec_pem(ec.private.as_bytes()).unwrap()),
+        (Algorithm::ES384, EncodingKey::from_ec_pem(ec384.private.as_bytes()).unwrap()),
         (Algorithm::RS256, EncodingKey::from_rsa_pem(rsa.private.as_bytes()).unwrap()),
         (Algorithm::PS256, EncodingKey::from_rsa_pem(rsa.private.as_bytes()).unwrap()),
         (Algorithm::RS384, EncodingKey::from_rsa_pem(rsa.private.as_bytes()).unwrap()),
@@ -300,6 +373,7 @@ async fn each_key_verifies_its_algorithm_and_no_other() {
     let sources = [
         (vec![Algorithm::EdDSA], public(&ed)),
         (vec![Algorithm::ES256], public(&ec)),
+        (vec![Algorithm::ES384], public(&ec384)),
         (vec![Algorithm::RS256], public(&rsa)),
         (vec![Algorithm::PS256], TokenKeys::PublicKey(pss)),
         (vec![Algorithm::HS256], shared_secret()),
@@ -375,7 +449,7 @@ async fn an_extension_that_must_be_understood_is_refused() {
 
 #[keyledger_bounded::test]
 fn what_is_no_public_key_is_refused_as_one() {
-    let (ed, rsa) = (ed25519(), rsa());
+    let (ed, rsa, p521) = (ed25519(), rsa(), ec(&ECDSA_P521_SHA512_FIXED_SIGNING));
     let certificate = pem("CERTIFICATE", &ed.public_der);
     let cut = pem("PUBLIC KEY", &rsa.public_der[..rsa.public_der.len() - 40]);
     let two = format!("{}{}", ed.public, rsa.public);
@@ -392,6 +466,7 @@ fn what_is_no_public_key_is_refused_as_one() {
         &cut,
         &two,
         &small_order,
+        &p521.public,
         "-----BEGIN PUBLIC KEY-----",
     ] {
         assert_eq!(public_key(text).err(), Some(BadKey), "{text}");
@@ -400,16 +475,19 @@ fn what_is_no_public_key_is_refused_as_one() {
 
 #[keyledger_bounded::test]
 fn line_breaks_of_a_key_may_be_written_as_two_characters() {
-    for pem in [ed25519(), p256(), rsa()] {
+    for pem in [ed25519(), p256(), p384(), rsa()] {
         assert!(public_key(&pem.public.replace('\n', "\\n")).is_ok());
     }
 }
 
 #[keyledger_bounded::test]
 fn a_minted_token_is_signed_by_the_kind_of_its_key() {
-    for (pem, algorithm) in
-        [(ed25519(), Algorithm::EdDSA), (p256(), Algorithm::ES256), (rsa(), Algorithm::RS256)]
-    {
+    for (pem, algorithm) in [
+        (ed25519(), Algorithm::EdDSA),
+        (p256(), Algorithm::ES256),
+        (p384(), Algorithm::ES384),
+        (rsa(), Algorithm::RS256),
+    ] {
         let key = SigningKey::from_pem(&pem.private).unwrap();
         let claims = Claims {
             user_id: "ann".to_owned(),
@@ -428,6 +506,7 @@ fn a_minted_token_is_signed_by_the_kind_of_its_key() {
         decode::<Value>(&token, verifying.decoding(), &validation).unwrap();
     }
     assert!(SigningKey::from_pem(&ed25519().public).is_err());
+    assert!(SigningKey::from_pem(&ec(&ECDSA_P521_SHA512_FIXED_SIGNING).private).is_err());
 }
 
 #[keyledger_bounded::test]

@@ -1,14 +1,14 @@
 //! The queries of the key table, and the scan that fills the verification index.
 
 use async_trait::async_trait;
-use keyledger_domain::{Closure, KeyId, Reached, UserId};
+use keyledger_domain::{Closure, KeyId, Reached, Timestamp, UserId};
 use keyledger_verifier::{KeySource, LoadedKey};
 
 use crate::keys::{ClosedRow, ListQuery, loaded_key};
 use crate::{Cursor, KeyView, ListPage, Listing, QueryError, ReadTables, StatusFilter};
 
 impl ReadTables {
-    /// Lists a page of an owner's keys that are not deleted, newest first.
+    /// Lists a page of an owner's keys that are not deleted, newest first. At `now`, some of them have expired.
     ///
     /// # Errors
     /// Every variant of [`QueryError`].
@@ -16,17 +16,17 @@ impl ReadTables {
         &self,
         owner: &UserId,
         filter: StatusFilter,
+        now: Timestamp,
         page: ListPage,
     ) -> Result<Listing, QueryError> {
-        let status = match filter {
-            StatusFilter::Active => "active",
-            StatusFilter::Revoked => "revoked",
-            StatusFilter::All => "all",
+        let query = ListQuery {
+            owner: owner.as_str(),
+            status: filter.name(),
+            now,
+            after: page.after.unwrap_or(Cursor::START),
+            // One row more than the page holds shows whether there is a next page.
+            limit: i64::from(page.limit) + 1,
         };
-        let after = page.after.unwrap_or(Cursor::START);
-        // One row more than the page holds shows whether there is a next page.
-        let query =
-            ListQuery { owner: owner.as_str(), status, after, limit: i64::from(page.limit) + 1 };
         let rows = self.store.list(&query).await?;
         let mut keys: Vec<KeyView> =
             rows.into_iter().map(KeyView::try_from).collect::<Result<_, _>>()?;

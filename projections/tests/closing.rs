@@ -22,7 +22,7 @@ fn closed(event: &RecordedEvent, position: u64, closure: Closure) -> ClosedKey {
 async fn closures(tables: &ReadTables, filter: StatusFilter) -> Vec<(KeyId, Option<String>)> {
     let mut keys = Vec::new();
     for view in shown(tables).await {
-        let listed = tables.list(&view.owner, filter, WHOLE).await.unwrap().keys;
+        let listed = tables.list(&view.owner, filter, at(99), WHOLE).await.unwrap().keys;
         let one = tables.get(view.key_id).await.unwrap().unwrap();
         assert_eq!(one.closed, view.closed);
         if listed.iter().any(|listed| listed.key_id == view.key_id) {

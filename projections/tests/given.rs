@@ -8,7 +8,7 @@ use std::future::{Ready, ready};
 
 use futures::{Stream, stream};
 use keyledger_domain::key::{Key, KeyDetails, Lifecycle, evolve};
-use keyledger_domain::testing::{Attempt, OWNERS};
+use keyledger_domain::testing::{Attempt, OWNERS, at};
 use keyledger_domain::{Batch, Delivery, KeyId, Position, RecordedEvent, Revision, UserId};
 use keyledger_projections::{
     KeyView, Lease, LeaseName, ListPage, PROJECTION_BATCH, Projector, ReadTables, StatusFilter,
@@ -32,6 +32,15 @@ pub(crate) fn attempts(most: usize) -> impl Strategy<Value = Vec<Attempt>> {
         _ => Attempt::Delete(key),
     });
     prop::collection::vec(one, 0..most)
+}
+
+pub(crate) fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(work);
+}
+
+/// Either kind of database.
+pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Sqlite), Just(Kind::Postgres)]
 }
 
 /// The databases that hold read tables.
@@ -155,7 +164,7 @@ pub(crate) async fn shown(tables: &ReadTables) -> Vec<KeyView> {
     let mut all = Vec::new();
     for owner in OWNERS {
         let owner = UserId::parse(owner).unwrap();
-        all.extend(tables.list(&owner, StatusFilter::All, WHOLE).await.unwrap().keys);
+        all.extend(tables.list(&owner, StatusFilter::All, at(0), WHOLE).await.unwrap().keys);
     }
     all
 }

@@ -11,6 +11,7 @@ mod closing;
 mod given;
 mod growing;
 mod leases;
+mod listing;
 mod postgres;
 mod projecting;
 mod reading;

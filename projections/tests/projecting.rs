@@ -2,20 +2,13 @@
 
 use keyledger_domain::testing::{Attempt, at, creations, history, key_id};
 use keyledger_domain::{Position, Reached, RecordedEvent, Revision};
-use keyledger_projections::{ListPage, StatusFilter, WriteError};
+use keyledger_projections::WriteError;
 use proptest::prelude::*;
 
 use crate::given::{
-    Kind, WHOLE, apply, attempts, folded, on_both_databases, project, projector, shown, tables,
+    Kind, apply, attempts, block_on, folded, kinds, on_both_databases, project, projector, shown,
+    tables,
 };
-
-fn block_on(work: impl Future<Output = ()>) {
-    tokio::runtime::Runtime::new().unwrap().block_on(work);
-}
-
-fn kinds() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Sqlite), Just(Kind::Postgres)]
-}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -36,28 +29,6 @@ proptest! {
                 // A new projector applies each part, as after a restart.
                 project(&tables, &events[part[0]..part[1]]).await;
                 assert_eq!(shown(&tables).await, folded(&events[..part[1]]));
-            }
-        });
-    }
-
-    #[keyledger_bounded::test]
-    fn pages_are_the_list_in_parts(kind in kinds(), attempts in attempts(60), limit in 1_u32..8) {
-        block_on(async {
-            let (_database, tables) = tables(kind).await;
-            project(&tables, &history(&attempts)).await;
-            let owner = keyledger_domain::UserId::parse("ann").unwrap();
-            for filter in [StatusFilter::All, StatusFilter::Active, StatusFilter::Revoked] {
-                let whole = tables.list(&owner, filter, WHOLE).await.unwrap();
-                let mut parts = Vec::new();
-                let mut page = Some(ListPage { limit, after: None });
-                while let Some(wanted) = page {
-                    let part = tables.list(&owner, filter, wanted).await.unwrap();
-                    assert!(part.keys.len() <= limit as usize);
-                    parts.extend(part.keys);
-                    page = part.next.map(|after| ListPage { limit, after: Some(after) });
-                }
-                assert_eq!(parts, whole.keys);
-                assert_eq!(whole.next, None);
             }
         });
     }

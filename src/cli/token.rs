@@ -17,7 +17,7 @@ pub(super) fn command() -> Command {
     };
     Command::new("token")
         .about("Mint a sign-in token with a given private key")
-        .arg(value("key", "File of the private key: PEM, PKCS#8 (RSA, EC P-256, Ed25519)"))
+        .arg(value("key", "File of the private key: PEM, PKCS#8 (RSA, EC P-256 or P-384, Ed25519)"))
         .arg(
             value("hs256-secret", "Shared secret, 32 bytes or more, instead of --key")
                 .env("KEYLEDGER_JWT_HS256_SECRET")

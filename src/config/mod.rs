@@ -19,8 +19,9 @@ use keyledger_tlog::NoteVerifyingKey;
 
 pub use files::read_private;
 use keyledger_http::InternalCallers;
-use keyledger_identity::{ClaimPath, TokenKeys, TokenRules};
+use keyledger_identity::{RoleRules, TokenKeys, TokenRules};
 use keyledger_node::tasks::LogSettings;
+use keyledger_projections::StatusFilter;
 use keyledger_relay::nats::NatsSettings;
 pub use secrets::secrets_as_flags;
 pub use table::{Group, SETTINGS, Setting, args, dev_flag};
@@ -44,6 +45,8 @@ pub struct Config {
     pub internal_callers: InternalCallers,
     /// The most keys that a user may have.
     pub max_keys_per_owner: u32,
+    /// The keys that a list has when the caller names no status.
+    pub list_default: StatusFilter,
     /// The prefix of new keys.
     pub key_prefix: KeyPrefix,
     /// How users sign in.
@@ -76,10 +79,8 @@ pub enum Identity {
     Provider(TokenRules),
     /// This process itself (`--dev`), with a signing key that exists only in its memory.
     Development {
-        /// The claims that list a user's roles or scopes.
-        role_claims: Vec<ClaimPath>,
-        /// Users with this role are auditors.
-        audit_role: String,
+        /// What a user's roles allow.
+        roles: RoleRules,
     },
 }
 
@@ -147,15 +148,18 @@ impl Config {
         let log = log(&mut read);
         let key_prefix = read.value("key-prefix", parse::key_prefix);
         let max_keys_per_owner = read.value("max-keys-per-owner", parse::max_keys);
+        let list_default = read.value("list-default", parse::list_default);
         let internal_tokens = read.value("internal-tokens", parse::internal_tokens);
         let rsa = read.value("jwt-rsa-algorithm", parse::rsa_algorithm).unwrap_or_default();
         let role_claims = read.value("jwt-role-claims", parse::claim_paths);
         let public_key = read.value("jwt-public-key", |pem| parse::public_key(pem, rsa));
-        let jwks_url = read.value("jwt-jwks-url", parse::jwks_url);
+        let http = read.value("jwt-jwks-http", parse::plain_http).unwrap_or_default();
+        let jwks_url = read.value("jwt-jwks-url", |url| parse::jwks_url(url, http));
         let secret = read.value("jwt-hs256-secret", parse::shared_secret);
         let audiences = read.value("jwt-audience", parse::list).unwrap_or_default();
         let issuer = read.value("jwt-issuer", parse::text);
         let audit_role = read.value("audit-role", parse::text);
+        let create_role = read.value("create-role", parse::text);
         let origins = read.value("allowed-origins", parse::origins).unwrap_or_default();
         let shutdown_grace = read.value("shutdown-grace", parse::duration);
 
@@ -172,20 +176,17 @@ impl Config {
             read.mistake("--dev hands out tokens: KEYLEDGER_LISTEN must be a loopback address");
         }
         let is_without_source = source.is_none() && !development;
-        let identity = match (source, role_claims, audit_role) {
-            (Some(source), Some(role_claims), Some(audit_role)) => {
-                Some(Identity::Provider(TokenRules {
-                    source,
-                    audiences,
-                    issuer,
-                    rsa_algorithm: rsa,
-                    role_claims,
-                    audit_role,
-                }))
-            }
-            (None, Some(role_claims), Some(audit_role)) if development => {
-                Some(Identity::Development { role_claims, audit_role })
-            }
+        let rules = role_claims.zip(audit_role);
+        let rules = rules.map(|(claims, audit)| RoleRules { claims, audit, create: create_role });
+        let identity = match (source, rules) {
+            (Some(source), Some(roles)) => Some(Identity::Provider(TokenRules {
+                source,
+                audiences,
+                issuer,
+                rsa_algorithm: rsa,
+                roles,
+            })),
+            (None, Some(roles)) if development => Some(Identity::Development { roles }),
             _ => None,
         };
         // An invalid key has been reported already.
@@ -212,6 +213,7 @@ impl Config {
                 },
                 internal_callers: internal_tokens.unwrap_or_default(),
                 max_keys_per_owner: max_keys_per_owner?,
+                list_default: list_default?,
                 key_prefix: key_prefix?,
                 identity: identity?,
                 allowed_origins: origins,

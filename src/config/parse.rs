@@ -14,7 +14,10 @@ use reqwest::Url;
 
 use super::files::{self, read_private};
 use super::{LogFormat, Mistakes, Roles, SETTINGS};
-use keyledger_identity::{ClaimPath, JwksUrl, RsaAlgorithm, SharedSecret, TokenKeys, VerifyingKey};
+use keyledger_identity::{
+    ClaimPath, JwksUrl, PlainHttp, RsaAlgorithm, SharedSecret, TokenKeys, VerifyingKey,
+};
+use keyledger_projections::StatusFilter;
 
 /// Reads settings and collects mistakes.
 pub(super) struct Reader<'a> {
@@ -155,6 +158,14 @@ pub(super) fn internal_tokens(value: &str) -> Result<InternalCallers, String> {
     Ok(InternalCallers::with_tokens(hashes))
 }
 
+pub(super) fn list_default(value: &str) -> Result<StatusFilter, String> {
+    match value {
+        "all" => Ok(StatusFilter::All),
+        "active" => Ok(StatusFilter::Active),
+        _ => Err("neither all nor active".to_owned()),
+    }
+}
+
 pub(super) fn rsa_algorithm(value: &str) -> Result<RsaAlgorithm, String> {
     match value {
         "RS256" => Ok(RsaAlgorithm::Rs256),
@@ -219,8 +230,16 @@ pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
     LogKeys::new(keys).map_err(|error| error.to_string())
 }
 
-pub(super) fn jwks_url(value: &str) -> Result<TokenKeys, String> {
-    JwksUrl::parse(value).map(TokenKeys::Jwks).map_err(|error| error.to_string())
+pub(super) fn plain_http(value: &str) -> Result<PlainHttp, String> {
+    match value {
+        "loopback" => Ok(PlainHttp::Loopback),
+        "private" => Ok(PlainHttp::Private),
+        _ => Err("neither loopback nor private".to_owned()),
+    }
+}
+
+pub(super) fn jwks_url(value: &str, http: PlainHttp) -> Result<TokenKeys, String> {
+    JwksUrl::parse(value, http).map(TokenKeys::Jwks).map_err(|error| error.to_string())
 }
 
 pub(super) fn shared_secret(value: &str) -> Result<TokenKeys, String> {

@@ -6,14 +6,15 @@ mod end;
 mod node;
 mod open;
 mod sign_in;
+mod warnings;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use keyledger_domain::{Clock, KeyPrefix, Timestamp};
-use keyledger_projections::OpenTablesError;
 use keyledger_projections::log::LogReader;
+use keyledger_projections::{OpenTablesError, StatusFilter};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -33,6 +34,7 @@ use keyledger_node::{WatchedAppends, WatchedJournal};
 use keyledger_relay::nats::StreamDiffers;
 use node::{Node, Shared};
 use open::Journals;
+use warnings::warn_of_what_is_open;
 
 /// Why the service ended, or could not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +86,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     warn_of_what_is_open(&config);
     let (rules, dev_token) = match config.identity {
         Identity::Provider(rules) => (rules, None),
-        Identity::Development { role_claims, audit_role } => {
-            let (rules, token) = development::sign_in(role_claims, audit_role, &SystemClock)?;
+        Identity::Development { roles } => {
+            let (rules, token) = development::sign_in(roles, &SystemClock)?;
             (rules, Some(token))
         }
     };
@@ -104,7 +106,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = stopping.changed().await;
     };
     let grace = config.shutdown_grace;
-    let verification = config.roles.verify.then(|| shared.verification_state());
+    let key_prefix = config.key_prefix;
+    let verification = config.roles.verify.then(|| shared.verification_state(key_prefix.clone()));
     let callers = config.internal_callers;
     let watched = http::internal_service(shared.metrics(), verification, callers);
     let watched = move || watched.clone();
@@ -156,8 +159,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             let api = Api {
                 appends,
                 authenticator: Arc::new(authenticator),
-                key_prefix: config.key_prefix,
+                key_prefix,
                 max_keys_per_owner: config.max_keys_per_owner,
+                list_default: config.list_default,
                 verifies: config.roles.verify,
                 stopping,
             };
@@ -216,6 +220,7 @@ struct Api {
     authenticator: Arc<http::Authenticator>,
     key_prefix: KeyPrefix,
     max_keys_per_owner: u32,
+    list_default: StatusFilter,
     verifies: bool,
     stopping: watch::Receiver<()>,
 }
@@ -223,8 +228,7 @@ struct Api {
 impl Api {
     /// The router of the public API.
     fn router(self, node: &Node) -> Result<http::Router, ServeError> {
-        let Self { appends, authenticator, key_prefix, max_keys_per_owner, verifies, stopping } =
-            self;
+        let Self { appends, authenticator, key_prefix, verifies, stopping, .. } = self;
         let Node { shared, journal, tables } = node;
         let Shared { readiness, history, counters, clock, .. } = shared.clone();
         let progress = history.tables().clone();
@@ -240,13 +244,15 @@ impl Api {
                 commands,
                 followers,
                 owners: owners.clone(),
-                max_keys_per_owner,
+                max_keys_per_owner: self.max_keys_per_owner,
             },
             http::QueryState {
                 authenticator: authenticator.clone(),
                 tables: tables.clone(),
                 progress,
                 budget: budget.clone(),
+                clock: clock.clone(),
+                list_default: self.list_default,
             },
             http::HistoryState {
                 authenticator: authenticator.clone(),
@@ -264,25 +270,6 @@ impl Api {
             readiness,
         );
         router.map_err(ServeError::Document)
-    }
-}
-
-/// Tells what is less closed than it could be.
-fn warn_of_what_is_open(config: &Config) {
-    if let Identity::Provider(rules) = &config.identity
-        && rules.audiences.is_empty()
-        && rules.issuer.is_none()
-    {
-        tracing::warn!(
-            "neither KEYLEDGER_JWT_AUDIENCE nor KEYLEDGER_JWT_ISSUER is set: every token that the identity \
-             provider has signed is accepted, also one for another service"
-        );
-    }
-    if !config.internal_listen.ip().is_loopback() && !config.internal_callers.are_known() {
-        tracing::warn!(
-            "the internal listener is not on loopback, and KEYLEDGER_INTERNAL_TOKENS is not set: everyone \
-             who reaches it may verify keys and read metrics"
-        );
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyledger_domain::Position;
+use keyledger_domain::{KeyPrefix, Position};
 use keyledger_projections::ReadTables;
 use tokio::sync::{Notify, watch};
 
@@ -63,11 +63,13 @@ impl Shared {
         }
     }
 
-    pub(super) fn verification_state(&self) -> http::VerificationState {
+    /// `key_prefix` is that of new keys.
+    pub(super) fn verification_state(&self, key_prefix: KeyPrefix) -> http::VerificationState {
         http::VerificationState {
             history: self.history.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
+            key_prefix,
         }
     }
 }

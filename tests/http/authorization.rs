@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Service, assert_status, token_with};
+use crate::support::{
+    Answer, Client, Service, Setup, assert_problem, assert_status, token, token_with,
+};
 
 /// The status that a route answers to each kind of caller.
 struct Rule {
@@ -38,6 +40,9 @@ const RULES: [Rule; 13] = [
     rule("GET /readyz", [200; 4]),
 ];
 
+/// What changes where creating keys needs a role that neither the owner, the other nor the auditor has.
+const WITH_CREATE_ROLE: Rule = rule("POST /keys", [401, 403, 403, 403]);
+
 async fn ask(client: &Client, route: &str, key_id: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
     client.send(method, &path.replace("{key_id}", key_id), None).await
@@ -46,10 +51,39 @@ async fn ask(client: &Client, route: &str, key_id: &str) -> Answer {
 #[keyledger_bounded::test]
 async fn every_route_has_its_rule_and_keeps_it() {
     let service = Service::start().ready().await;
+    keep_their_rules(&service, &service.user("ann"), &RULES).await;
+}
+
+#[keyledger_bounded::test]
+async fn where_creating_keys_needs_a_role_every_other_route_keeps_its_rule() {
+    let service = Setup::new().set("KEYLEDGER_CREATE_ROLE", "keys:create").start().ready().await;
+    let creator = Client::new(&service.address, Some(token("ann", &["user", "keys:create"])));
+    let rules =
+        RULES.map(|it| if it.route == WITH_CREATE_ROLE.route { WITH_CREATE_ROLE } else { it });
+    keep_their_rules(&service, &creator, &rules).await;
+    for client in [creator.clone(), creator.with("idempotency-key", "1")] {
+        assert_status!(client.send("POST", "/keys", None).await, 415, "the role lets one in");
+    }
+    let before = service.events().await.len();
+    let body = json!({"name": "ci"});
+    for roles in [&[][..], &["keys:creator"], &["keys"], &["Keys:Create"], &["keyledger:audit"]] {
+        let client = Client::new(&service.address, Some(token("ann", roles)));
+        for client in [client.clone(), client.with("idempotency-key", "1")] {
+            let refused = client.post("/keys", &body).await;
+            assert_problem!(refused, 403, "create_role_required", "{roles:?}");
+            let (.., sentence) = refused.problem();
+            assert_eq!(sentence, "Creating keys needs a role that you do not have");
+        }
+    }
+    assert_eq!(service.events().await.len(), before, "nothing was written");
+}
+
+/// Checks that each route answers as its rule says. Keys are made by `creator`, who is ann.
+async fn keep_their_rules(service: &Service, creator: &Client, rules: &[Rule]) {
     let owner = service.user("ann");
-    for rule in RULES {
+    for rule in rules {
         // A key for each rule, since the owner's request may end it.
-        let key_id = owner.create("ci").await;
+        let key_id = creator.create("ci").await;
         let bad_tokens = [
             service.stranger(),
             service.stranger().with("authorization", "Bearer x"),

@@ -150,7 +150,7 @@ async fn a_wrong_path_or_method_is_told_apart() {
     let service = Service::start();
     let ann = service.user("ann");
     let id = ann.create("ci").await;
-    for path in ["/", "/key", "/keys/", &format!("/keys/{id}/history/x"), "/KEYS", "/keys/a/b/c"] {
+    for path in ["/", "/key", "/keys//", &format!("/keys/{id}/history/x"), "/KEYS", "/keys/a/b/c"] {
         assert_problem!(ann.get(path).await, 404, "path_not_found", "{path}");
     }
     for (method, path, allow) in [
@@ -180,6 +180,10 @@ async fn a_bad_query_lists_nothing() {
         ("limit=ten", "invalid_parameter"),
         ("limit=1&limit=2", "invalid_parameter"),
         ("status=dead", "invalid_parameter"),
+        ("status=", "invalid_parameter"),
+        ("status=Active", "invalid_parameter"),
+        ("status=active,expired", "invalid_parameter"),
+        ("status=active&status=expired", "invalid_parameter"),
         ("cursor=x", "invalid_parameter"),
         ("cursor=%00", "invalid_parameter"),
         ("user_id=bob", "unknown_parameter"),

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Service, assert_status, is_time};
+use crate::support::wait::until;
+use crate::support::{Client, Service, Setup, assert_status, is_time};
 
 async fn page(client: &Client, query: &str) -> (Vec<String>, Value) {
     let answer = client.get(&format!("/keys?{query}")).await;
@@ -64,6 +65,79 @@ async fn a_page_can_be_of_active_or_of_revoked_keys() {
     assert_eq!(names, ["k3", "k2"]);
     let rest = format!("status=active&limit=2&cursor={}", cursor.as_str().unwrap());
     assert_eq!(page(&ann, &rest).await, (vec!["k0".to_owned()], Value::Null));
+}
+
+/// Creates a key that soon expires.
+async fn create_short(client: &Client, name: &str) -> String {
+    let created = client.post("/keys", &json!({"name": name, "expires_in_seconds": 1})).await;
+    created.expect_status(200).json()["key_id"].as_str().unwrap().to_owned()
+}
+
+/// Waits until this many keys have expired.
+async fn expired(client: &Client, count: usize) {
+    until(format!("{count} expired keys"), async || match page(client, "status=expired").await.0 {
+        names if names.len() == count => Ok(()),
+        names => Err(format!("{names:?}")),
+    })
+    .await;
+}
+
+#[keyledger_bounded::test]
+async fn an_expired_key_is_expired_and_neither_active_nor_revoked() {
+    let service = Service::start();
+    let ann = service.user("ann");
+    for number in 0..3 {
+        create_short(&ann, &format!("short{number}")).await;
+        let lasting = json!({"name": format!("long{number}"), "expires_in_seconds": 100_000});
+        ann.post("/keys", &lasting).await.expect_status(200);
+    }
+    let both = create_short(&ann, "both").await;
+    let gone = create_short(&ann, "gone").await;
+    create_short(&service.user("bob"), "other").await;
+    ann.delete(&format!("/keys/{both}")).await.expect_status(200);
+    ann.delete(&format!("/keys/{gone}/permanent")).await.expect_status(200);
+    expired(&ann, 3).await;
+    assert_eq!(page(&ann, "status=expired").await.0, ["short2", "short1", "short0"]);
+    assert_eq!(page(&ann, "status=active").await.0, ["long2", "long1", "long0"]);
+    assert_eq!(page(&ann, "status=revoked").await.0, ["both"]);
+    assert_eq!(page(&ann, "status=all").await.0.len(), 7);
+    // The list and verification agree.
+    let all = ann.keys().await;
+    let revoked: Vec<_> = all.iter().filter(|key| key["revoked"] == true).collect();
+    assert_eq!(revoked.len(), 1, "an expired key is not shown as revoked");
+
+    let (names, cursor) = page(&ann, "status=expired&limit=2").await;
+    assert_eq!(names, ["short2", "short1"]);
+    let rest = format!("status=expired&limit=2&cursor={}", cursor.as_str().unwrap());
+    assert_eq!(page(&ann, &rest).await, (vec!["short0".to_owned()], Value::Null));
+    let (names, cursor) = page(&ann, "status=active&limit=3").await;
+    assert_eq!((names.len(), cursor), (3, Value::Null), "the expired ones are no next page");
+}
+
+#[keyledger_bounded::test]
+async fn a_list_can_have_only_active_keys_unless_it_is_asked_for_others() {
+    let service = Setup::new().set("KEYLEDGER_LIST_DEFAULT", "active").start();
+    let ann = service.user("ann");
+    let revoked = ann.create("revoked").await;
+    create_short(&ann, "short").await;
+    for number in 0..3 {
+        ann.create(&format!("k{number}")).await;
+    }
+    ann.delete(&format!("/keys/{revoked}")).await.expect_status(200);
+    expired(&ann, 1).await;
+    let names = |keys: &[Value]| -> Vec<_> { keys.iter().map(|key| key["name"].clone()).collect() };
+    assert_eq!(names(&ann.keys().await), ["k2", "k1", "k0"]);
+    let (first, cursor) = page(&ann, "limit=2").await;
+    assert_eq!(first, ["k2", "k1"]);
+    let rest = format!("limit=2&cursor={}", cursor.as_str().unwrap());
+    assert_eq!(page(&ann, &rest).await, (vec!["k0".to_owned()], Value::Null));
+    assert_eq!(page(&ann, "status=active").await.0, ["k2", "k1", "k0"]);
+    assert_eq!(page(&ann, "status=all").await.0, ["k2", "k1", "k0", "short", "revoked"]);
+    assert_eq!(page(&ann, "status=revoked").await.0, ["revoked"]);
+    assert_eq!(page(&ann, "status=expired").await.0, ["short"]);
+    // What is not listed is still there.
+    let one = ann.get(&format!("/keys/{revoked}")).await;
+    assert_eq!(one.expect_status(200).json()["key"]["revoked"], true);
 }
 
 #[keyledger_bounded::test]

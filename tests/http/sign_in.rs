@@ -1,15 +1,11 @@
-//! Signing in: by cookie or bearer token, from other sites, with keys of an identity provider.
+//! Signing in: by cookie or bearer token, and from other sites.
 
-use std::sync::{Arc, Mutex};
+use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
+use serde_json::json;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
-
-use crate::support::{Client, Service, Setup, assert_problem, assert_status, token, token_with};
+use crate::support::{
+    Client, SECRET, Service, Setup, assert_problem, assert_status, claims, token, token_with,
+};
 
 const CHALLENGE: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
 
@@ -34,6 +30,116 @@ async fn a_bearer_token_comes_before_a_cookie() {
     let both = with_cookie(&service, "bob")
         .with("authorization", &format!("bearer {}", token("ann", &[])));
     assert_eq!(both.keys().await.len(), 1);
+}
+
+#[keyledger_bounded::test]
+async fn a_cookie_may_have_the_scheme_of_its_token() {
+    let service = Service::start();
+    service.user("ann").create("ann's").await;
+    let [ann, bob, old] = [token("ann", &[]), token("bob", &[]), token_with("ann", &[], -60)];
+    for (cookies, status) in [
+        (format!("auth_token=Bearer {ann}"), 200),
+        (format!("auth_token=\"Bearer {ann}\""), 200),
+        (format!("a=b; auth_token=bearer  {ann} ; c=d"), 200),
+        (format!("auth_token=Bearer {old}; auth_token=\"Bearer {ann}\"; auth_token={ann}"), 200),
+        (format!("auth_token=Bearer {ann}; auth_token={bob}"), 401),
+        (format!("auth_token=Bearer {old}"), 401),
+        (format!("auth_token=Basic {ann}"), 401),
+        (format!("auth_token=Bearer Bearer {ann}"), 401),
+        (format!("auth_token=Bearer%20{ann}"), 401),
+        (format!("auth_token=Bearer \"{ann}\""), 401),
+        (format!("auth_token=Bearer {ann} {ann}"), 401),
+        ("auth_token=Bearer".to_owned(), 401),
+        ("auth_token=\"Bearer \"".to_owned(), 401),
+    ] {
+        let client = service.stranger().with("cookie", &cookies);
+        let answer = client.get("/keys").await;
+        assert_status!(answer, status, "{cookies}");
+        if status == 200 {
+            assert_eq!(answer.json()["keys"][0]["name"], "ann's", "{cookies}");
+            let elsewhere = client.with("sec-fetch-site", "cross-site");
+            let refused = elsewhere.post("/keys", &json!({"name": "ci"})).await;
+            assert_problem!(refused, 403, "cross_site_request", "{cookies}");
+        }
+    }
+}
+
+/// Tokens that somebody else may have issued, as they are in `Authorization`.
+fn foreign() -> [String; 6] {
+    let ours = token("bob", &[]);
+    let (rest, _) = ours.rsplit_once('.').unwrap();
+    [
+        "Bearer opaque".to_owned(),
+        "Bearer sch\u{fc}ssel".to_owned(),
+        format!("Bearer {rest}.c2lnbmVkIGJ5IG90aGVycw"),
+        format!("Bearer {ours}x"),
+        format!("Bearer {}", "x".repeat(9_000)),
+        "Basic YTpi".to_owned(),
+    ]
+}
+
+#[keyledger_bounded::test]
+async fn a_token_that_is_none_of_ours_does_not_hide_a_good_cookie() {
+    let service = Service::start();
+    let ann = with_cookie(&service, "ann");
+    let id = ann.create("ann's").await;
+    let old = format!("auth_token={}", token_with("ann", &[], -60));
+    for authorization in foreign() {
+        let shown = &authorization[..authorization.len().min(60)];
+        let both = ann.with("authorization", &authorization);
+        assert_eq!(both.keys().await.last().unwrap()["name"], "ann's", "{shown}");
+        assert_status!(both.post("/keys", &json!({"name": "ci"})).await, 200, "{shown}");
+        // The rule of the cookie holds, since it is the cookie that signs in.
+        for elsewhere in [
+            both.with("sec-fetch-site", "cross-site"),
+            both.with("origin", "https://elsewhere.example.com"),
+        ] {
+            let created = elsewhere.post("/keys", &json!({"name": "ci"})).await;
+            assert_problem!(created, 403, "cross_site_request", "{shown}");
+            let revoked = elsewhere.delete(&format!("/keys/{id}")).await;
+            assert_problem!(revoked, 403, "cross_site_request", "{shown}");
+        }
+        let bad_cookie = service.stranger().with("cookie", &old);
+        let neither = bad_cookie.with("authorization", &authorization).get("/keys").await;
+        assert_problem!(neither, 401, "authentication_required", "{shown}");
+        assert_eq!(neither.header("www-authenticate"), Some(CHALLENGE), "{shown}");
+    }
+    assert_eq!(ann.keys().await.last().unwrap()["revoked"], false);
+}
+
+#[keyledger_bounded::test]
+async fn a_token_of_ours_that_is_not_good_is_refused_whatever_the_cookie() {
+    let service = Setup::new()
+        .set("KEYLEDGER_JWT_ISSUER", "https://id.example.com")
+        .set("KEYLEDGER_JWT_AUDIENCE", "keys")
+        .start();
+    let for_us = |user: &str, expires_in: i64, audience: &str| {
+        let claims = Claims {
+            audience: Some(audience.to_owned()),
+            issuer: Some("https://id.example.com".to_owned()),
+            ..claims(user, &[], expires_in)
+        };
+        let key = SigningKey::hs256(&SharedSecret::new(SECRET.to_owned()).unwrap());
+        mint(&key, &claims, None).unwrap()
+    };
+    let cookie = format!("auth_token={}", for_us("ann", 3600, "keys"));
+    let ann = service.stranger().with("cookie", &cookie);
+    ann.get("/keys").await.expect_status(200);
+    for (token, status) in [
+        (for_us("bob", -60, "keys"), 401),
+        (for_us("", 3600, "keys"), 401),
+        // Good, but for another service.
+        (for_us("bob", 3600, "other"), 200),
+        (token("bob", &[]), 200),
+    ] {
+        let both = ann.with("authorization", &format!("Bearer {token}"));
+        assert_status!(both.get("/keys").await, status, "{token}");
+        let created = both.post("/keys", &json!({"name": "ci"})).await;
+        assert_status!(created, status, "{token}");
+    }
+    let owners: Vec<_> =
+        service.events().await.iter().map(|it| it.event.owner().as_str().to_owned()).collect();
+    assert_eq!(owners, ["ann", "ann"]);
 }
 
 #[keyledger_bounded::test]
@@ -193,116 +299,4 @@ async fn every_answer_is_marked_as_private_and_named() {
         let answer = ann.with("x-request-id", odd).get("/keys").await;
         assert_eq!(answer.header("x-request-id").unwrap().len(), 36, "{odd}");
     }
-}
-
-/// An identity provider whose answer the test decides.
-async fn provider(answer: Arc<Mutex<(StatusCode, String)>>) -> String {
-    let router = Router::new().route("/keys", get(async move || answer.lock().unwrap().clone()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}/keys")
-}
-
-/// A new Ed25519 key: its PEM form for signing, and its public half for a set.
-fn ed25519(kid: &str) -> (String, Value) {
-    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-    let pair = Ed25519KeyPair::generate().unwrap();
-    let private = STANDARD.encode(pair.to_pkcs8().unwrap().as_ref());
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{private}\n-----END PRIVATE KEY-----\n");
-    let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
-    (pem, json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "x": x}))
-}
-
-fn minted(pem: &str, kid: &str) -> String {
-    let claims = crate::support::claims("ann", &[], 3600);
-    let key = keyledger_identity::SigningKey::from_pem(pem).unwrap();
-    keyledger_identity::mint(&key, &claims, Some(kid.to_owned())).unwrap()
-}
-
-#[keyledger_bounded::test]
-async fn a_service_is_not_ready_before_it_can_check_a_sign_in() {
-    // It takes connections, and never answers.
-    let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let service = Setup::new()
-        .unset("KEYLEDGER_JWT_HS256_SECRET")
-        .set("KEYLEDGER_JWT_JWKS_URL", &format!("http://{}/keys", provider.local_addr().unwrap()))
-        .start();
-    for part in ["journal", "read_tables", "verification"] {
-        service.part_is(part, "ready").await;
-    }
-    service.stranger().get("/readyz").await.expect_status(503);
-    // Keys can be verified, which is all that gateways need.
-    let answer = service.gateway().get("/readyz").await;
-    assert_eq!(answer.expect_status(200).json()["parts"]["sign_in"], "starting");
-    let verified = service.gateway().post("/verify", &json!({"key": "no key"})).await;
-    verified.expect_status(200);
-}
-
-#[keyledger_bounded::test]
-async fn a_provider_that_redirects_gives_no_keys() {
-    let (pem, public) = ed25519("k1");
-    let set = json!({ "keys": [public] }).to_string();
-    let elsewhere = provider(Arc::new(Mutex::new((StatusCode::OK, set)))).await;
-    let redirect = async move || (StatusCode::FOUND, [("location", elsewhere)]);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys", listener.local_addr().unwrap());
-    let router = Router::new().route("/keys", get(redirect));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let service = Setup::new()
-        .unset("KEYLEDGER_JWT_HS256_SECRET")
-        .set("KEYLEDGER_JWT_JWKS_URL", &url)
-        .start();
-    service.part_is("sign_in", "failing").await;
-    let ann = Client::new(&service.address, Some(minted(&pem, "k1")));
-    assert_problem!(ann.get("/keys").await, 503, "identity_unavailable");
-    service.printed("answers with a redirect, which is not followed").await;
-}
-
-#[keyledger_bounded::test]
-async fn an_outage_of_the_provider_is_logged_once_and_not_for_each_request() {
-    let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));
-    let url = provider(answer).await;
-    let service = Setup::new()
-        .unset("KEYLEDGER_JWT_HS256_SECRET")
-        .set("KEYLEDGER_JWT_JWKS_URL", &url)
-        .start();
-    service.part_is("sign_in", "failing").await;
-    let (pem, _) = ed25519("k1");
-    for number in 0..50 {
-        let ann = Client::new(&service.address, Some(minted(&pem, &number.to_string())));
-        assert_problem!(ann.get("/keys").await, 503, "identity_unavailable");
-    }
-    let (_, output) = service.stop();
-    let lines = output.lines().filter(|line| line.contains("the key set cannot be fetched"));
-    assert_eq!(lines.count(), 1, "{output}");
-    assert!(!output.contains("request failed"), "{output}");
-}
-
-#[keyledger_bounded::test]
-async fn a_provider_that_is_away_at_the_start_is_waited_for() {
-    let (pem, public) = ed25519("k1");
-    let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));
-    let url = provider(answer.clone()).await;
-    let service = Setup::new()
-        .unset("KEYLEDGER_JWT_HS256_SECRET")
-        .set("KEYLEDGER_JWT_JWKS_URL", &url)
-        .start();
-    let ann = Client::new(&service.address, Some(minted(&pem, "k1")));
-    service.part_is("sign_in", "failing").await;
-    let refused = ann.get("/keys").await;
-    assert_problem!(refused, 503, "identity_unavailable");
-    assert_eq!(refused.problem().2, "The sign-in cannot be checked at the moment");
-
-    *answer.lock().unwrap() = (StatusCode::OK, json!({ "keys": [public] }).to_string());
-    let service = service.ready().await;
-    ann.get("/keys").await.expect_status(200);
-    let stranger = Client::new(&service.address, Some(minted(&ed25519("k1").0, "k1")));
-    stranger.get("/keys").await.expect_status(401);
-    let unknown = Client::new(&service.address, Some(minted(&pem, "k2")));
-    unknown.get("/keys").await.expect_status(401);
-    // This service has no shared secret.
-    service.user("ann").get("/keys").await.expect_status(401);
-    service.printed("the key set cannot be fetched").await;
-    service.printed("the key set is fetched again").await;
 }

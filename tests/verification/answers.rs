@@ -125,6 +125,57 @@ async fn what_is_no_key_is_not_found() {
 }
 
 #[keyledger_bounded::test]
+async fn a_header_that_holds_no_key_of_ours_does_not_hide_a_good_bearer_key() {
+    let service = Service::start().ready().await;
+    let (ann, gateway) = (service.user("ann"), gateway(&service));
+    let [good, other, revoked, deleted] =
+        [key(&service).await, key(&service).await, key(&service).await, key(&service).await];
+    ann.delete(&format!("/keys/{}", revoked.id)).await.expect_status(200);
+    ann.delete(&format!("/keys/{}/permanent", deleted.id)).await.expect_status(200);
+    let bearer = |secret: &str| gateway.with("authorization", &format!("Bearer {secret}"));
+    let is_good = async |client: &Client, key: &str, case: &str| {
+        let answer = client.get("/auth").await;
+        assert_status!(answer, 200, "{case}");
+        assert_eq!(answer.header("x-key-id"), Some(key), "{case}");
+    };
+    let is_bad = async |client: &Client, error: &str, case: &str| {
+        let answer = client.get("/auth").await;
+        assert_status!(answer, 401, "{case}");
+        assert_eq!(answer.json()["error"], error, "{case}");
+    };
+    let well_formed = good.secret.replacen("orag_", "other_", 1);
+    for foreign in
+        ["", "sk-proj-123", "orag", "ORAG_1", "oragx_1", "x", "sch\u{fc}ssel", &well_formed]
+    {
+        is_good(&bearer(&good.secret).with("x-api-key", foreign), &good.id, foreign).await;
+        is_bad(&bearer(&revoked.secret).with("x-api-key", foreign), "Invalid API key", foreign)
+            .await;
+        is_bad(&bearer("sk-1").with("x-api-key", foreign), "Invalid API key", foreign).await;
+        let mut two = bearer(&good.secret).with("x-api-key", foreign);
+        two.append("authorization", &format!("Bearer {}", good.secret));
+        is_bad(&two, "Invalid API key", foreign).await;
+    }
+    is_bad(&gateway.with("x-api-key", ""), "API key required", "no key at all").await;
+    // A key of ours in X-API-Key is the one that counts, good or not.
+    is_good(&bearer(&good.secret).with("x-api-key", &other.secret), &other.id, "two good keys")
+        .await;
+    is_good(&bearer("sk-1").with("x-api-key", &other.secret), &other.id, "a foreign bearer").await;
+    for ours in
+        [&*revoked.secret, &deleted.secret, &format!("{}x", other.secret), "orag_", "orag_1"]
+    {
+        is_bad(&bearer(&good.secret).with("x-api-key", ours), "Invalid API key", ours).await;
+    }
+    let mut several = bearer(&good.secret).with("x-api-key", "sk-1");
+    several.append("x-api-key", "");
+    is_bad(&several, "Invalid API key", "several").await;
+    // Each question is counted once, by its answer.
+    let before = service.metric("keyledger_verifications_total{code=\"NOT_FOUND\"}").await;
+    is_good(&bearer(&good.secret).with("x-api-key", "sk-1"), &good.id, "counted").await;
+    let after = service.metric("keyledger_verifications_total{code=\"NOT_FOUND\"}").await;
+    assert_eq!(after, before);
+}
+
+#[keyledger_bounded::test]
 async fn a_node_that_starts_again_knows_all_keys() {
     let service = Service::start().ready().await;
     let ann = service.user("ann");

@@ -19,6 +19,12 @@ impl KeyPrefix {
     pub fn parse(text: &str) -> Result<Self, KeyPrefixError> {
         if is_prefix(text) { Ok(Self(text.to_owned())) } else { Err(KeyPrefixError) }
     }
+
+    /// Whether a text begins as the keys with this prefix do.
+    #[must_use]
+    pub fn begins(&self, text: &str) -> bool {
+        text.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('_'))
+    }
 }
 
 pub(super) fn is_prefix(text: &str) -> bool {
@@ -71,6 +77,15 @@ mod tests {
         }
         for text in ["", "a", "Ab", "a_b", "a-b", "abcdefghij0123456", "éé"] {
             assert_eq!(KeyPrefix::parse(text), Err(KeyPrefixError), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_underscore_belongs_to_the_beginning_of_a_key() {
+        let prefix = KeyPrefix::parse("orag").unwrap();
+        assert!(prefix.begins("orag_") && prefix.begins("orag_x"));
+        for text in ["", "orag", "orags_x", "Orag_x", "ora_x", " orag_x"] {
+            assert!(!prefix.begins(text), "{text}");
         }
     }
 }

@@ -35,32 +35,38 @@ impl Authenticator {
         &self.allowed_origins
     }
 
-    /// Tells who sends the request. A bearer token has precedence over the cookie.
+    /// Tells who sends the request. A bearer token has precedence over the cookie, unless it is none of ours:
+    /// a proxy may need one of its own in the same header.
     pub(super) async fn authenticate(&self, parts: &Parts) -> Result<Caller, ApiError> {
-        match bearer_token(&parts.headers)? {
-            Some(token) => self.verify(token).await,
-            None => self.by_cookie(parts).await,
+        let Some(token) = bearer_token(&parts.headers)? else {
+            return self.by_cookie(parts).await;
+        };
+        match self.verify(token).await {
+            Err(TokenError::Rejected(reason)) if reason.is_of_foreign_token() => {
+                match self.by_cookie(parts).await {
+                    Err(ApiError::AuthenticationRequired { .. }) => Err(REFUSED),
+                    outcome => outcome,
+                }
+            }
+            outcome => outcome.map_err(ApiError::from),
         }
     }
 
-    async fn verify(&self, token: &str) -> Result<Caller, ApiError> {
-        self.verifier.verify(token).await.map_err(|error| match error {
-            TokenError::Rejected(reason) => {
-                tracing::debug!(%reason, "token rejected");
-                REFUSED
-            }
-            // Logged where the keys are fetched, once for each outage.
-            TokenError::KeysUnavailable(_) => ApiError::IdentityUnavailable,
-        })
+    async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        let outcome = self.verifier.verify(token).await;
+        if let Err(TokenError::Rejected(reason)) = &outcome {
+            tracing::debug!(%reason, "token rejected");
+        }
+        outcome
     }
 
     /// The user of the cookie. A browser sends the cookie with requests of every site, so a request that
     /// changes something must come from one of our own pages. It may send several cookies of the name, old
     /// ones too; those that are good must be of one user, or it would depend on their order who this is.
     async fn by_cookie(&self, parts: &Parts) -> Result<Caller, ApiError> {
-        let is_there = |value: &Option<&str>| value.is_none_or(|value| !value.is_empty());
+        let is_there = |token: &Option<&str>| token.is_none_or(|token| !token.is_empty());
         let tokens: Vec<_> =
-            cookie::values(&parts.headers, COOKIE).filter(is_there).take(MAX_COOKIES + 1).collect();
+            cookie::tokens(&parts.headers, COOKIE).filter(is_there).take(MAX_COOKIES + 1).collect();
         if tokens.is_empty() {
             return Err(ApiError::AuthenticationRequired { bad_token: false });
         }
@@ -75,8 +81,8 @@ impl Authenticator {
             match (&caller, self.verify(token).await) {
                 (Ok(one), Ok(other)) if one.user_id != other.user_id => return Err(REFUSED),
                 (Ok(_), _) => {}
-                (Err(_), Err(ApiError::AuthenticationRequired { .. })) => {}
-                (Err(_), outcome) => caller = outcome,
+                (Err(_), Err(TokenError::Rejected(_))) => {}
+                (Err(_), outcome) => caller = outcome.map_err(ApiError::from),
             }
         }
         caller
@@ -106,8 +112,9 @@ impl Authenticator {
 
 const REFUSED: ApiError = ApiError::AuthenticationRequired { bad_token: true };
 
-/// The bearer token; `None` if there is no `Authorization` header, or one of another scheme. Of two such
-/// headers, a proxy and this service could take different ones.
+/// The bearer token; `None` if there is no `Authorization` header, or one of another scheme. A value that is
+/// not visible ASCII is a token that nobody has issued. Of two such headers, a proxy and this service could
+/// take different ones.
 fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
@@ -115,5 +122,5 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
         return Err(REFUSED);
     }
     let Some(value) = first else { return Ok(None) };
-    value.to_str().map(bearer).map_err(|_| REFUSED)
+    Ok(value.to_str().map_or(Some(""), bearer))
 }

@@ -73,6 +73,22 @@ where
     }
 }
 
+/// The caller of a command who may create keys.
+pub(crate) struct Creator(pub(crate) CommandCaller);
+
+impl<S> FromRequestParts<S> for Creator
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let command = CommandCaller::from_request_parts(parts, state).await?;
+        if command.caller.may_create { Ok(Self(command)) } else { Err(ApiError::CreatorsOnly) }
+    }
+}
+
 /// The header's value, if all of it is visible ASCII.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(ToOwned::to_owned)

@@ -13,7 +13,7 @@ pub(super) mod schema;
 
 pub use authenticator::Authenticator;
 pub(super) use body::{parse, read_form, read_json, read_optional_json};
-pub(super) use caller::{Auditor, CommandCaller, SignedIn};
+pub(super) use caller::{Auditor, CommandCaller, Creator, SignedIn};
 pub(super) use fields::{Fields, time};
 pub(super) use header::{
     IdempotencyKey, IfNoneMatch, LastEventId, MinPosition, bearer, min_position, single,

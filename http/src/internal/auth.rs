@@ -31,34 +31,52 @@ pub(super) async fn auth<B>(
     request: Request<B>,
 ) -> Result<Response, ApiError> {
     let headers = request.headers();
-    let position = min_position(headers)?;
-    let key = match presented(headers) {
+    state.reach(min_position(headers)?).await?;
+    let key = match presented(headers, state) {
         Ok(key) => key,
         Err(refusal) => return Ok(refusal.into_response()),
     };
     let mut buffer = RecordBuffer::new();
-    match state.verify(key, position, &mut buffer).await? {
+    match state.verify(key, &mut buffer)? {
         Outcome::Valid(key) => Ok(identity(&key)),
         Outcome::Refused(_) => Ok(Unauthorized::Invalid.into_response()),
     }
 }
 
-/// The key of a request, from `X-API-Key` or else from `Authorization: Bearer`.
-fn presented(headers: &HeaderMap) -> Result<&str, Unauthorized> {
-    if let Some(key) = once(headers, API_KEY)? {
-        return Ok(key);
+/// The key of a request, from `X-API-Key` or else from `Authorization: Bearer`. What is in `X-API-Key` may be for
+/// the service behind the gateway, if it does not begin as new keys do and is no key that is known.
+fn presented<'h>(
+    headers: &'h HeaderMap,
+    state: &VerificationState,
+) -> Result<&'h str, Unauthorized> {
+    let Some(value) = once(headers, API_KEY)?.filter(|value| !value.is_empty()) else {
+        return bearer_key(headers);
+    };
+    let key = text(value);
+    if key.is_ok_and(|key| state.key_prefix.begins(key)) {
+        return key;
     }
-    let authorization = once(headers, header::AUTHORIZATION)?.ok_or(Unauthorized::Missing)?;
-    bearer(authorization).ok_or(Unauthorized::Missing)
+    match bearer_key(headers) {
+        Ok(bearer) if !key.is_ok_and(|key| state.knows(key)) => Ok(bearer),
+        _ => key,
+    }
 }
 
-fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unauthorized> {
+fn bearer_key(headers: &HeaderMap) -> Result<&str, Unauthorized> {
+    let authorization = once(headers, header::AUTHORIZATION)?.ok_or(Unauthorized::Missing)?;
+    bearer(text(authorization)?).ok_or(Unauthorized::Missing)
+}
+
+/// A key is visible ASCII, so another value cannot be one.
+fn text(value: &HeaderValue) -> Result<&str, Unauthorized> {
+    value.to_str().map_err(|_| Unauthorized::Invalid)
+}
+
+fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Unauthorized> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        // A key is visible ASCII, so another value cannot be one.
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| Unauthorized::Invalid),
-        (Some(_), Some(_)) => Err(Unauthorized::Several),
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(Unauthorized::Several),
     }
 }
 

@@ -22,8 +22,9 @@ pub(super) async fn introspect(
     let position = min_position(request.headers())?;
     let bytes = extract::read_form(request).await?;
     let token = token(&bytes)?;
+    state.reach(position).await?;
     let mut buffer = RecordBuffer::new();
-    let answer = match state.verify(&token, position, &mut buffer).await? {
+    let answer = match state.verify(&token, &mut buffer)? {
         Outcome::Valid(key) => Json(Introspection::from(key)).into_response(),
         // The answer must not say more about a token that is not active (section 2.2).
         Outcome::Refused(_) => Json(Introspection::default()).into_response(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use keyledger_domain::Position;
 use keyledger_domain::key::Verdict;
+use keyledger_domain::{KeyPrefix, Position};
 use keyledger_verifier::{Outcome, RecordBuffer};
 
 use crate::metrics::Counters;
@@ -21,25 +21,37 @@ pub struct VerificationState {
     pub clock: Arc<dyn Clock>,
     /// Counts the answers.
     pub counters: Counters,
+    /// The prefix of new keys.
+    pub key_prefix: KeyPrefix,
 }
 
 impl VerificationState {
-    /// Verifies a key. With a position, waits first until the index includes it, for [`WAIT`] at most.
-    /// What is known of a valid key is copied into `buffer`.
-    pub(super) async fn verify<'b>(
+    /// Waits until the index includes this position, if there is one, for [`WAIT`] at most.
+    pub(super) async fn reach(&self, min_position: Option<Position>) -> Result<(), ApiError> {
+        if let Some(position) = min_position {
+            let reached = self.history.verified().wait_in_turn(position, WAIT).await;
+            reached.map_err(|_| ApiError::VerificationBehind)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is such a key, good or not.
+    pub(super) fn knows(&self, presented: &str) -> bool {
+        let (now, mut buffer) = (self.clock.now(), RecordBuffer::new());
+        let unknown = Ok(Outcome::Refused(Verdict::NotFound));
+        self.history.with_verification(|it| it.verify(presented, now, &mut buffer) != unknown)
+    }
+
+    /// Verifies a key. What is known of a valid key is copied into `buffer`.
+    pub(super) fn verify<'b>(
         &self,
         presented: &str,
-        min_position: Option<Position>,
         buffer: &'b mut RecordBuffer,
     ) -> Result<Outcome<'b>, ApiError> {
         let unknown = || {
             self.counters.unknown.inc();
             ApiError::CannotVerify
         };
-        if let Some(position) = min_position {
-            let reached = self.history.verified().wait_in_turn(position, WAIT).await;
-            reached.map_err(|_| ApiError::VerificationBehind)?;
-        }
         let now = self.clock.now();
         let outcome = self.history.with_verification(|it| it.verify(presented, now, buffer));
         let outcome = outcome.map_err(|_| unknown())?;

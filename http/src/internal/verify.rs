@@ -27,8 +27,9 @@ where
     let bytes = extract::read_json(request).await?;
     let question = Question::parse(&bytes)?;
     let position = question.min_position()?.or(from_header);
+    state.reach(position).await?;
     let mut buffer = RecordBuffer::new();
-    match state.verify(&question.key, position, &mut buffer).await? {
+    match state.verify(&question.key, &mut buffer)? {
         Outcome::Valid(key) => json(&Good::from(key)),
         Outcome::Refused(verdict) => json(&Refused { valid: false, code: verdict.code() }),
     }

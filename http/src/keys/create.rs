@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::state::CommandState;
 use super::written;
-use crate::extract::{CommandCaller, Fields, IdempotencyKey, parse, read_json, time};
+use crate::extract::{CommandCaller, Creator, Fields, IdempotencyKey, parse, read_json, time};
 use crate::problem::documented::{ClosedKeyProblem, CommandProblems};
 use crate::problem::{ApiError, Problem};
 use keyledger_commands::{Expiry, NewKey};
@@ -31,12 +31,14 @@ use keyledger_commands::{Expiry, NewKey};
             the idempotency key was used for another request", body = Problem,
             content_type = "application/problem+json"),
         ClosedKeyProblem, CommandProblems,
+        (status = 403, description = "Creating keys needs a role that the caller does not have, or the \
+            request is from another site", body = Problem, content_type = "application/problem+json"),
     ),
     security(("cookie" = []), ("bearer" = [])),
 )]
 pub(super) async fn create(
     State(state): State<CommandState>,
-    CommandCaller { caller, origin }: CommandCaller,
+    Creator(CommandCaller { caller, origin }): Creator,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     body: CreateKeyBody,
 ) -> Result<Response, ApiError> {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use keyledger_domain::UserId;
-use keyledger_projections::{Cursor, ListPage, ReadTables, StatusFilter};
+use keyledger_projections::{Cursor, ListPage, StatusFilter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use crate::problem::documented::QueryProblems;
 
 /// List the caller's keys
 ///
-/// All keys that are not deleted, newest first. With `limit` or `cursor`, a page of them.
+/// Newest first, without deleted keys. With `limit` or `cursor`, a page of them.
 #[utoipa::path(
     get, path = "/keys", tag = "keys",
     params(Parameters<ListQuery>, MinPosition),
@@ -38,7 +38,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let position = min_position.reached(&state.progress).await?;
     let turn = state.budget.turn(&caller.user_id).await?;
-    let text = query.answer(&state.tables, &caller.user_id).await?;
+    let text = query.answer(&state, &caller.user_id).await?;
     Ok(position::at(position, turn.json(text).await?))
 }
 
@@ -56,14 +56,15 @@ pub(super) struct ListQuery {
 
 impl ListQuery {
     /// The answer as JSON: a page of the owner's keys, or all of them. They are read a few at a time and
-    /// written one by one, since there may be many.
-    async fn answer(self, tables: &ReadTables, owner: &UserId) -> Result<Vec<u8>, ApiError> {
+    /// written one by one, since there may be many. All of them are expired or not at the same time.
+    async fn answer(self, state: &QueryState, owner: &UserId) -> Result<Vec<u8>, ApiError> {
         let is_paged = self.limit.is_some() || self.cursor.is_some();
-        let filter = self.status.unwrap_or(StatusFilter::All);
+        let filter = self.status.unwrap_or(state.list_default);
+        let now = state.clock.now();
         let mut page = ListPage { limit: self.limit.unwrap_or(READ_AT_ONCE), after: self.cursor };
         let mut answer = KeyList::begin();
         loop {
-            let listing = tables.list(owner, filter, page).await?;
+            let listing = state.tables.list(owner, filter, now, page).await?;
             for key in listing.keys {
                 answer.add(&KeyItem::from(key))?;
             }
@@ -81,10 +82,14 @@ impl QueryParameters for ListQuery {
         Parameter {
             name: "status",
             given: Given::AtMostOnce,
-            description: "Which keys; `all` when left out",
-            schema: || schema::pattern("^(active|revoked|all)$"),
-            expected: "active, revoked or all",
-            read: |query, text| put(&mut query.status, status(text)),
+            description: "Which keys: those that verify, those that have expired, those that were revoked \
+                (expired or not), or `all`. When left out `all`, or as the service is configured",
+            schema: || schema::pattern("^(active|expired|revoked|all)$"),
+            expected: "active, expired, revoked or all",
+            read: |query, text| {
+                let status = StatusFilter::ALL.into_iter().find(|status| status.name() == text);
+                put(&mut query.status, status)
+            },
         },
         Parameter {
             name: "limit",
@@ -106,15 +111,6 @@ impl QueryParameters for ListQuery {
             read: |query, text| put(&mut query.cursor, cursor::decode(text)),
         },
     ];
-}
-
-fn status(text: &str) -> Option<StatusFilter> {
-    match text {
-        "active" => Some(StatusFilter::Active),
-        "revoked" => Some(StatusFilter::Revoked),
-        "all" => Some(StatusFilter::All),
-        _ => None,
-    }
 }
 
 /// An owner's keys, newest first.

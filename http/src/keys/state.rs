@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use keyledger_domain::Clock;
 use keyledger_journal::JournalReader;
-use keyledger_projections::ReadTables;
+use keyledger_projections::{ReadTables, StatusFilter};
 
 use super::owners::Owners;
 use super::written::Followers;
@@ -39,6 +40,10 @@ pub struct QueryState {
     pub progress: Progress,
     /// The memory for lists.
     pub budget: AnswerBudget,
+    /// Tells the current time, which decides whether a key has expired.
+    pub clock: Arc<dyn Clock>,
+    /// The keys that a list has when the caller does not say.
+    pub list_default: StatusFilter,
 }
 
 /// The state of the histories, which are read from the journal.

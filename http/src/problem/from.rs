@@ -2,6 +2,7 @@
 
 use keyledger_domain::key::{Corrupt, Refusal};
 use keyledger_domain::{KeyNameError, ReasonError};
+use keyledger_identity::TokenError;
 use keyledger_journal::ReadError;
 use keyledger_projections::QueryError;
 use keyledger_projections::log::LogReadError;
@@ -9,6 +10,16 @@ use keyledger_projections::log::LogReadError;
 use super::{Access, ApiError};
 use keyledger_audit::KeyAtError;
 use keyledger_commands::CommandError;
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Rejected(_) => Self::AuthenticationRequired { bad_token: true },
+            // Logged where the keys are fetched, once for each outage.
+            TokenError::KeysUnavailable(_) => Self::IdentityUnavailable,
+        }
+    }
+}
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {

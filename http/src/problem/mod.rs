@@ -27,6 +27,8 @@ pub(super) enum ApiError {
     /// The keys that verify sign-in tokens cannot be fetched.
     IdentityUnavailable,
     AuditorsOnly,
+    /// Creating keys needs a role that the caller does not have.
+    CreatorsOnly,
     NotAuthorized {
         /// What the caller wanted to do to another user's key, as a verb.
         to: &'static str,

@@ -70,6 +70,12 @@ impl ApiError {
             Self::AuditorsOnly => {
                 kind(S::FORBIDDEN, "auditors_only", "Auditors only", "Only auditors may see this")
             }
+            Self::CreatorsOnly => kind(
+                S::FORBIDDEN,
+                "create_role_required",
+                "Role required",
+                "Creating keys needs a role that you do not have",
+            ),
             Self::NotAuthorized { to } => kind(
                 S::FORBIDDEN,
                 "not_authorized",

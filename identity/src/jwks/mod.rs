@@ -5,18 +5,21 @@
 //! starts at least 10 s after a success and 1 s after a failure. While the provider cannot be
 //! reached, the last set is used for up to a day.
 
+mod url;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::Jwk;
 use keyledger_domain::chain;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Client;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use super::key::{KINDS, Unused};
 use super::{Rejection, RsaAlgorithm, TokenError, VerifyingKey};
+pub use url::{JwksUrl, JwksUrlError, PlainHttp};
 
 /// The age after which a set is fetched again when it is next needed.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -28,32 +31,6 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// The limits of a fetch: its time, and the size of the answer.
 const FETCH_TIME: Duration = Duration::from_secs(5);
 const MAX_SET_BYTES: usize = 256 * 1024;
-
-/// The URL of a key set: `https`, or `http` on the loopback interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JwksUrl(Url);
-
-/// The text is not a URL that a key set may be fetched from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a key set is fetched from an https:// URL, or from http:// on the loopback interface")]
-pub struct JwksUrlError;
-
-impl JwksUrl {
-    /// Parses a URL.
-    ///
-    /// # Errors
-    /// [`JwksUrlError`].
-    pub fn parse(text: &str) -> Result<Self, JwksUrlError> {
-        let url = Url::parse(text).map_err(|_| JwksUrlError)?;
-        let host = url.host_str().unwrap_or_default();
-        let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-        match url.scheme() {
-            "https" => Ok(Self(url)),
-            "http" if is_local => Ok(Self(url)),
-            _ => Err(JwksUrlError),
-        }
-    }
-}
 
 /// Why a key set cannot be fetched.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -71,7 +48,7 @@ pub enum FetchError {
     #[error("the answer is not a key set")]
     NotASet(#[source] Arc<serde_json::Error>),
     /// The set has no key of a supported kind.
-    #[error("the key set has no key that verifies RS256, PS256, ES256 or EdDSA")]
+    #[error("the key set has no signing key of a kind that is known: {KINDS}")]
     NoUsableKey,
     /// The last fetch failed less than 1 s ago, so no new one was started.
     #[error("the key set could not be fetched a moment ago")]
@@ -87,7 +64,7 @@ impl From<reqwest::Error> for FetchError {
 
 /// A source that key sets are fetched from.
 pub(super) trait Source {
-    async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError>;
+    async fn fetch(&self) -> Result<Usable, FetchError>;
 
     /// The current time, from which the age of a set is computed.
     fn now(&self) -> Instant;
@@ -103,10 +80,7 @@ pub(super) struct HttpSource {
 
 impl HttpSource {
     pub(super) fn new(url: JwksUrl, rsa: RsaAlgorithm) -> Self {
-        // A redirect could lead to another host, and to plain HTTP.
-        let client = Client::builder().redirect(Policy::none()).build();
-        // Fails only where the system has no TLS, of which `Client::new` panics.
-        Self { url, client: client.unwrap_or_default(), rsa }
+        Self { client: url.client(), url, rsa }
     }
 }
 
@@ -116,8 +90,8 @@ struct Set {
 }
 
 impl Source for HttpSource {
-    async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError> {
-        let request = self.client.get(self.url.0.clone()).timeout(FETCH_TIME);
+    async fn fetch(&self) -> Result<Usable, FetchError> {
+        let request = self.client.get(self.url.get().clone()).timeout(FETCH_TIME);
         let mut response = request.send().await?.error_for_status()?;
         if !response.status().is_success() {
             return Err(FetchError::Redirected);
@@ -137,13 +111,27 @@ impl Source for HttpSource {
     }
 }
 
-/// The supported keys of a set. Keys that cannot be parsed are skipped.
-fn usable_keys(set: &[u8], rsa: RsaAlgorithm) -> Result<Vec<VerifyingKey>, FetchError> {
+/// What of a set can be used.
+#[derive(Debug)]
+pub(super) struct Usable {
+    keys: Vec<VerifyingKey>,
+    /// How many keys of the set are of no kind that is known.
+    unknown: usize,
+}
+
+fn usable_keys(set: &[u8], rsa: RsaAlgorithm) -> Result<Usable, FetchError> {
     let set: Set =
         serde_json::from_slice(set).map_err(|error| FetchError::NotASet(Arc::new(error)))?;
-    let jwks = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-    let keys: Vec<_> = jwks.filter_map(|jwk| VerifyingKey::from_jwk(jwk, rsa)).collect();
-    if keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(keys) }
+    let mut usable = Usable { keys: Vec::new(), unknown: 0 };
+    for key in set.keys {
+        let jwk = serde_json::from_value::<Jwk>(key).map_err(|_| Unused::Unknown);
+        match jwk.and_then(|jwk| VerifyingKey::from_jwk(jwk, rsa)) {
+            Ok(key) => usable.keys.push(key),
+            Err(Unused::OtherUse) => {}
+            Err(Unused::Unknown) => usable.unknown += 1,
+        }
+    }
+    if usable.keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(usable) }
 }
 
 /// The key set, as last fetched.
@@ -158,6 +146,7 @@ pub(super) struct KeySet<S> {
 #[derive(Clone, Debug)]
 struct Known {
     keys: Arc<[Arc<VerifyingKey>]>,
+    unknown: usize,
     fetched: Instant,
 }
 
@@ -202,6 +191,20 @@ impl<S: Source> KeySet<S> {
         }
     }
 
+    fn keep(&self, Usable { keys, unknown }: Usable) {
+        let keys = keys.into_iter().map(Arc::new).collect();
+        let known = Known { keys, unknown, fetched: self.source.now() };
+        let mut place = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = place.replace(known).map_or(0, |before| before.unknown);
+        // Once, and not with each fetch.
+        if unknown > before {
+            tracing::warn!(
+                keys = unknown,
+                "the key set has keys that are not used: the kinds that are known are {KINDS}"
+            );
+        }
+    }
+
     fn known(&self) -> Option<Known> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         known.filter(|known| self.age(known.fetched) < USABLE)
@@ -227,11 +230,7 @@ impl<S: Source> KeySet<S> {
             _ => {}
         }
         let fetched = self.source.fetch().await;
-        let outcome = fetched.map(|keys| {
-            let keys = keys.into_iter().map(Arc::new).collect();
-            let known = Known { keys, fetched: self.source.now() };
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        });
+        let outcome = fetched.map(|usable| self.keep(usable));
         let failed_before = matches!(&*last, Some((_, Err(_))));
         // Once for each outage: anyone can send tokens that make this fetch.
         match &outcome {

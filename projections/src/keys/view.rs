@@ -32,15 +32,33 @@ pub struct KeyView {
     pub revision: Revision,
 }
 
-/// The keys of an owner to list. An expired key that was not revoked counts as active.
+/// The keys of an owner to list. Each key is active, expired or revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Keys that are neither revoked nor closed.
+    /// Keys that are neither revoked, closed nor expired.
     Active,
-    /// Revoked and closed keys.
+    /// Expired keys that are neither revoked nor closed.
+    Expired,
+    /// Revoked and closed keys, whether or not they have expired.
     Revoked,
     /// All keys.
     All,
+}
+
+impl StatusFilter {
+    /// All filters.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Expired, Self::Revoked, Self::All];
+
+    /// The name of the filter, in SQL and for callers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::All => "all",
+        }
+    }
 }
 
 /// A page of a list.
@@ -99,12 +117,13 @@ impl QueryError {
 pub(crate) struct ListQuery<'a> {
     pub(crate) owner: &'a str,
     pub(crate) status: &'static str,
+    pub(crate) now: Timestamp,
     pub(crate) after: Cursor,
     pub(crate) limit: i64,
 }
 
 /// `$1` owner, `$2` status filter, `$3` and `$4` creation time and id of the key after which the
-/// list begins, `$5` the maximum number of rows.
+/// list begins, `$5` the maximum number of rows, `$6` the time at which keys are expired or not.
 pub(crate) const LIST: &str = "
     SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
            keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision,
@@ -117,7 +136,10 @@ pub(crate) const LIST: &str = "
       AND keys.user_id = $1
       AND keys.deleted_at IS NULL
       AND ($2 = 'all'
-           OR ($2 = 'active') = (keys.revoked_at IS NULL AND closed_keys.key_id IS NULL))
+           OR $2 = CASE WHEN keys.revoked_at IS NOT NULL OR closed_keys.key_id IS NOT NULL
+                            THEN 'revoked'
+                        WHEN keys.expires_at <= $6 THEN 'expired'
+                        ELSE 'active' END)
       AND (keys.created_at, keys.key_id) < ($3, $4)
     ORDER BY keys.created_at DESC, keys.key_id DESC
     LIMIT $5";

@@ -3,6 +3,8 @@
 mod log;
 mod store;
 mod swap;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use keyledger_domain::without_password;

@@ -38,6 +38,7 @@ impl Store for SqliteStore {
             .bind(query.after.created_at.unix_micros())
             .bind(query.after.key_id.as_uuid())
             .bind(query.limit)
+            .bind(query.now.unix_micros())
             .fetch_all(&self.reads)
             .await
     }

@@ -41,7 +41,7 @@ async fn the_row_of_a_changed_key_is_looked_up() {
 
 #[keyledger_bounded::test]
 async fn a_list_reads_its_owners_keys_in_order_and_no_others() {
-    let plan = plan(LIST.to_owned(), 5).await;
+    let plan = plan(LIST.to_owned(), 6).await;
     assert!(
         plan.contains(
             "SEARCH keys USING INDEX keys_of_owner (generation=? AND user_id=? AND (created_at"
