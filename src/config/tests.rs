@@ -83,11 +83,25 @@ fn durations_have_a_unit() {
 }
 
 #[test]
+fn a_list_has_all_keys_or_the_active_ones_unless_told_otherwise() {
+    let default = |value: &str| read(&[SECRET, &format!("--list-default={value}")]);
+    assert_eq!(read(&[SECRET]).unwrap().list_default, StatusFilter::All);
+    assert_eq!(default("all").unwrap().list_default, StatusFilter::All);
+    assert_eq!(default("active").unwrap().list_default, StatusFilter::Active);
+    for other in ["expired", "revoked", "Active", "active,expired"] {
+        let mistake = default(other).unwrap_err();
+        assert!(mistake.contains("KEYLEDGER_LIST_DEFAULT: neither all nor active"), "{mistake}");
+    }
+}
+
+#[test]
 fn an_empty_value_is_a_mistake() {
     let issuer = read(&[SECRET, "--jwt-issuer="]).unwrap_err();
     assert!(issuer.contains("KEYLEDGER_JWT_ISSUER: must not be empty"), "{issuer}");
     let empty = read(&[SECRET, "--listen="]).unwrap_err();
     assert!(empty.contains("KEYLEDGER_LISTEN: must not be empty"), "{empty}");
+    let role = read(&[SECRET, "--create-role= "]).unwrap_err();
+    assert!(role.contains("KEYLEDGER_CREATE_ROLE: must not be empty"), "{role}");
     let nobody = read(&[SECRET, "--roles=,"]).unwrap_err();
     assert!(nobody.contains("KEYLEDGER_ROLES"), "{nobody}");
     for flag in ["jwt-audience", "jwt-role-claims", "allowed-origins", "audit-key"] {
