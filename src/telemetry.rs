@@ -10,13 +10,15 @@ use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, Logging};
+use keyledger_telemetry::is_for_traces;
 
 /// The most lines that wait to be written.
 const WAITING: usize = 4_096;
@@ -30,8 +32,16 @@ const SILENT: [&str; 2] = ["eventstore", "sqlx"];
 static WORKER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
+/// A layer of its own beside the log, such as the one for traces.
+pub type OtherLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Starts logging with this filter and format.
 pub fn start(logging: &Logging) {
+    start_with(logging, None);
+}
+
+/// The same with another layer. The log has no spans that are for traces.
+pub fn start_with(logging: &Logging, other: Option<OtherLayer>) {
     let is_terminal = std::io::stderr().is_terminal();
     let human = match logging.format {
         LogFormat::Human => true,
@@ -45,13 +55,15 @@ pub fn start(logging: &Logging) {
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer().log_internal_errors(false);
-    let filter = EnvFilter::new(&logging.filter);
-    let is_allowed = filter_fn(|metadata| is_allowed(metadata.target(), *metadata.level()));
-    let registry = tracing_subscriber::registry().with(filter);
-    let started = if human {
+    let is_allowed = filter_fn(|metadata| {
+        is_allowed(metadata.target(), *metadata.level()) && !is_for_traces(metadata)
+    });
+    // Without a hint of both, no level would be turned off as a whole.
+    let is_allowed = is_allowed.with_max_level_hint(LevelFilter::TRACE);
+    let filter = EnvFilter::new(&logging.filter).and(is_allowed);
+    let lines: OtherLayer = if human {
         let lines = lines.with_writer(writer).with_ansi(is_terminal);
-        let lines = lines.fmt_fields(debug_fn(write_field));
-        registry.with(lines.with_filter(is_allowed)).try_init()
+        lines.fmt_fields(debug_fn(write_field)).with_filter(filter).boxed()
     } else {
         let lines = lines
             .with_writer(Escaping(writer))
@@ -59,8 +71,11 @@ pub fn start(logging: &Logging) {
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false);
-        registry.with(lines.with_filter(is_allowed)).try_init()
+        lines.with_filter(filter).boxed()
     };
+    // In one list, since a layer that is not there would have every span looked at that is disabled.
+    let layers: Vec<_> = std::iter::once(lines).chain(other).collect();
+    let started = tracing_subscriber::registry().with(layers).try_init();
     // A second call in one process changes nothing and is no error, which tests rely on.
     if started.is_ok() {
         let _ = DROPPED.set(dropped);

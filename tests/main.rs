@@ -17,4 +17,5 @@ mod limits;
 mod log;
 mod openrag;
 mod support;
+mod telemetry;
 mod verification;

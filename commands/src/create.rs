@@ -4,6 +4,8 @@ use keyledger_domain::key::{Command, CreateKey, Key, KeyDetails, decide, fold};
 use keyledger_domain::{
     CommandId, Email, InstallationSecret, KeyId, KeyName, Position, Secret, Timestamp, UserId,
 };
+use tracing::Span;
+use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use crate::{CommandError, Commands, Origin, recorded_by};
@@ -71,6 +73,11 @@ impl Commands {
     ///
     /// # Errors
     /// Every variant of [`CommandError`] but [`CommandError::Contended`].
+    #[tracing::instrument(
+        name = "command",
+        skip_all,
+        fields(otel.kind = "internal", otel.name = "create key", key.id = Empty)
+    )]
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create(&self, new: NewKey, origin: &Origin) -> Result<Created, CommandError> {
         let now = self.now()?;
@@ -83,6 +90,7 @@ impl Commands {
                 Secret::generate(&self.key_prefix, random),
             )
         });
+        Span::current().record("key.id", display(key_id));
         let expires_at = match new.expires {
             None => None,
             Some(Expiry::At(at)) => Some(at),

@@ -4,6 +4,7 @@
 
 mod create;
 mod import;
+mod trace;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use keyledger_domain::{
 };
 use rand::{CryptoRng, RngExt};
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 use uuid::Uuid;
 
 pub use create::{Created, Expiry, NewKey};
@@ -135,6 +137,11 @@ impl Commands {
     ///
     /// # Errors
     /// Every variant of [`CommandError`] but those of idempotency keys.
+    #[tracing::instrument(
+        name = "command",
+        skip_all,
+        fields(otel.kind = "internal", otel.name = trace::name(command), key.id = %key_id)
+    )]
     #[tracing::instrument(level = "debug", skip_all, fields(key.id = %key_id))]
     pub async fn execute(
         &self,
@@ -188,9 +195,17 @@ impl Commands {
         Ok(Loaded { key, last })
     }
 
-    /// Appends events; `None` if the stream does not have the expected revision. An append whose
-    /// outcome is unknown is sent again with the same ids, for up to [`RESENDING`].
+    /// Appends events; `None` if the stream does not have the expected revision.
     async fn append(&self, append: Append) -> Result<Option<Appended>, CommandError> {
+        let span = trace::append(&append);
+        let outcome = self.append_until_known(append).instrument(span.clone()).await;
+        trace::appended(&span, &outcome);
+        outcome
+    }
+
+    /// The same. An append whose outcome is unknown is sent again with the same ids, for up to
+    /// [`RESENDING`].
+    async fn append_until_known(&self, append: Append) -> Result<Option<Appended>, CommandError> {
         let mut resends = 0;
         let begun = tokio::time::Instant::now();
         loop {

@@ -76,6 +76,7 @@ pub(crate) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
                 LAST_EVENT_ID,
                 REQUEST_ID,
                 HeaderName::from_static("traceparent"),
+                HeaderName::from_static("tracestate"),
             ])
             .expose_headers([header::ETAG, header::RETRY_AFTER, LAGGING, POSITION, REQUEST_ID])
             .max_age(PREFLIGHT_AGE)

@@ -22,6 +22,7 @@ mod observe;
 mod position;
 mod problem;
 mod server;
+mod trace;
 mod well_formed;
 
 pub use api::{openapi_document, router};

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use rand::Rng;
 use rand::rngs::SysRng;
 use tracing::Instrument;
+use tracing::field::display;
 
 use crate::headers::REQUEST_ID;
 use crate::problem::ApiError;
-use crate::well_formed;
+use crate::{trace, well_formed};
 
 /// How long it may take until an answer begins. Its body may take longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -54,10 +55,13 @@ pub(crate) async fn surround(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let method = request.method().clone();
     // The log has the route and not the path, because a mistyped path can contain a secret.
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let path = path.as_ref().map_or("unknown", MatchedPath::as_str);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let path = route.unwrap_or("unknown");
     let policy = if path.starts_with("/docs") { DOCS_POLICY } else { API_POLICY };
     let span = tracing::info_span!("request", request.id = %id);
+    let trace = trace::request(&method, route, request.headers());
+    trace.record("request.id", display(&id));
     request.extensions_mut().insert(id.clone());
     let answer = async {
         match well_formed::check(&request) {
@@ -65,11 +69,13 @@ pub(crate) async fn surround(mut request: Request, next: Next) -> Response {
             Err(refusal) => refusal.into_response(),
         }
     };
-    let answer = tokio::time::timeout(TIME_LIMIT, answer).instrument(span.clone());
+    let answer = tokio::time::timeout(TIME_LIMIT, answer);
+    let answer = answer.instrument(trace.clone()).instrument(span.clone());
     let mut response = match answer.await {
         Ok(response) => response,
-        Err(_) => span.in_scope(|| ApiError::TimedOut.into_response()),
+        Err(_) => span.in_scope(|| trace.in_scope(|| ApiError::TimedOut.into_response())),
     };
+    trace::answered(&trace, &response);
     let status = response.status().as_u16();
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(parent: &span, %method, path, status, duration_ms, "request done");

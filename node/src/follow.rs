@@ -11,6 +11,8 @@ use keyledger_domain::{Batch, ClosedKey, KeyDelivery, Position, Reached, Recorde
 use keyledger_journal::{JournalReader, ReadError};
 use keyledger_projections::Epoch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::health::Health;
 use super::history::{History, HistoryChanged};
@@ -246,8 +248,12 @@ impl<F: Follower> Following<F> {
                     let batch = Batch::gather(deliveries);
                     let to = batch.reaches(reached.position);
                     if to > reached.position {
+                        let span = applying(health.name(), batch.events.len(), to);
                         let applied = self.follower.apply(&batch.events, &batch.closed, to);
-                        reached = attended(health, bounded(applied)).await?;
+                        let applied = attended(health, bounded(applied)).instrument(span.clone());
+                        reached = applied.await.inspect_err(|_| {
+                            span.record("otel.status_code", "error");
+                        })?;
                         self.advance(generation, reached)?;
                         health.progressed();
                     }
@@ -322,6 +328,23 @@ async fn check(
     }
     let head = journal.head().await.map_err(passing)?;
     Ok((position > head).then_some(Lost::BeyondHead { part, position, head }))
+}
+
+/// The span of a batch, for traces. A batch without events has none: there may be many of them.
+fn applying(part: &'static str, events: usize, to: Position) -> Span {
+    if events == 0 {
+        return Span::none();
+    }
+    tracing::info_span!(
+        parent: None,
+        "apply",
+        otel.kind = "consumer",
+        otel.name = %format_args!("apply {part}"),
+        otel.status_code = Empty,
+        keyledger.part = part,
+        keyledger.events = i64::try_from(events).unwrap_or(i64::MAX),
+        keyledger.position = to.as_i64(),
+    )
 }
 
 fn history_changed() -> Interruption {

@@ -11,6 +11,7 @@ mod token;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Command;
@@ -19,6 +20,8 @@ use keyledger_projections::ReadTables;
 use crate::config::{Config, Group, Logging, Stores, args, both, dev_flag, secrets_as_flags};
 use crate::{service, telemetry};
 use keyledger_journal as journal;
+use keyledger_node::clock::SystemClock;
+use keyledger_telemetry::Exporting;
 
 /// Runs the command that the arguments ask for.
 ///
@@ -31,14 +34,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Some(("serve", matches)) => {
             let logging = Logging::from_matches(matches);
             let (logging, config) = both(logging, Config::from_matches(matches))?;
-            telemetry::start(&logging);
-            for variable in secrets_as_flags(matches) {
-                tracing::warn!(
-                    "{variable} was given as a flag: every user of this machine can read it in the list \
-                     of processes"
-                );
-            }
-            block_on(async { Ok(service::serve(config).await?) })
+            block_on(serve(logging, config, secrets_as_flags(matches)))
         }
         Some(("migrate", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
@@ -80,6 +76,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         _ => Ok(()),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Serves, and sends traces and metrics meanwhile if they are to be sent.
+async fn serve(
+    logging: Logging,
+    mut config: Config,
+    secrets_as_flags: Vec<&'static str>,
+) -> anyhow::Result<()> {
+    let start = |settings| Exporting::start(settings, Arc::new(SystemClock));
+    let mut exporting = config.export.take().map(start).transpose()?;
+    telemetry::start_with(&logging, exporting.as_ref().and_then(Exporting::layer));
+    for variable in secrets_as_flags {
+        tracing::warn!(
+            "{variable} was given as a flag: every user of this machine can read it in the list of \
+             processes"
+        );
+    }
+    let served = service::serve(config, exporting.as_mut()).await;
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
+    Ok(served?)
 }
 
 fn commands() -> Command {

@@ -5,6 +5,7 @@
 
 mod files;
 mod names;
+mod otel;
 mod parse;
 mod secrets;
 mod table;
@@ -23,6 +24,8 @@ use keyledger_identity::{RoleRules, TokenKeys, TokenRules};
 use keyledger_node::tasks::LogSettings;
 use keyledger_projections::StatusFilter;
 use keyledger_relay::nats::NatsSettings;
+use keyledger_telemetry::ExportSettings;
+pub use otel::{OTEL_VARIABLES, OtelVariable};
 pub use secrets::secrets_as_flags;
 pub use table::{Group, SETTINGS, Setting, args, dev_flag};
 
@@ -55,6 +58,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// How long running requests may take to finish when the service stops.
     pub shutdown_grace: Duration,
+    /// What is sent to OpenTelemetry collectors; `None` if nothing is.
+    pub export: Option<ExportSettings>,
 }
 
 /// Settings of the background tasks.
@@ -162,6 +167,7 @@ impl Config {
         let create_role = read.value("create-role", parse::text);
         let origins = read.value("allowed-origins", parse::origins).unwrap_or_default();
         let shutdown_grace = read.value("shutdown-grace", parse::duration);
+        let export = otel::export(&otel::Variables::of_environment(), &mut read);
 
         let mut sources: Vec<TokenKeys> =
             [public_key, jwks_url, secret].into_iter().flatten().collect();
@@ -218,6 +224,7 @@ impl Config {
                 identity: identity?,
                 allowed_origins: origins,
                 shutdown_grace: shutdown_grace?,
+                export,
             })
         };
         whole().ok_or_else(|| Mistakes(vec!["a value is missing".to_owned()]))

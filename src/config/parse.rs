@@ -51,8 +51,12 @@ impl<'a> Reader<'a> {
         parsed.map_err(|why| self.mistakes.push(format!("  {}: {why}", env(flag)))).ok()
     }
 
+    /// Notes a mistake, once.
     pub(super) fn mistake(&mut self, text: &str) {
-        self.mistakes.push(format!("  {text}"));
+        let line = format!("  {text}");
+        if !self.mistakes.contains(&line) {
+            self.mistakes.push(line);
+        }
     }
 
     pub(super) fn is_clean(&self) -> bool {

@@ -32,6 +32,7 @@ use keyledger_node::readiness::{Part, State};
 use keyledger_node::shutdown::StopSignals;
 use keyledger_node::{WatchedAppends, WatchedJournal};
 use keyledger_relay::nats::StreamDiffers;
+use keyledger_telemetry::Exporting;
 use node::{Node, Shared};
 use open::Journals;
 use warnings::warn_of_what_is_open;
@@ -74,11 +75,11 @@ pub enum ServeError {
     Defect(#[source] tokio::task::JoinError),
 }
 
-/// Serves until a signal asks the process to stop.
+/// Serves until a signal asks the process to stop. Metrics are sent to the collector, if there is one.
 ///
 /// # Errors
 /// Every variant of [`ServeError`].
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+pub async fn serve(config: Config, exporting: Option<&mut Exporting>) -> Result<(), ServeError> {
     let mut signals = StopSignals::listen().map_err(ServeError::Signals)?;
     if SystemClock.now() == Timestamp::MAX {
         return Err(ServeError::Clock);
@@ -96,6 +97,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (internal, internal_address) = listen(config.internal_listen).await?;
 
     let shared = Shared::new(config.background.max_staleness);
+    if let Some(exporting) = exporting {
+        let metrics = shared.metrics();
+        exporting.send_metrics(move || metrics.text().unwrap_or_default());
+    }
     // Set before the listeners open: readiness ignores parts whose state was never set.
     for part in needed(config.roles) {
         shared.readiness.set(part, State::Starting);

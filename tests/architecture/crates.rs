@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::workspace::{CRATES, code, dependencies, sources, tree};
 
 /// The crates of ours that a crate may use. Cargo refuses cycles; this says which arrows there are.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("keyledger-domain", &[]),
     ("keyledger-postgres", &["domain"]),
     ("keyledger-tlog", &["domain"]),
     ("keyledger-verifier", &["domain"]),
     ("keyledger-identity", &["domain"]),
+    ("keyledger-telemetry", &["domain"]),
     ("keyledger-journal", &["domain", "postgres"]),
     ("keyledger-projections", &["domain", "postgres", "tlog", "verifier"]),
     ("keyledger-node", &["domain", "journal", "projections", "tlog", "verifier"]),
@@ -27,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "journal",
             "node",
             "projections",
+            "telemetry",
             "tlog",
             "verifier",
         ],
@@ -43,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "node",
             "projections",
             "relay",
+            "telemetry",
             "tlog",
             "verifier",
         ],

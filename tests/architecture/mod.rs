@@ -11,7 +11,7 @@ use workspace::{sources, uses};
 
 #[keyledger_bounded::test]
 fn each_technology_has_one_place() {
-    let places: [(&str, &[&str]); 13] = [
+    let places: [(&str, &[&str]); 17] = [
         ("sqlx", &["postgres/", "projections/", "journal/"]),
         ("axum", &["http/src/"]),
         ("eventstore", &["journal/src/kurrentdb/"]),
@@ -23,7 +23,11 @@ fn each_technology_has_one_place() {
         ("hyper_util", &["http/src/"]),
         ("jsonwebtoken", &["identity/src/"]),
         ("clap", &["src/cli/", "src/config/"]),
-        ("tracing_subscriber", &["src/telemetry.rs", "src/config/"]),
+        ("tracing_subscriber", &["src/telemetry.rs", "src/config/", "telemetry/src/"]),
+        ("opentelemetry", &["telemetry/src/"]),
+        ("opentelemetry_proto", &["telemetry/src/"]),
+        ("opentelemetry_sdk", &["telemetry/src/"]),
+        ("tracing_opentelemetry", &["telemetry/src/"]),
         ("tracing_appender", &["src/telemetry.rs"]),
     ];
     let all: Vec<_> = workspace::CRATES.iter().flat_map(|(_, folder)| sources(folder)).collect();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::run;
 
 /// Our crates: name, and the folder of its sources.
-pub(super) const CRATES: [(&str, &str); 13] = [
+pub(super) const CRATES: [(&str, &str); 14] = [
     ("keyledger", "src"),
     ("keyledger-audit", "audit/src"),
     ("keyledger-commands", "commands/src"),
@@ -21,6 +21,7 @@ pub(super) const CRATES: [(&str, &str); 13] = [
     ("keyledger-postgres", "postgres/src"),
     ("keyledger-projections", "projections/src"),
     ("keyledger-relay", "relay/src"),
+    ("keyledger-telemetry", "telemetry/src"),
     ("keyledger-tlog", "tlog/src"),
     ("keyledger-verifier", "verifier/src"),
 ];

@@ -121,6 +121,16 @@ impl Service {
         kib.parse::<u64>().unwrap() * 1024
     }
 
+    /// The names of its threads, of which the system keeps 15 characters.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let name = |thread: std::io::Result<std::fs::DirEntry>| {
+            // A thread may end meanwhile.
+            std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap_or_default()
+        };
+        threads.map(|thread| name(thread).trim().to_owned()).collect()
+    }
+
     /// Waits until it says that it can do its work.
     pub(crate) async fn ready(self) -> Self {
         self.readiness_is(200).await;

@@ -11,6 +11,7 @@ use crate::observe::RequestId;
 use crate::problem::ApiError;
 use keyledger_commands::Origin;
 use keyledger_identity::Caller;
+use keyledger_telemetry::Traceparent;
 
 /// How many characters of the `User-Agent` header are stored.
 const MAX_CLIENT_CHARACTERS: usize = 200;
@@ -66,7 +67,7 @@ where
         let origin = Origin {
             actor: caller.user_id.clone(),
             correlation_id: request_id.map(ToString::to_string).unwrap_or_default(),
-            traceparent: text(&parts.headers, "traceparent").filter(|it| is_traceparent(it)),
+            traceparent: Traceparent::of(&parts.headers).map(|it| it.text().to_owned()),
             client: client.map(|it| it.chars().take(MAX_CLIENT_CHARACTERS).collect()),
         };
         Ok(Self { caller, origin })
@@ -92,14 +93,4 @@ where
 /// The header's value, if all of it is visible ASCII.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
-}
-
-/// Whether the text has the form of W3C Trace Context, version 00.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    matches!(parts.as_slice(), ["00", trace, span, flags]
-        if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
 }

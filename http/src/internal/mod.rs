@@ -27,7 +27,7 @@ use super::layers::finished;
 use super::problem::ApiError;
 use super::server::{Answers, routed};
 use crate::metrics::Metrics;
-use crate::well_formed;
+use crate::{trace, well_formed};
 pub use callers::InternalCallers;
 pub use state::VerificationState;
 
@@ -57,7 +57,7 @@ pub fn internal_service(
     }
     let router = &*Box::leak(Box::new(routed(router)));
     let callers = &*Box::leak(Box::new(callers));
-    service_fn(move |request: Request<Incoming>| async move {
+    let answer = move |request: Request<Incoming>| async move {
         let direct = match (request.method(), request.uri().path()) {
             (&Method::POST, "/verify") => Direct::Verify,
             (_, "/auth") => Direct::Auth,
@@ -72,6 +72,12 @@ pub fn internal_service(
             },
         };
         Ok::<_, Infallible>(answer.into_response())
+    };
+    service_fn(move |request: Request<Incoming>| async move {
+        match trace::verification(&request) {
+            None => answer(request).await,
+            Some(span) => Box::pin(trace::within(span, answer(request))).await,
+        }
     })
 }
 

@@ -9,6 +9,7 @@ use keyledger_verifier::{Outcome, RecordBuffer};
 use crate::metrics::Counters;
 use crate::position::WAIT;
 use crate::problem::ApiError;
+use crate::trace;
 use keyledger_domain::Clock;
 use keyledger_node::History;
 
@@ -55,10 +56,12 @@ impl VerificationState {
         let now = self.clock.now();
         let outcome = self.history.with_verification(|it| it.verify(presented, now, buffer));
         let outcome = outcome.map_err(|_| unknown())?;
-        self.counters.verdict(match outcome {
+        let verdict = match outcome {
             Outcome::Valid(_) => Verdict::Valid,
             Outcome::Refused(verdict) => verdict,
-        });
+        };
+        self.counters.verdict(verdict);
+        trace::outcome(&outcome, verdict.code());
         Ok(outcome)
     }
 }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::ApiError;
 use super::rows::Kind;
+use crate::trace;
 
 /// The body of every error: the UI's fields and those of RFC 9457.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,6 +51,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Kind { status, code, title, sentence } = self.kind();
         self.log(code, title);
+        trace::code(code);
         let key_id = if let Self::Replayed { key_id } = self { Some(key_id) } else { None };
         let problem = Problem {
             success: false,
