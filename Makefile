@@ -22,9 +22,11 @@ fmt: ## Format the code
 tools: ## Install the programs that the tests use, if they are missing
 	sh tests/tools.sh
 
-openapi: ## Generate docs/openapi.json from the code
+openapi: ## Generate docs/openapi.json and docs/openapi-internal.json from the code
 	cargo run --locked --quiet -- openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
+	cargo run --locked --quiet -- openapi --internal > docs/openapi-internal.json.new
+	mv docs/openapi-internal.json.new docs/openapi-internal.json
 
 lint-deploy: ## Check the deployment files and the AsyncAPI document with linters
 	sh deploy/lint.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests use: Node.js (to run the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, sqlite3, two versions of nats-server, four gateways, a browser, a C compiler, and the
-# packages of examples/audit/verify.py.
+# generators of clients in TypeScript and Python, PostgreSQL, sqlite3, two versions of nats-server, four
+# gateways, a browser, a C compiler, and the packages of examples/audit/verify.py.
 # Missing programs are installed with the system's package manager; everything else goes into target/.
 set -eu
 
@@ -10,6 +10,9 @@ SCHEMATHESIS=4.32.5
 NATS=2.15.1
 TRAEFIK=3.7.15
 ENVOY=1.40.0
+OPENAPI_TYPESCRIPT=7.13.0
+TYPESCRIPT=5.9.3
+OPENAPI_PYTHON_CLIENT=0.29.1
 
 root=""
 if [ "$(id -u)" -ne 0 ]; then root=sudo; fi
@@ -26,6 +29,7 @@ install() {
 }
 
 command -v node >/dev/null || install nodejs
+command -v npm >/dev/null || install npm
 command -v python3 >/dev/null || install python3 python3-venv
 
 command -v openssl >/dev/null || install openssl
@@ -69,6 +73,26 @@ if ! cmp -s examples/audit/requirements.txt "$audit/requirements.txt"; then
     python3 -m venv "$audit"
     "$audit/bin/pip" install --quiet --disable-pip-version-check -r examples/audit/requirements.txt
     cp examples/audit/requirements.txt "$audit/requirements.txt"
+fi
+
+# The generator of clients in Python, with what its clients need.
+python_client=target/tools/python-client
+if [ ! -f "$python_client/$OPENAPI_PYTHON_CLIENT" ]; then
+    rm -rf "$python_client"
+    python3 -m venv "$python_client"
+    "$python_client/bin/pip" install --quiet --disable-pip-version-check \
+        "openapi-python-client==$OPENAPI_PYTHON_CLIENT"
+    touch "$python_client/$OPENAPI_PYTHON_CLIENT"
+fi
+
+# The generator of types in TypeScript, and the compiler that it needs.
+typescript=target/tools/typescript
+if [ ! -f "$typescript/$OPENAPI_TYPESCRIPT-$TYPESCRIPT" ]; then
+    rm -rf "$typescript"
+    mkdir -p "$typescript"
+    npm install --silent --no-audit --no-fund --no-save --prefix "$typescript" \
+        "openapi-typescript@$OPENAPI_TYPESCRIPT" "typescript@$TYPESCRIPT"
+    touch "$typescript/$OPENAPI_TYPESCRIPT-$TYPESCRIPT"
 fi
 
 # Puts the program NAME, which a Python package contains, into a folder of the same name.

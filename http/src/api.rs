@@ -55,7 +55,8 @@ pub fn router(
         .merge(log.with_state(for_log))
         .merge(health.with_state(readiness))
         .split_for_parts();
-    Ok(with_or_without_slash(finished(router.merge(docs::pages(&document)?), cors)))
+    let router = router.merge(docs::document(&document)?).merge(docs::page());
+    Ok(with_or_without_slash(finished(router, cors)))
 }
 
 /// The OpenAPI document of the public API.

@@ -1,5 +1,5 @@
-//! `/docs/`, a page to read and try the API, and `/openapi.json`, the document that it shows. All addresses
-//! are relative, so that both work behind a proxy that adds a prefix to the paths.
+//! `/openapi.json`, the document of a listener, and `/docs/`, a page to read and try the public API. All
+//! addresses are relative, so that both work behind a proxy that adds a prefix to the paths.
 
 use std::sync::Arc;
 
@@ -14,23 +14,27 @@ use utoipa_swagger_ui::{Config, serve};
 
 use crate::problem::ApiError;
 
-/// The routes of the page and the document.
-pub(crate) fn pages(document: &OpenApi) -> Result<Router, serde_json::Error> {
+/// The route of a document.
+pub(crate) fn document(document: &OpenApi) -> Result<Router, serde_json::Error> {
     let json = Bytes::from(document.to_json()?);
+    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], json);
+    Ok(Router::new().route("/openapi.json", get(answer)))
+}
+
+/// The routes of the page.
+pub(crate) fn page() -> Router {
     let config = Arc::new(Config::from("../openapi.json"));
     let page = move |file: String| {
         let config = config.clone();
         async move { answer(&file, config) }
     };
     let index = page.clone();
-    let document = async move || ([(header::CONTENT_TYPE, "application/json")], json);
     // Relative to `/docs`, that is `/docs/`: from there, the page finds its files.
     let to_folder = async || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "docs/")]);
-    Ok(Router::new()
-        .route("/openapi.json", get(document))
+    Router::new()
         .route("/docs", get(to_folder))
         .route("/docs/", get(move || index(String::new())))
-        .route("/docs/{*file}", get(move |Path(file): Path<String>| page(file))))
+        .route("/docs/{*file}", get(move |Path(file): Path<String>| page(file)))
 }
 
 /// A file of the page.

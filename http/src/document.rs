@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, generated from the handlers.
+//! The OpenAPI 3.1 documents of both listeners, generated from the handlers.
 
 use utoipa::Modify;
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
@@ -33,6 +33,31 @@ pub(crate) fn head() -> OpenApi {
 )]
 struct Document;
 
+/// The document of the internal listener without its paths.
+pub(crate) fn internal_head() -> OpenApi {
+    <InternalDocument as utoipa::OpenApi>::openapi()
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "keyledger internal",
+        description = "What the public must not reach: verification of keys, metrics and health. Every \
+            error is a problem document of RFC 9457 with a `code`, unless it says otherwise. A token is \
+            required only if `KEYLEDGER_INTERNAL_TOKENS` is set.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = ".")),
+    tags(
+        (name = "verification", description = "Whether keys are good"),
+        (name = "operations", description = "What operators watch"),
+        (name = "health", description = "Whether the service can do its work"),
+    ),
+    components(schemas(Problem)),
+    modifiers(&InternalSchemes),
+)]
+struct InternalDocument;
+
 /// Adds the ways to sign in.
 struct Schemes;
 
@@ -45,6 +70,25 @@ impl Modify for Schemes {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("cookie", cookie);
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Adds the ways to send a token of the internal listener.
+struct InternalSchemes;
+
+impl Modify for InternalSchemes {
+    fn modify(&self, openapi: &mut OpenApi) {
+        let token = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            "Keyledger-Token",
+            "A token of the internal listener",
+        )));
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token of the internal listener"))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", token);
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     }
 }

@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,8 +22,8 @@ pub(crate) fn routes() -> OpenApiRouter<Readiness> {
 
 /// The same for the internal listener of a process that verifies keys: it is ready when it can verify them,
 /// whatever else cannot be done.
-pub(crate) fn verification_routes() -> Router<Readiness> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(can_verify))
+pub(crate) fn verification_routes() -> OpenApiRouter<Readiness> {
+    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(can_verify))
 }
 
 /// The public listener of a process without the API.
@@ -54,6 +53,7 @@ pub(crate) struct Alive {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ready {
     ready: bool,
+    /// The state of each part, by its name.
     #[schema(value_type = BTreeMap<String, String>)]
     parts: BTreeMap<&'static str, &'static str>,
 }
@@ -79,7 +79,17 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> (StatusCode, Js
     answer(&readiness, readiness.is_ready())
 }
 
-async fn can_verify(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
+/// Tell whether this node can verify keys
+///
+/// The other parts of the service do not count.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", operation_id = "ready",
+    responses(
+        (status = 200, description = "It can", body = Ready),
+        (status = 503, description = "It cannot now", body = Ready),
+    ),
+)]
+pub(crate) async fn can_verify(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
     answer(&readiness, readiness.is(Part::Verification, PartState::Ready))
 }
 

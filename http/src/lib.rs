@@ -31,7 +31,7 @@ pub use axum::Router;
 pub use budget::AnswerBudget;
 pub use extract::Authenticator;
 pub use health::{health_router, starting_router};
-pub use internal::{InternalCallers, VerificationState, internal_service};
+pub use internal::{InternalCallers, VerificationState, internal_document, internal_service};
 pub use keys::{CommandState, Followers, HistoryState, Owners, QueryState};
 pub use log::LogRoutesState;
 pub use metrics::{Counters, Metrics};

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use keyledger_projections::ReadTables;
 
 use crate::config::{Config, Group, Logging, Stores, args, both, dev_flag, secrets_as_flags};
@@ -69,9 +69,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
             block_on(relay::run(matches))
         }
         Some(("token", matches)) => say(&token::mint(matches)?),
-        Some(("openapi", _)) => {
-            let document = keyledger_http::openapi_document().to_pretty_json();
-            say(&document.context("the document cannot be encoded as JSON")?)
+        Some(("openapi", matches)) => {
+            let document = if matches.get_flag("internal") {
+                keyledger_http::internal_document()
+            } else {
+                keyledger_http::openapi_document()
+            };
+            say(&document.to_pretty_json().context("the document cannot be encoded as JSON")?)
         }
         _ => Ok(()),
     };
@@ -125,7 +129,14 @@ fn commands() -> Command {
         .subcommand(tail::command())
         .subcommand(relay::command())
         .subcommand(token::command())
-        .subcommand(Command::new("openapi").about("Print the API's OpenAPI document"))
+        .subcommand(
+            Command::new("openapi").about("Print the API's OpenAPI document").arg(
+                Arg::new("internal")
+                    .long("internal")
+                    .action(ArgAction::SetTrue)
+                    .help("Print that of the internal listener"),
+            ),
+        )
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -115,6 +115,7 @@ pub async fn serve(config: Config, exporting: Option<&mut Exporting>) -> Result<
     let verification = config.roles.verify.then(|| shared.verification_state(key_prefix.clone()));
     let callers = config.internal_callers;
     let watched = http::internal_service(shared.metrics(), verification, callers);
+    let watched = watched.map_err(ServeError::Document)?;
     let watched = move || watched.clone();
     let clock = shared.clock.clone();
     let internal =

@@ -135,6 +135,7 @@ async fn a_bad_reason_revokes_and_deletes_nothing() {
             (json!({"reason": 7}), "wrong_type"),
             (json!({"why": "x"}), "unknown_field"),
             (json!("why"), "invalid_body"),
+            (json!(null), "invalid_body"),
         ] {
             let body = body.to_string().into_bytes();
             assert_problem!(json.send("DELETE", &path, Some(body)).await, 400, code, "{path}");

@@ -3,6 +3,7 @@
 mod authorization;
 mod bad_input;
 mod concurrency;
+mod generators;
 mod history;
 mod idempotency;
 mod key_list;

@@ -1,27 +1,35 @@
-//! The OpenAPI document: the committed one is the one that is served, and the service keeps to it.
+//! The OpenAPI documents of both listeners: the committed ones are those that are served, and the service
+//! keeps to them.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Service, keyledger, run, run_within, token};
+use crate::support::fuzzer::fuzz;
+use crate::support::{Service, keyledger, run, token};
 
-fn committed() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+/// A document in `docs/`.
+fn committed(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
     std::fs::read_to_string(path).unwrap()
 }
 
 #[keyledger_bounded::test]
-async fn the_committed_document_is_the_one_that_is_served() {
+async fn the_committed_documents_are_those_that_are_served() {
     let folder = tempfile::TempDir::new().unwrap();
-    let output = run(keyledger(folder.path()).arg("openapi"));
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(printed, committed(), "run `make openapi` and look at the difference");
-    let served = Service::start().stranger().get("/openapi.json").await.json();
-    let printed: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(served, printed);
+    let service = Service::start();
+    for (file, arguments, listener) in [
+        ("openapi.json", &["openapi"][..], service.stranger()),
+        ("openapi-internal.json", &["openapi", "--internal"], service.gateway()),
+    ] {
+        let output = run(keyledger(folder.path()).args(arguments));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed, committed(file), "run `make openapi` and look at the difference");
+        let served = listener.get("/openapi.json").await;
+        assert_eq!(served.header("content-type"), Some("application/json"), "{file}");
+        let printed: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(served.json(), printed, "{file}");
+    }
 }
 
 /// A proxy may serve the API below a path of its own, of which the service knows nothing.
@@ -66,42 +74,28 @@ fn references(value: &Value) -> Vec<&str> {
 }
 
 #[keyledger_bounded::test]
-async fn the_document_contains_everything_that_it_refers_to() {
-    let document: Value = serde_json::from_str(&committed()).unwrap();
-    let references = references(&document);
-    assert!(references.contains(&"#/components/schemas/Problem"), "{references:?}");
-    for reference in references {
-        let target = reference.strip_prefix('#').and_then(|path| document.pointer(path));
-        assert!(target.is_some(), "{reference} is not in the document");
+fn the_documents_contain_everything_that_they_refer_to() {
+    for file in ["openapi.json", "openapi-internal.json"] {
+        let document: Value = serde_json::from_str(&committed(file)).unwrap();
+        let references = references(&document);
+        assert!(references.contains(&"#/components/schemas/Problem"), "{references:?}");
+        for reference in references {
+            let target = reference.strip_prefix('#').and_then(|path| document.pointer(path));
+            assert!(target.is_some(), "{reference} is not in {file}");
+        }
     }
 }
 
-/// The most that the fuzzer may take: it asks hundreds of times.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
-/// Schemathesis, installed by `make tools`.
-const SCHEMATHESIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/schemathesis/bin/st");
-
 #[keyledger_bounded::test]
 async fn a_fuzzer_finds_no_answer_that_the_document_does_not_allow() {
-    assert!(Path::new(SCHEMATHESIS).exists(), "run `make tools` first");
     let service = Service::start().ready().await;
     let ann = service.user("ann");
     for number in 0..3 {
         ann.create(&format!("key {number}")).await;
     }
-    let folder = tempfile::TempDir::new().unwrap();
-    let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/schemathesis.toml");
-    let output = run_within(
-        LIMIT,
-        Command::new(SCHEMATHESIS)
-            .args(["--config-file", configuration, "run", "--output-sanitize", "false"])
-            .arg(format!("http://{}/openapi.json", service.address))
-            .env("TOKEN", token("ann", &["keyledger:audit"]))
-            .current_dir(folder.path()),
-    );
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let auditor = token("ann", &["keyledger:audit"]);
+    let told = fuzz(&service, &service.address, include_str!("schemathesis.toml"), &auditor);
     let log = service.output();
-    assert!(output.status.success(), "{told}\n{log}");
     // The one server error that the fuzzer may cause: a position that the journal does not have.
     let others: Vec<_> = log
         .lines()

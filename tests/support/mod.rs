@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod fuzzer;
 pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod nats;

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use super::{gateway, introspect, key};
 use crate::support::{Client, Service, Setup, assert_problem};
 
-const TOKEN: &str = "a token of the gateway";
+pub(super) const TOKEN: &str = "a token of the gateway";
 
-fn with_tokens() -> Service {
+/// A service whose internal listener requires tokens, of which this is one.
+pub(super) fn with_tokens() -> Service {
     let folder = Arc::new(TempDir::new().unwrap());
     let file = folder.path().join("tokens");
     let hash = KeyHash::of(TOKEN).to_hex();

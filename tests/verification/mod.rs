@@ -4,6 +4,7 @@ mod answers;
 mod bad_requests;
 mod callers;
 mod closed;
+mod document;
 mod failover;
 mod freshness;
 mod gateways;

@@ -24,11 +24,10 @@ impl Fields {
     /// Takes a whole number; `null` counts as absent.
     pub(crate) fn whole_number(&mut self, field: &'static str) -> Result<Option<u64>, ApiError> {
         let wrong = ApiError::WrongType { field, expected: "a whole number" };
-        self.take(field).map(|value| value.as_u64().ok_or(wrong)).transpose()
+        self.take(field).map(|value| whole(&value).ok_or(wrong)).transpose()
     }
 
-    /// Takes a whole number of `1..=max`; `null` counts as absent. JSON Schema takes `60.0` for an
-    /// integer, so it is one here too.
+    /// Takes a whole number of `1..=max`; `null` counts as absent.
     pub(crate) fn positive(
         &mut self,
         field: &'static str,
@@ -38,8 +37,7 @@ impl Fields {
         let Some(value) = self.take(field) else {
             return Ok(None);
         };
-        let text = if value.is_number() { value.to_string() } else { String::new() };
-        let number = text.strip_suffix(".0").unwrap_or(&text).parse().ok();
+        let number = whole(&value).and_then(|number| u32::try_from(number).ok());
         let number = number.filter(|number| (1..=max).contains(number));
         number.map(Some).ok_or(ApiError::WrongType { field, expected })
     }
@@ -55,6 +53,12 @@ impl Fields {
     fn take(&mut self, field: &'static str) -> Option<Value> {
         self.0.remove(field).filter(|value| !value.is_null())
     }
+}
+
+/// A whole number. JSON Schema takes `60.0` for an integer, so it is one here too.
+fn whole(value: &Value) -> Option<u64> {
+    let text = value.as_number()?.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok()
 }
 
 /// Parses a field's text as a time.

@@ -15,7 +15,11 @@ use crate::problem::ApiError;
 use keyledger_node::Progress;
 
 /// The OpenAPI form of a header that may be left out.
-fn document(name: &str, description: &str, schema: RefOr<Schema>) -> Vec<Parameter> {
+pub(crate) fn optional_header(
+    name: &str,
+    description: &str,
+    schema: RefOr<Schema>,
+) -> Vec<Parameter> {
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
@@ -31,6 +35,13 @@ pub(crate) fn single(headers: &HeaderMap, name: HeaderName) -> Option<Option<&st
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     Some(first.to_str().ok().filter(|_| values.next().is_none()))
+}
+
+/// Whether `Accept` names this media type; its parameters and preferences do not count.
+pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let kinds = accepted.flat_map(|accepted| accepted.split(','));
+    kinds.filter_map(|kind| kind.split(';').next()).any(|kind| kind.trim() == media_type)
 }
 
 /// The token in a value of `Authorization` (RFC 6750 § 2.1); `None` for another scheme.
@@ -80,7 +91,7 @@ impl MinPosition {
 impl IntoParams for MinPosition {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let description = "A position that the answer must include";
-        document("Keyledger-Min-Position", description, schema::position())
+        optional_header("Keyledger-Min-Position", description, schema::position())
     }
 }
 
@@ -111,7 +122,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 impl IntoParams for IdempotencyKey {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let description = "1 to 255 visible ASCII characters that name this request";
-        document("Idempotency-Key", description, schema::short_pattern(255, "^[!-~]+$"))
+        optional_header("Idempotency-Key", description, schema::short_pattern(255, "^[!-~]+$"))
     }
 }
 
@@ -135,7 +146,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
 
 impl IntoParams for LastEventId {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        document("Last-Event-ID", "The same as `after`", schema::position())
+        optional_header("Last-Event-ID", "The same as `after`", schema::position())
     }
 }
 
@@ -163,6 +174,6 @@ impl IfNoneMatch {
 impl IntoParams for IfNoneMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let description = "An `ETag`; the same one is answered with 304 and no body";
-        document("If-None-Match", description, schema::text())
+        optional_header("If-None-Match", description, schema::text())
     }
 }

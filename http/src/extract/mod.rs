@@ -16,7 +16,8 @@ pub(super) use body::{parse, read_form, read_json, read_optional_json};
 pub(super) use caller::{Auditor, CommandCaller, Creator, SignedIn};
 pub(super) use fields::{Fields, time};
 pub(super) use header::{
-    IdempotencyKey, IfNoneMatch, LastEventId, MinPosition, bearer, min_position, single,
+    IdempotencyKey, IfNoneMatch, LastEventId, MinPosition, accepts, bearer, min_position,
+    optional_header, single,
 };
 pub(super) use key_path::KeyPath;
 pub(super) use query::{Given, Parameter, Parameters, QueryParameters, put};

@@ -33,6 +33,20 @@ pub(crate) fn boolean() -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::Boolean).into()
 }
 
+/// Only `true`.
+pub(crate) fn always_true() -> RefOr<Schema> {
+    only(true)
+}
+
+/// Only `false`.
+pub(crate) fn always_false() -> RefOr<Schema> {
+    only(false)
+}
+
+fn only(value: bool) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([value])).into()
+}
+
 /// A date and time of RFC 3339.
 pub(crate) fn date_time() -> RefOr<Schema> {
     of(Type::String, KnownFormat::DateTime).into()

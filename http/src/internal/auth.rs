@@ -1,6 +1,8 @@
 //! `/auth`: forward authentication. A gateway sends the headers of a request, and forwards the request
 //! if the answer has status 200. nginx, Traefik, Envoy and Caddy can do this.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -9,10 +11,14 @@ use axum::response::{IntoResponse, Response};
 use keyledger_verifier::{KeyRecord, Outcome, Owner, RecordBuffer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{RefOr, Response as DocumentedResponse};
+use utoipa::{IntoResponses, ToSchema};
 
+use super::problems::verification_problems;
 use super::state::VerificationState;
-use crate::extract::{bearer, min_position};
-use crate::problem::ApiError;
+use crate::extract::{MinPosition, bearer, min_position, optional_header, schema};
+use crate::problem::{ApiError, Problem};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
@@ -26,8 +32,39 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The characters that are percent-encoded in a header: everything but visible ASCII, and `%`.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-pub(super) async fn auth<B>(
+/// Decide whether a gateway may forward a request
+///
+/// The gateway sends the headers of the request. Every method is answered as `GET` is, and every path below
+/// `/auth/` as `/auth`. The key is in `X-API-Key`, or else in `Authorization: Bearer`.
+#[utoipa::path(
+    get, path = "/auth", tag = "verification",
+    params(ApiKeyHeader, MinPosition),
+    responses(
+        (status = 200, description = "The key is good. The values of the headers are percent-encoded: all \
+            but visible ASCII, and `%`", headers(
+                ("X-Key-Id" = String, description = "The key's id"),
+                ("X-User-Id" = String, description = "The key's owner"),
+                ("X-User-Email" = String, description = "The owner's address, or nothing"),
+                ("X-Key-Name" = String, description = "What its owner calls the key"),
+        )),
+        AuthProblems,
+        (status = 401, description = "The request has no key, or one that is not good; or the gateway has \
+            no token of the internal listener: `internal_token_required` (Token required)", content(
+                (AuthRefusal = "application/json"), (Problem = "application/problem+json"),
+            ), headers(("WWW-Authenticate" = String))),
+    ),
+    security((), ("token" = [])),
+)]
+pub(super) async fn auth(
     State(state): State<&'static VerificationState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    answer(state, request).await
+}
+
+/// The same for a request with any kind of body.
+pub(super) async fn answer<B>(
+    state: &VerificationState,
     request: Request<B>,
 ) -> Result<Response, ApiError> {
     let headers = request.headers();
@@ -40,6 +77,25 @@ pub(super) async fn auth<B>(
     match state.verify(key, &mut buffer)? {
         Outcome::Valid(key) => Ok(identity(&key)),
         Outcome::Refused(_) => Ok(Unauthorized::Invalid.into_response()),
+    }
+}
+
+/// The problems of this endpoint.
+struct AuthProblems;
+
+impl IntoResponses for AuthProblems {
+    fn responses() -> BTreeMap<String, RefOr<DocumentedResponse>> {
+        verification_problems([])
+    }
+}
+
+/// The parameter `X-API-Key`, for the OpenAPI document.
+struct ApiKeyHeader;
+
+// Not imported, since the macro above names the trait by its whole path.
+impl utoipa::IntoParams for ApiKeyHeader {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        optional_header("X-API-Key", "The key", schema::text())
     }
 }
 
@@ -120,9 +176,13 @@ enum Unauthorized {
     Invalid,
 }
 
-#[derive(Serialize)]
-struct Refusal {
+/// Why a request is not to be forwarded, for the client that sent it.
+#[derive(Serialize, ToSchema)]
+struct AuthRefusal {
+    #[schema(example = "Invalid API key")]
     error: &'static str,
+    /// What to do about it. A problem document has none.
+    #[schema(required = false, example = "The API key is unknown, revoked or expired")]
     message: &'static str,
 }
 
@@ -142,7 +202,7 @@ impl IntoResponse for Unauthorized {
             }
         };
         let challenge = HeaderValue::from_static(challenge);
-        let body = Json(Refusal { error, message });
+        let body = Json(AuthRefusal { error, message });
         let headers = [(header::WWW_AUTHENTICATE, challenge), (header::CACHE_CONTROL, NO_STORE)];
         (StatusCode::UNAUTHORIZED, headers, body).into_response()
     }

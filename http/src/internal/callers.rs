@@ -11,6 +11,7 @@ use keyledger_domain::KeyHash;
 
 use crate::extract::{bearer, single};
 use crate::problem::ApiError;
+use crate::well_formed;
 
 const TOKEN: HeaderName = HeaderName::from_static("keyledger-token");
 
@@ -32,8 +33,9 @@ impl InternalCallers {
         self.0.is_some()
     }
 
-    /// Fails unless the request may be answered.
+    /// Fails unless the request is well-formed and may be answered.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        well_formed::check(request)?;
         let Some(hashes) = &self.0 else { return Ok(()) };
         let is_forwarded = request.uri().path().starts_with("/auth");
         let token = token(request.headers(), is_forwarded);
@@ -54,7 +56,7 @@ fn token(headers: &HeaderMap, is_forwarded: bool) -> Option<&str> {
 
 /// Answers only those who may ask.
 pub(super) async fn require(
-    State(callers): State<InternalCallers>,
+    State(callers): State<&'static InternalCallers>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {

@@ -1,6 +1,7 @@
 //! `POST /verify`: whether a key is valid, as JSON.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
@@ -11,13 +12,38 @@ use keyledger_domain::key::Verdict;
 use keyledger_domain::{KeyId, Position, Timestamp};
 use keyledger_verifier::{KeyRecord, Outcome, Owner, RecordBuffer};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Response as DocumentedResponse};
+use utoipa::{IntoResponses, ToSchema};
 
+use super::problems::verification_problems;
 use super::state::VerificationState;
-use crate::extract::{self, Fields, min_position};
+use crate::extract::{self, Fields, MinPosition, min_position, schema};
 use crate::problem::ApiError;
 
-pub(super) async fn verify<B>(
+/// Verify a key
+///
+/// Asked on each request of the API that the keys are for. The status is 200 for every key that could be
+/// looked up, good or not.
+#[utoipa::path(
+    post, path = "/verify", tag = "verification",
+    params(MinPosition),
+    request_body = VerifyQuestion,
+    responses(
+        (status = 200, description = "Whether the key is good, and whose it is", body = VerifyAnswer),
+        VerifyProblems,
+    ),
+    security((), ("bearer" = []), ("token" = [])),
+)]
+pub(super) async fn verify(
     State(state): State<&'static VerificationState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    answer(state, request).await
+}
+
+/// The same for a request with any kind of body.
+pub(super) async fn answer<B>(
+    state: &VerificationState,
     request: Request<B>,
 ) -> Result<Response, ApiError>
 where
@@ -25,14 +51,16 @@ where
 {
     let from_header = min_position(request.headers())?;
     let bytes = extract::read_json(request).await?;
-    let question = Question::parse(&bytes)?;
+    let question = VerifyQuestion::parse(&bytes)?;
     let position = question.min_position()?.or(from_header);
     state.reach(position).await?;
     let mut buffer = RecordBuffer::new();
-    match state.verify(&question.key, &mut buffer)? {
-        Outcome::Valid(key) => json(&Good::from(key)),
-        Outcome::Refused(verdict) => json(&Refused { valid: false, code: verdict.code() }),
-    }
+    json(&match state.verify(&question.key, &mut buffer)? {
+        Outcome::Valid(key) => VerifyAnswer::Valid(key.into()),
+        Outcome::Refused(verdict) => {
+            VerifyAnswer::Refused(RefusedKey { valid: false, code: verdict.code() })
+        }
+    })
 }
 
 /// Serializes the answer into a buffer that is large enough for most, so that it rarely grows.
@@ -48,15 +76,39 @@ fn json(answer: &impl Serialize) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-#[derive(Deserialize)]
+/// The problems of this endpoint.
+struct VerifyProblems;
+
+impl IntoResponses for VerifyProblems {
+    fn responses() -> BTreeMap<String, RefOr<DocumentedResponse>> {
+        verification_problems([
+            ApiError::MalformedJson,
+            ApiError::NotAnObject,
+            ApiError::UnknownField(String::new()),
+            ApiError::WrongType { field: "", expected: "" },
+            ApiError::KeyRequired,
+            ApiError::BodyIncomplete,
+            ApiError::BodyTooLarge,
+            ApiError::UnsupportedMediaType,
+        ])
+    }
+}
+
+/// Which key to verify.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Question<'a> {
+struct VerifyQuestion<'a> {
+    /// The whole key, as its holder sent it.
     #[serde(borrow)]
+    #[schema(value_type = String)]
     key: Cow<'a, str>,
+    /// A position that the answer must include, such as the one of a revocation. It has precedence over
+    /// `Keyledger-Min-Position`.
+    #[schema(maximum = 9_223_372_036_854_775_807_i64)]
     min_position: Option<u64>,
 }
 
-impl<'a> Question<'a> {
+impl<'a> VerifyQuestion<'a> {
     /// Parses a body. If that fails, the body is parsed again field by field, to find out which
     /// mistake to name.
     fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
@@ -80,19 +132,38 @@ impl<'a> Question<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Good<'a> {
+/// Whether a key is good.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum VerifyAnswer<'a> {
+    Valid(ValidKey<'a>),
+    Refused(RefusedKey),
+}
+
+/// A key that is good, and whose it is.
+#[derive(Serialize, ToSchema)]
+struct ValidKey<'a> {
+    /// Always true.
+    #[schema(schema_with = schema::always_true)]
     valid: bool,
+    #[schema(pattern = "^VALID$")]
     code: &'static str,
+    #[schema(value_type = Uuid)]
     key_id: KeyId,
+    /// The key's owner.
+    #[schema(value_type = String)]
     user_id: Owner<'a>,
+    #[schema(required)]
     user_email: Option<&'a str>,
     name: &'a str,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// From when on the key does not verify; `null` when it does not expire.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     expires_at: Option<Timestamp>,
 }
 
-impl<'a> From<KeyRecord<'a>> for Good<'a> {
+impl<'a> From<KeyRecord<'a>> for ValidKey<'a> {
     fn from(key: KeyRecord<'a>) -> Self {
         Self {
             valid: true,
@@ -107,8 +178,13 @@ impl<'a> From<KeyRecord<'a>> for Good<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Refused {
+/// A key that is not good.
+#[derive(Serialize, ToSchema)]
+struct RefusedKey {
+    /// Always false.
+    #[schema(schema_with = schema::always_false)]
     valid: bool,
+    /// Why. A key that was deleted is not found.
+    #[schema(pattern = "^(NOT_FOUND|REVOKED|EXPIRED)$")]
     code: &'static str,
 }

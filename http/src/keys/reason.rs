@@ -26,9 +26,7 @@ impl<S: Send + Sync> FromRequest<S> for ReasonBody {
         let Some(bytes) = read_optional_json(request).await? else {
             return Ok(Self { reason: None });
         };
-        let Some(mut fields) = parse::<Option<Fields>>(&bytes)? else {
-            return Ok(Self { reason: None });
-        };
+        let mut fields: Fields = parse(&bytes)?;
         let reason = fields.string("reason")?;
         fields.finish()?;
         let reason = reason.as_deref().map(Reason::parse).transpose()?.flatten();

@@ -20,7 +20,10 @@ use crate::problem::documented::{CommandProblems, KeyProblems};
 #[utoipa::path(
     delete, path = "/keys/{key_id}", tag = "keys",
     params(KeyPath),
-    request_body(content = Option<ReasonBody>, content_type = "application/json"),
+    request_body(
+        content = ref("#/components/schemas/ReasonBody"),
+        content_type = "application/json",
+    ),
     responses(
         (status = 200, description = "The key is revoked", body = Success,
             headers(("Keyledger-Position" = u64))),

@@ -1,6 +1,7 @@
-//! Metrics, in the text format of OpenMetrics 1.0, which Prometheus reads.
+//! Metrics, in the text format of OpenMetrics 1.0, which Prometheus reads, and in its older one.
 
 mod busy;
+mod plain;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -21,6 +22,7 @@ use busy::BusyCounter;
 use keyledger_node::History;
 use keyledger_node::readiness::{Readiness, State};
 use keyledger_node::tasks::{Head, IndexMetrics};
+pub(crate) use plain::plain;
 
 /// The metrics that are updated as things happen; cheap to clone.
 #[derive(Clone, Debug)]

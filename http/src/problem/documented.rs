@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
+use super::ApiError;
+use super::rows::Kind;
+
 /// Responses with a problem document, by status and description.
 pub(crate) fn problems(of: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
     let problem = |description: &str| {
@@ -17,6 +20,22 @@ pub(crate) fn problems(of: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>>
     of.iter()
         .map(|(status, description)| ((*status).to_owned(), RefOr::T(problem(description))))
         .collect()
+}
+
+/// Responses with these problems, by status. Each names the codes that it can have.
+pub(crate) fn problems_of(
+    all: impl IntoIterator<Item = ApiError>,
+) -> BTreeMap<String, RefOr<Response>> {
+    let mut codes = BTreeMap::<String, Vec<String>>::new();
+    for problem in all {
+        let Kind { status, code, title, .. } = problem.kind();
+        let told = codes.entry(status.as_str().to_owned()).or_default();
+        told.push(format!("`{code}` ({title})"));
+    }
+    let described: Vec<_> =
+        codes.into_iter().map(|(status, codes)| (status, codes.join(", "))).collect();
+    let described: Vec<_> = described.iter().map(|(status, codes)| (&**status, &**codes)).collect();
+    problems(&described)
 }
 
 /// The problems of every query.

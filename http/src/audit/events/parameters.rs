@@ -1,11 +1,11 @@
 //! Which events an auditor asks for, and in which form.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use keyledger_domain::key::KeyEvent;
 use keyledger_domain::{EventFilter, Position, Timestamp, UserId};
 
 use super::lines::NDJSON;
-use crate::extract::{Given, Parameter, QueryParameters, put, schema};
+use crate::extract::{Given, Parameter, QueryParameters, accepts, put, schema};
 use crate::problem::ApiError;
 
 /// The form of the answer.
@@ -46,7 +46,7 @@ impl EventsQuery {
         if after.is_some() && last_seen.is_some() {
             return invalid("after", "left out where Last-Event-ID is given");
         }
-        let form = match (accepts_lines(headers), follow.unwrap_or(false)) {
+        let form = match (accepts(headers, NDJSON), follow.unwrap_or(false)) {
             (true, true) => Form::EndlessLines,
             (true, false) => Form::Lines,
             (false, false) => Form::Page,
@@ -57,12 +57,6 @@ impl EventsQuery {
         let after = after.or(last_seen).unwrap_or(Position::START);
         Ok(EventsRequest { filter, after, limit, form })
     }
-}
-
-fn accepts_lines(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let kinds = accepted.flat_map(|accepted| accepted.split(','));
-    kinds.filter_map(|kind| kind.split(';').next()).any(|kind| kind.trim() == NDJSON)
 }
 
 /// How many events one answer can have, when the caller sets a limit.
