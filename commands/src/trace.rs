@@ -14,6 +14,7 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::Revoke(_) => "revoke key",
         Command::Delete(_) => "delete key",
         Command::Import(_) => "import key",
+        Command::ChangeOwnerEmail(_) => "change owner email",
     }
 }
 

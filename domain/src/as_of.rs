@@ -64,8 +64,7 @@ pub struct KeyAsOf {
     pub key: Option<Key>,
     /// What verification would have answered.
     pub verdict: Verdict,
-    /// The last event that is included, which decides the verdict; `None` before the key was
-    /// created.
+    /// The last event that is included and decides the verdict; `None` before the key was created.
     pub because: Option<RecordedEvent>,
     /// The reason for the verdict, for people.
     pub reason: Reasoning,
@@ -123,8 +122,9 @@ impl KeyAsOf {
             None => Reasoning::NotYet(future.first().map(|next| next.event.occurred_at())),
             Some(key) => key.reasoning(verdict),
         };
-        // The last event decides: it ended the key, or created it with its expiry.
-        Ok(Self { key, verdict, because: past.last().cloned(), reason })
+        // It ended the key, or created it with its expiry.
+        let because = past.iter().rfind(|recorded| recorded.event.may_change_verdict()).cloned();
+        Ok(Self { key, verdict, because, reason })
     }
 
     /// The name of the key's status: `none`, `active`, `revoked` or `deleted`.
@@ -148,7 +148,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::tests::{created, created_until, deleted, revoked, revoked_at};
+    use crate::key::tests::{created, created_until, deleted, email_changed, revoked, revoked_at};
     use crate::testing::{at, stream};
 
     /// Events at seconds 0, 1, 2 and at positions 10, 20, 30.
@@ -214,6 +214,18 @@ mod tests {
         assert_eq!((after.verdict, after.status()), (Verdict::Expired, "active"));
         assert_eq!(after.reason, Reasoning::Expired(at(5)));
         assert_eq!(after.because, history.first().cloned(), "its creation set the expiry");
+    }
+
+    #[test]
+    fn an_event_that_changes_no_verdict_is_no_reason_for_one() {
+        let changed = email_changed("ann@example.net", at(3), at(4));
+        let history = stream([(1, created_until(at(9))), (2, changed)]);
+        let then = at_time(&history, at(5));
+        assert_eq!(then.because.map(|event| event.revision.as_u32()), Some(0));
+        let email = then.key.unwrap().details.owner_email.unwrap();
+        assert_eq!(email.as_str(), "ann@example.net");
+        let before = at_time(&history, at(3)).key.unwrap().details.owner_email.unwrap();
+        assert_eq!(before.as_str(), "someone@example.com");
     }
 
     #[test]

@@ -11,9 +11,10 @@ impl RecordedEvent {
     pub fn recorded_at(&self) -> Option<Timestamp> {
         match &self.event {
             KeyEvent::Created(created) if created.is_imported() => self.metadata.commanded_at(),
-            KeyEvent::Created(_) | KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => {
-                Some(self.event.occurred_at())
-            }
+            KeyEvent::Created(_)
+            | KeyEvent::Revoked(_)
+            | KeyEvent::Deleted(_)
+            | KeyEvent::OwnerEmailChanged(_) => Some(self.event.occurred_at()),
         }
     }
 }

@@ -4,8 +4,10 @@
 
 use serde::Serialize;
 
-use crate::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
-use crate::{EventId, KeyId, Metadata, Position, RecordedEvent, Revision, Timestamp};
+use crate::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyOwnerEmailChanged, KeyRevoked};
+use crate::{
+    Email, EventId, KeyId, Metadata, Position, Reason, RecordedEvent, Revision, Timestamp, UserId,
+};
 
 /// An event as others may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub struct PublishedEvent<'a> {
 pub struct PublishedData<'a> {
     /// The key's owner.
     pub user_id: &'a str,
-    /// The owner's address when the key was created.
+    /// The owner's address as of this event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_email: Option<&'a str>,
     /// The name that the owner gave the key.
@@ -50,6 +52,9 @@ pub struct PublishedData<'a> {
     /// The reason that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// When the sign-in token was issued that named the owner's new address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_issued_at: Option<Timestamp>,
 }
 
 impl<'a> From<&'a RecordedEvent> for PublishedEvent<'a> {
@@ -59,6 +64,7 @@ impl<'a> From<&'a RecordedEvent> for PublishedEvent<'a> {
             KeyEvent::Created(created) => created.into(),
             KeyEvent::Revoked(revoked) => revoked.into(),
             KeyEvent::Deleted(deleted) => deleted.into(),
+            KeyEvent::OwnerEmailChanged(changed) => changed.into(),
         };
         Self {
             position: *position,
@@ -75,10 +81,22 @@ impl<'a> From<&'a RecordedEvent> for PublishedEvent<'a> {
 }
 
 impl<'a> PublishedData<'a> {
+    /// Only the owner.
+    fn of(owner: &'a UserId) -> Self {
+        Self {
+            user_id: owner.as_str(),
+            user_email: None,
+            name: None,
+            key_prefix: None,
+            expires_at: None,
+            reason: None,
+            token_issued_at: None,
+        }
+    }
+
     /// Only the owner, and a reason where one was given.
-    fn ended(user_id: &'a str, reason: Option<&'a str>) -> Self {
-        let (user_email, name, key_prefix, expires_at) = (None, None, None, None);
-        Self { user_id, user_email, name, key_prefix, expires_at, reason }
+    fn ended(owner: &'a UserId, reason: Option<&'a Reason>) -> Self {
+        Self { reason: reason.map(Reason::as_str), ..Self::of(owner) }
     }
 }
 
@@ -93,37 +111,54 @@ impl<'a> From<&'a KeyDetails> for PublishedData<'a> {
         // The hash is the only detail that is not shown.
         let KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at } = details;
         Self {
-            user_id: owner.as_str(),
-            user_email: owner_email.as_ref().map(|email| email.as_str()),
+            user_email: owner_email.as_ref().map(Email::as_str),
             name: Some(name.as_str()),
             key_prefix: Some(prefix.as_str()),
             expires_at: *expires_at,
-            reason: None,
+            ..Self::of(owner)
         }
     }
 }
 
 impl<'a> From<&'a KeyRevoked> for PublishedData<'a> {
     fn from(KeyRevoked { key_id: _, user_id, occurred_at: _, reason }: &'a KeyRevoked) -> Self {
-        Self::ended(user_id.as_str(), reason.as_ref().map(|reason| reason.as_str()))
+        Self::ended(user_id, reason.as_ref())
     }
 }
 
 impl<'a> From<&'a KeyDeleted> for PublishedData<'a> {
     fn from(KeyDeleted { key_id: _, user_id, occurred_at: _, reason }: &'a KeyDeleted) -> Self {
-        Self::ended(user_id.as_str(), reason.as_ref().map(|reason| reason.as_str()))
+        Self::ended(user_id, reason.as_ref())
+    }
+}
+
+impl<'a> From<&'a KeyOwnerEmailChanged> for PublishedData<'a> {
+    fn from(changed: &'a KeyOwnerEmailChanged) -> Self {
+        let KeyOwnerEmailChanged {
+            key_id: _,
+            user_id,
+            user_email,
+            token_issued_at,
+            occurred_at: _,
+        } = changed;
+        Self {
+            user_email: Some(user_email.as_str()),
+            token_issued_at: Some(*token_issued_at),
+            ..Self::of(user_id)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::tests::{created, deleted, revoked};
-    use crate::testing::stream;
+    use crate::key::tests::{created, deleted, email_changed, revoked};
+    use crate::testing::{at, stream};
 
     #[test]
     fn no_public_form_shows_a_hash() {
-        let all = [created(), revoked(), deleted()];
+        let changed = email_changed("ann@example.net", at(1), at(1));
+        let all = [created(), revoked(), deleted(), changed];
         for recorded in stream((1..).zip(all.clone())) {
             let KeyEvent::Created(KeyCreated { details, .. }) = created() else { panic!() };
             let published = PublishedEvent::from(&recorded);
@@ -131,7 +166,8 @@ mod tests {
             let hash = serde_json::to_string(&details.hash).unwrap();
             assert!(!shown.contains(hash.trim_matches('"')), "{shown}");
             assert!(!shown.contains("hash"), "{shown}");
-            assert!(published.event_type.to_lowercase().ends_with(published.verb));
+            let verb = published.verb.replace('-', "");
+            assert!(published.event_type.to_lowercase().ends_with(&verb));
         }
         assert_eq!(all.map(|event| event.event_type()), *KeyEvent::TYPES);
     }

@@ -12,8 +12,8 @@ use rand::rngs::StdRng;
 use uuid::Uuid;
 
 use crate::key::{
-    Command, CreateKey, DeleteKey, Key, KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked,
-    Refusal, RevokeKey, decide, evolve, fold,
+    ChangeOwnerEmail, Command, CreateKey, DeleteKey, Key, KeyCreated, KeyDeleted, KeyDetails,
+    KeyEvent, KeyOwnerEmailChanged, KeyRevoked, Refusal, RevokeKey, decide, evolve, fold,
 };
 use crate::{
     CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, RecordedEvent, Revision,
@@ -133,6 +133,28 @@ pub fn deleted(number: u64) -> KeyEvent {
     KeyEvent::Deleted(KeyDeleted { key_id, user_id, occurred_at: at(2), reason: None })
 }
 
+/// The change of the address of a key's owner, by a token that was issued at a time.
+///
+/// # Panics
+/// If the text is not an address.
+#[must_use]
+pub fn email_changed(
+    number: u64,
+    email: &str,
+    token_issued_at: Timestamp,
+    occurred_at: Timestamp,
+) -> KeyEvent {
+    let (key_id, user_id) = (key_id(number), owner(number));
+    let user_email = Email::parse(email).unwrap();
+    KeyEvent::OwnerEmailChanged(KeyOwnerEmailChanged {
+        key_id,
+        user_id,
+        user_email,
+        token_issued_at,
+        occurred_at,
+    })
+}
+
 /// The metadata of an event with this owner as its actor, caused by this command.
 #[must_use]
 pub fn metadata(actor: UserId, command_id: CommandId) -> Metadata {
@@ -174,11 +196,16 @@ pub enum Attempt {
     Revoke(u64),
     /// Delete the key, as its owner.
     Delete(u64),
+    /// Sign in as the key's owner, with an address that no token had before.
+    ChangeEmail(u64),
 }
 
 impl Attempt {
-    fn command(self) -> (KeyId, Command) {
-        let (Self::Create(number) | Self::Revoke(number) | Self::Delete(number)) = self;
+    fn command(self, now: Timestamp) -> (KeyId, Command) {
+        let (Self::Create(number)
+        | Self::Revoke(number)
+        | Self::Delete(number)
+        | Self::ChangeEmail(number)) = self;
         let (key_id, by) = (key_id(number), owner(number));
         let command = match self {
             Self::Create(_) => {
@@ -192,6 +219,12 @@ impl Attempt {
             }
             Self::Revoke(_) => Command::Revoke(RevokeKey { key_id, by, reason: None }),
             Self::Delete(_) => Command::Delete(DeleteKey { key_id, by, reason: None }),
+            Self::ChangeEmail(_) => Command::ChangeOwnerEmail(ChangeOwnerEmail {
+                key_id,
+                owner: by,
+                email: Email::parse(&format!("{}@example.com", now.unix_seconds())).unwrap(),
+                token_issued_at: now,
+            }),
         };
         (key_id, command)
     }
@@ -207,7 +240,7 @@ pub fn history(attempts: &[Attempt]) -> Vec<RecordedEvent> {
     let mut keys: HashMap<KeyId, (Key, Revision)> = HashMap::new();
     let mut events = Vec::new();
     for (second, attempt) in (0..).zip(attempts) {
-        let (key_id, command) = attempt.command();
+        let (key_id, command) = attempt.command(at(second));
         let before = keys.remove(&key_id);
         let state = before.as_ref().map(|(key, _)| key);
         let decided = decide(state, &command, at(second)).unwrap_or_default();

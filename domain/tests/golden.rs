@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyEvent, KeyOwnerEmailChanged, KeyRevoked};
 use keyledger_domain::{DecodeError, Metadata, decode, encode};
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ const CREATED: &str = include_str!("../golden/key_created.v1.json");
 const CREATED_MINIMAL: &str = include_str!("../golden/key_created.v1.minimal.json");
 const REVOKED: &str = include_str!("../golden/key_revoked.v1.json");
 const DELETED: &str = include_str!("../golden/key_deleted.v1.json");
+const EMAIL_CHANGED: &str = include_str!("../golden/key_owner_email_changed.v1.json");
 
 fn read(golden: &Value) -> Result<(KeyEvent, Metadata), DecodeError> {
     decode(
@@ -28,7 +29,7 @@ fn parse(text: &str) -> Value {
 
 #[test]
 fn every_stored_form_decodes_and_is_written_back_unchanged() {
-    for golden in [CREATED, CREATED_MINIMAL, REVOKED, DELETED] {
+    for golden in [CREATED, CREATED_MINIMAL, REVOKED, DELETED, EMAIL_CHANGED] {
         let golden = parse(golden);
         let (event, metadata) = read(&golden).unwrap();
         let written = encode(&event, &metadata).unwrap();
@@ -41,7 +42,7 @@ fn every_stored_form_decodes_and_is_written_back_unchanged() {
 /// Signed logs and exports hold hashes of these bytes.
 #[test]
 fn the_order_of_fields_never_changes() {
-    for golden in [CREATED, CREATED_MINIMAL, REVOKED, DELETED] {
+    for golden in [CREATED, CREATED_MINIMAL, REVOKED, DELETED, EMAIL_CHANGED] {
         let (event, metadata) = read(&parse(golden)).unwrap();
         let written = encode(&event, &metadata).unwrap();
         // No text in a golden file has two spaces or a colon with a space after it.
@@ -55,12 +56,13 @@ fn the_order_of_fields_never_changes() {
 #[test]
 fn every_golden_file_is_tested() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 4);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 5);
 }
 
 #[test]
 fn every_type_has_a_golden_file() {
-    let golden = [CREATED, REVOKED, DELETED].map(|golden| parse(golden)["type"].clone());
+    let golden = [CREATED, REVOKED, DELETED, EMAIL_CHANGED];
+    let golden = golden.map(|golden| parse(golden)["type"].clone());
     assert_eq!(golden.to_vec(), KeyEvent::TYPES);
 }
 
@@ -69,6 +71,8 @@ fn the_type_says_which_event_it_is() {
     assert!(matches!(read(&parse(CREATED)).unwrap().0, KeyEvent::Created(KeyCreated { .. })));
     assert!(matches!(read(&parse(REVOKED)).unwrap().0, KeyEvent::Revoked(KeyRevoked { .. })));
     assert!(matches!(read(&parse(DELETED)).unwrap().0, KeyEvent::Deleted(KeyDeleted { .. })));
+    let changed = read(&parse(EMAIL_CHANGED)).unwrap().0;
+    assert!(matches!(changed, KeyEvent::OwnerEmailChanged(KeyOwnerEmailChanged { .. })));
 }
 
 #[test]

@@ -46,6 +46,10 @@ pub(crate) struct HistoryData {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
+    /// When the sign-in token was issued that named the owner's new address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    token_issued_at: Option<Timestamp>,
 }
 
 /// Something that happened to a key, among what happened to all of them.
@@ -81,7 +85,15 @@ impl From<RecordedEvent> for HistoryEvent {
 
 impl From<PublishedData<'_>> for HistoryData {
     fn from(data: PublishedData<'_>) -> Self {
-        let PublishedData { user_id, user_email, name, key_prefix, expires_at, reason } = data;
+        let PublishedData {
+            user_id,
+            user_email,
+            name,
+            key_prefix,
+            expires_at,
+            reason,
+            token_issued_at,
+        } = data;
         let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
         Self {
             user_id: user_id.to_owned(),
@@ -90,6 +102,7 @@ impl From<PublishedData<'_>> for HistoryData {
             key_prefix: owned(key_prefix),
             expires_at,
             reason: owned(reason),
+            token_issued_at,
         }
     }
 }

@@ -29,7 +29,7 @@ pub use api::{openapi_document, router};
 pub use audit::{AuditState, KeyState};
 pub use axum::Router;
 pub use budget::AnswerBudget;
-pub use extract::Authenticator;
+pub use extract::{Authenticator, SignIn, SignIns};
 pub use health::{health_router, starting_router};
 pub use internal::{InternalCallers, VerificationState, internal_document, internal_service};
 pub use keys::{CommandState, Followers, HistoryState, Owners, QueryState};

@@ -69,7 +69,8 @@ pub(super) fn caller(
         return Err(Rejection::Expired);
     }
     let latest = i64::try_from(LEEWAY).unwrap_or(i64::MAX).saturating_add(now.unix_seconds());
-    if seconds(claims, "nbf")?.is_some_and(|begins| timestamp(begins).unix_seconds() > latest) {
+    let has_come = |time: &Timestamp| time.unix_seconds() <= latest;
+    if seconds(claims, "nbf")?.is_some_and(|begins| !has_come(&timestamp(begins))) {
         return Err(Rejection::NotYet);
     }
     // An issuer that is several is none (RFC 7519 § 4.1.1).
@@ -87,7 +88,9 @@ pub(super) fn caller(
     let may_create = roles.create.as_ref().is_none_or(|role| roles.has(claims, role));
     // An unexpected address does not lock a user out.
     let email = claims.get("email").and_then(Value::as_str).and_then(Email::parse);
-    Ok(Caller { user_id, email, is_auditor, may_create, until })
+    // Nor does an unexpected time of issue.
+    let issued_at = seconds(claims, "iat").ok().flatten().map(timestamp).filter(has_come);
+    Ok(Caller { user_id, email, issued_at, is_auditor, may_create, until })
 }
 
 /// A time in seconds since 1970, possibly with a fraction.

@@ -37,6 +37,9 @@ pub struct Caller {
     pub user_id: UserId,
     /// The user's email address, if the token has a valid one.
     pub email: Option<Email>,
+    /// When the token was issued, by the identity provider's clock. `None` if the token does not say, or
+    /// names a time in the future.
+    pub issued_at: Option<Timestamp>,
     /// Whether the user may see the events of all users' keys.
     pub is_auditor: bool,
     /// Whether the user may create keys.

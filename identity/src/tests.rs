@@ -176,6 +176,24 @@ async fn an_odd_address_is_none() {
 }
 
 #[keyledger_bounded::test]
+async fn an_odd_time_of_issue_is_none_and_one_of_the_future_too() {
+    for (claim, issued) in [
+        (json!(1_000_000_000), Some("2001-09-09T01:46:40Z")),
+        (json!(1_000_000_000.5), Some("2001-09-09T01:46:40.5Z")),
+        (json!(-1), Some("1970-01-01T00:00:00Z")),
+        (json!(null), None),
+        (json!("1000000000"), None),
+        (json!([1]), None),
+        (json!(now() + 35), None),
+        (json!(1e300), None),
+    ] {
+        let issued = issued.map(|text| Timestamp::parse(text).unwrap());
+        assert_eq!(accepts(&with(&json!({"iat": claim}))).await.issued_at, issued, "{claim}");
+    }
+    assert!(accepts(&with(&json!({"iat": now() + 25}))).await.issued_at.is_some());
+}
+
+#[keyledger_bounded::test]
 async fn a_role_or_a_scope_makes_an_auditor() {
     for claims in [
         json!({"roles": ["user", "keyledger:audit"]}),

@@ -26,9 +26,10 @@ pub(crate) const WHOLE: ListPage = ListPage { limit: 1_000_000, after: None };
 /// The maximum number of attempts, enough that most keys have more than one event.
 pub(crate) fn attempts(most: usize) -> impl Strategy<Value = Vec<Attempt>> {
     let keys = u64::try_from(most / 3 + 1).unwrap();
-    let one = (0..keys, 0..5).prop_map(|(key, kind)| match kind {
+    let one = (0..keys, 0..6).prop_map(|(key, kind)| match kind {
         0..=2 => Attempt::Create(key),
-        3 => Attempt::Revoke(key),
+        3 => Attempt::ChangeEmail(key),
+        4 => Attempt::Revoke(key),
         _ => Attempt::Delete(key),
     });
     prop::collection::vec(one, 0..most)
@@ -183,10 +184,11 @@ pub(crate) fn folded(events: &[RecordedEvent]) -> Vec<KeyView> {
             Lifecycle::Revoked(ended) => Some(ended.at),
             Lifecycle::Deleted { .. } => return None,
         };
-        let KeyDetails { owner, owner_email: _, name, prefix, hash: _, expires_at } = key.details;
+        let KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at } = key.details;
         Some(KeyView {
             key_id: key.id,
             owner,
+            owner_email,
             name,
             prefix,
             created_at: key.created_at,

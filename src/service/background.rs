@@ -8,14 +8,18 @@ use keyledger_projections::{Lease, LeaseName};
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
+use super::addresses::take_addresses;
 use super::end;
 use super::node::{Node, Shared};
 use super::sign_in::prepare_sign_in;
 use crate::config::{BackgroundSettings, Roles};
+use keyledger_commands::Commands;
+use keyledger_domain::Clock;
+use keyledger_http::{Owners, SignIn, SignIns};
 use keyledger_identity::TokenVerifier;
 use keyledger_journal::Journal;
 use keyledger_node::readiness::Part;
@@ -181,6 +185,18 @@ impl Background {
     /// Fetches the keys that verify sign-in tokens.
     pub(super) fn prepare_sign_in(&mut self, verifier: Arc<TokenVerifier>, node: &Node) {
         self.tasks.spawn(prepare_sign_in(verifier, node.health(Part::SignIn)));
+    }
+
+    /// Takes over addresses of owners that have changed at the identity provider.
+    pub(super) fn take_addresses(
+        &mut self,
+        waiting: mpsc::Receiver<SignIn>,
+        sign_ins: SignIns,
+        owners: Owners,
+        commands: Arc<Commands>,
+        clock: Arc<dyn Clock>,
+    ) {
+        self.tasks.spawn(take_addresses(waiting, sign_ins, owners, commands, clock));
     }
 
     /// Waits until a task panics. Tasks that end without a panic are ignored.

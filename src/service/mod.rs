@@ -1,5 +1,6 @@
 //! Runs the service: opens the stores, starts the listeners and the background tasks, and stops them.
 
+mod addresses;
 mod background;
 mod descriptors;
 mod end;
@@ -12,7 +13,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use keyledger_domain::{Clock, KeyPrefix, Timestamp};
+use keyledger_domain::{Clock, Timestamp};
 use keyledger_projections::log::LogReader;
 use keyledger_projections::{OpenTablesError, StatusFilter};
 use rand::rand_core::UnwrapErr;
@@ -26,7 +27,7 @@ use background::Background;
 use keyledger_commands::Commands;
 use keyledger_http::{self as http, Door, Exposure};
 use keyledger_identity::{SigningError, TokenVerifier};
-use keyledger_journal::{Journal, OpenError};
+use keyledger_journal::OpenError;
 use keyledger_node::clock::SystemClock;
 use keyledger_node::readiness::{Part, State};
 use keyledger_node::shutdown::StopSignals;
@@ -159,13 +160,20 @@ pub async fn serve(config: Config, exporting: Option<&mut Exporting>) -> Result<
             let clock = node.shared.clock.clone();
             let verifier = Arc::new(TokenVerifier::new(rules, clock));
             background.prepare_sign_in(verifier.clone(), &node);
-            let authenticator = http::Authenticator::new(verifier, &config.allowed_origins);
+            let (sign_ins, waiting) = http::SignIns::new();
+            let authenticator =
+                http::Authenticator::new(verifier, &config.allowed_origins, sign_ins.clone());
             let appends = background.report_appends(appends, &node);
             let appends = Arc::new(WatchedAppends::new(appends, history));
+            let (clock, random) = (node.shared.clock.clone(), Box::new(UnwrapErr(SysRng)));
+            let commands = Commands::new(appends, clock.clone(), random, key_prefix);
+            let commands = Arc::new(commands);
+            let owners = http::Owners::new(node.tables.clone());
+            background.take_addresses(waiting, sign_ins, owners.clone(), commands.clone(), clock);
             let api = Api {
-                appends,
+                commands,
+                owners,
                 authenticator: Arc::new(authenticator),
-                key_prefix,
                 max_keys_per_owner: config.max_keys_per_owner,
                 list_default: config.list_default,
                 verifies: config.roles.verify,
@@ -222,9 +230,9 @@ pub async fn serve(config: Config, exporting: Option<&mut Exporting>) -> Result<
 
 /// What only the public API needs.
 struct Api {
-    appends: Arc<dyn Journal>,
+    commands: Arc<Commands>,
+    owners: http::Owners,
     authenticator: Arc<http::Authenticator>,
-    key_prefix: KeyPrefix,
     max_keys_per_owner: u32,
     list_default: StatusFilter,
     verifies: bool,
@@ -234,15 +242,13 @@ struct Api {
 impl Api {
     /// The router of the public API.
     fn router(self, node: &Node) -> Result<http::Router, ServeError> {
-        let Self { appends, authenticator, key_prefix, verifies, stopping, .. } = self;
+        let Self { commands, owners, authenticator, verifies, stopping, .. } = self;
         let Node { shared, journal, tables } = node;
         let Shared { readiness, history, counters, clock, .. } = shared.clone();
         let progress = history.tables().clone();
-        let random = Box::new(UnwrapErr(SysRng));
-        let commands = Arc::new(Commands::new(appends, clock.clone(), random, key_prefix));
         let followers = http::Followers { history, verifies };
         let (journal, tables) = (journal.clone(), tables.clone());
-        let (tree, owners) = (LogReader::new(&tables), http::Owners::new(tables.clone()));
+        let tree = LogReader::new(&tables);
         let budget = http::AnswerBudget::default();
         let router = http::router(
             http::CommandState {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::log::Log;
 use crate::support::nats::{Messages, messages};
-use crate::support::{keyledger, run};
+use crate::support::{from_now, keyledger, run};
 
 #[keyledger_bounded::test]
 async fn every_message_is_as_the_document_says() {
@@ -41,7 +41,8 @@ async fn every_message_is_as_the_document_says() {
     let adopted = run(adopt.env("KEYLEDGER_NATS_URL", nats.url()));
     assert!(adopted.status.success(), "{adopted:?}");
     ann.create("after").await;
-    for message in messages(&nats, 8).await {
+    service.user_with_email("ann", "ann@example.net", from_now(20)).keys().await;
+    for message in messages(&nats, 9).await {
         check(&message.subject, &message.headers, message.body);
     }
     let signed = Messages::of(&nats, "KEYS_CHECKPOINTS").await.next().await;
@@ -55,8 +56,6 @@ async fn every_message_is_as_the_document_says() {
         .arg(file));
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(
-        told.contains("checked ['adopted', 'checkpoint', 'created', 'deleted', 'revoked']"),
-        "{told}"
-    );
+    let all = "'adopted', 'checkpoint', 'created', 'deleted', 'owner_email_changed', 'revoked'";
+    assert!(told.contains(&format!("checked [{all}]")), "{told}");
 }

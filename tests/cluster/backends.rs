@@ -8,7 +8,7 @@ use keyledger_test_servers::postgres::SERVER_PROGRAMS;
 use crate::support::run_within;
 
 /// The tests of the HTTP suite, by modules and names.
-const SUITE: [&str; 20] = [
+const SUITE: [&str; 21] = [
     "audit::filters::",
     "audit::following::",
     "audit::paging::",
@@ -28,6 +28,7 @@ const SUITE: [&str; 20] = [
     "verification::answers::",
     "verification::bad_requests::",
     "verification::last_use::the_last_use",
+    "verification::owner_email::",
     "verification::revocations::deletions",
 ];
 

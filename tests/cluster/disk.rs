@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::support::wait::throughout;
-use crate::support::{Service, Setup, assert_problem, preloadable};
+use crate::support::{Service, Setup, assert_problem, from_now, preloadable};
 
 /// A crash of the process does not show whether a commit waits for the disk; only a power cut would.
 #[keyledger_bounded::test]
@@ -42,7 +43,7 @@ async fn says_that_appends_fail(service: &Service, heals: impl AsyncFnOnce()) {
     let ann = service.user("ann");
     assert_eq!(service.metric(FAILURES).await, Some(0));
     let kept = ann.keys().await.len();
-    let refused = ann.post("/keys", &serde_json::json!({"name": "refused"})).await;
+    let refused = ann.post("/keys", &json!({"name": "refused"})).await;
     assert_problem!(refused, 503, "unavailable");
     service.part_is("appends", "failing").await;
     service.readiness_is(503).await;
@@ -75,6 +76,23 @@ async fn a_full_disk_is_told_until_it_has_room() {
     let wal = service.folder().path().join("data/journal.db-wal");
     service.limit_files(Some(std::fs::metadata(wal).unwrap().len()));
     says_that_appends_fail(&service, async || service.limit_files(None)).await;
+}
+
+#[keyledger_bounded::test]
+async fn an_address_that_cannot_be_written_is_taken_from_the_next_request() {
+    let service = Setup::new().survives_limits().start().ready().await;
+    let created = service.user("ann").post("/keys", &json!({"name": "a"})).await.json();
+    let wal = service.folder().path().join("data/journal.db-wal");
+    service.limit_files(Some(std::fs::metadata(wal).unwrap().len()));
+    let ann = service.user_with_email("ann", "ann@example.net", from_now(20));
+    assert_eq!(ann.keys().await.len(), 1, "the request itself succeeds");
+    service.printed("owners' addresses cannot be taken over").await;
+    service.limit_files(None);
+    service.part_is("appends", "ready").await;
+    ann.keys().await;
+    let secret = created["api_key"].as_str().unwrap();
+    service.verifies_with_email(secret, "ann@example.net").await;
+    service.printed("owners' addresses are taken over again").await;
 }
 
 #[keyledger_bounded::test]

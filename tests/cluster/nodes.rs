@@ -14,7 +14,9 @@ use crate::support::load::{Load, Told};
 use crate::support::nats::{assert_chained, assert_once_in_order, messages};
 use crate::support::stores::new_database;
 use crate::support::wait::{until, within};
-use crate::support::{Client, Service, Setup, events_of, latest, token, took_lease};
+use crate::support::{
+    Answer, Client, Service, Setup, events_of, from_now, latest, token, took_lease,
+};
 
 /// What the nodes share.
 struct Cluster {
@@ -130,6 +132,59 @@ async fn no_reader_skips_or_reorders_what_several_processes_write() {
     for reader in readers {
         assert_eq!(within("a reader to see the last event", reader).await.unwrap(), all);
     }
+}
+
+#[keyledger_bounded::test]
+async fn a_changed_address_is_taken_once_for_each_key_however_many_nodes_see_the_token() {
+    // More than a node compares at a time.
+    const KEYS: usize = 120;
+    let mut cluster = Cluster::new("5s");
+    cluster.nats = Some(Nats::start(Version::Current));
+    let nodes = [cluster.setup().start().ready().await, cluster.setup().start().ready().await];
+    let ann = nodes[0].user("ann");
+    let creations = (0..KEYS).map(async |number| {
+        let answer = ann.post("/keys", &json!({ "name": number.to_string() })).await;
+        answer.expect_status(200);
+        answer
+    });
+    let created = join_all(creations).await;
+    let secret = |answer: &Answer| answer.json()["api_key"].as_str().unwrap().to_owned();
+    let last = created.iter().map(Answer::position).max().unwrap();
+    for node in &nodes {
+        assert_eq!(node.user("ann").keys_at(last).await.len(), KEYS);
+    }
+    let issued_at = from_now(20);
+    let clients =
+        nodes.iter().map(|node| node.user_with_email("ann", "ann@example.net", issued_at));
+    join_all(clients.map(async |client| client.keys().await)).await;
+    for node in &nodes {
+        for answer in &created {
+            node.verifies_with_email(&secret(answer), "ann@example.net").await;
+        }
+    }
+    // A node compares one sign-in after the other, so that of ann is compared before this one.
+    for (node, user) in nodes.iter().zip(["bob", "carl"]) {
+        let key = node.user(user).post("/keys", &json!({"name": "another"})).await;
+        node.user_with_email(user, "new@example.net", from_now(20)).keys().await;
+        node.verifies_with_email(&secret(&key), "new@example.net").await;
+    }
+    let messages = messages(cluster.nats.as_ref().unwrap(), 2 * KEYS + 4).await;
+    assert_once_in_order(&messages);
+    assert_chained(&messages);
+    assert_eq!(cluster.events().await.len(), messages.len());
+    let changes = messages.iter().filter(|message| message.body["data"]["user_id"] == "ann");
+    let mut changed: Vec<_> = changes
+        .filter(|message| message.body["type"] == "io.keyledger.key.owner-email-changed")
+        .map(|message| {
+            assert_eq!(message.body["data"]["user_email"], "ann@example.net");
+            message.subject.strip_prefix("keys.v1.owner-email-changed.").unwrap().to_owned()
+        })
+        .collect();
+    let id = |answer: &Answer| answer.json()["key_id"].as_str().unwrap().to_owned();
+    let mut ids: Vec<_> = created.iter().map(id).collect();
+    changed.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(changed, ids, "one event for each key");
 }
 
 #[keyledger_bounded::test]

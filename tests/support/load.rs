@@ -151,6 +151,7 @@ impl Told {
                 }
                 KeyEvent::Revoked(_) => assert!(revoked.insert(id), "a key is revoked once"),
                 KeyEvent::Deleted(_) => panic!("nobody deletes"),
+                KeyEvent::OwnerEmailChanged(_) => panic!("no address changes"),
             }
         }
         for (id, is_revoked) in &self.created {

@@ -18,7 +18,7 @@ pub(crate) use keyledger_test_servers::wait;
 pub(crate) use service::{Service, latest, took_lease};
 pub(crate) use setup::{Setup, keyledger, preloadable};
 pub(crate) use stores::events_of;
-pub(crate) use token::{SECRET, claims, token, token_with};
+pub(crate) use token::{SECRET, claims, from_now, token, token_of, token_with};
 
 /// Whether the text is a time in the form that the API promises.
 pub(crate) fn is_time(text: &serde_json::Value) -> bool {

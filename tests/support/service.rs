@@ -4,13 +4,14 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use keyledger_domain::RecordedEvent;
+use keyledger_identity::Claims;
 use keyledger_test_servers::process::{Process, run};
 use keyledger_test_servers::wait::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::stores::{Stores, events_of};
-use super::token::token;
+use super::token::{claims, token, token_of};
 use super::{Answer, Client, Setup};
 
 /// A running service.
@@ -65,6 +66,25 @@ impl Service {
     /// A client that is signed in as this user.
     pub(crate) fn user(&self, name: &str) -> Client {
         Client::new(&self.address, Some(token(name, &[])))
+    }
+
+    /// A client with a token of this user that names this address, and was issued at this time in seconds
+    /// since 1970.
+    pub(crate) fn user_with_email(&self, name: &str, email: &str, issued_at: i64) -> Client {
+        let email = Some(email.to_owned());
+        let claims = Claims { email, issued_at, ..claims(name, &[], 3600) };
+        Client::new(&self.address, Some(token_of(&claims)))
+    }
+
+    /// Waits until it verifies the key with this address.
+    pub(crate) async fn verifies_with_email(&self, secret: &str, email: &str) {
+        let gateway = self.gateway();
+        until(format!("the address {email}"), async || {
+            let told = gateway.post("/verify", &json!({ "key": secret })).await;
+            let told = told.expect_status(200).json();
+            if told["user_email"] == email { Ok(()) } else { Err(told) }
+        })
+        .await;
     }
 
     /// A client that is signed in as an auditor of this name.

@@ -11,6 +11,7 @@ mod gateways;
 mod history;
 mod imports;
 mod last_use;
+mod owner_email;
 mod revocations;
 mod runbook;
 

@@ -58,7 +58,7 @@ impl Entry {
             encode(&recorded.event, &recorded.metadata).map_err(EntryError::Encode)?;
         let data = match &recorded.event {
             KeyEvent::Created(created) => without_key_hash(&data, created)?,
-            KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => data,
+            KeyEvent::Revoked(_) | KeyEvent::Deleted(_) | KeyEvent::OwnerEmailChanged(_) => data,
         };
         Ok(Self {
             stream: recorded.event.key_id().stream(),
@@ -158,6 +158,7 @@ mod tests {
     const MINIMAL: &str = include_str!("../../domain/golden/key_created.v1.minimal.json");
     const REVOKED: &str = include_str!("../../domain/golden/key_revoked.v1.json");
     const DELETED: &str = include_str!("../../domain/golden/key_deleted.v1.json");
+    const CHANGED: &str = include_str!("../../domain/golden/key_owner_email_changed.v1.json");
 
     /// The expected hashes were computed from the golden files with a short Python script.
     #[test]
@@ -167,6 +168,7 @@ mod tests {
             (MINIMAL, 0, "62316a14ddd94a6ccc480e1d908c4233cc10d424a7e3515530b51b5e18e70e49"),
             (REVOKED, 1, "d3212500d8d9b87723b58d2ac3736118c510e466bd68e18eec72a081a735379e"),
             (DELETED, 2, "470a5fad94770d35ecb5e68ba498ca1e090b339aa50090fda796fd42b89ac7e8"),
+            (CHANGED, 1, "91b882be9829f94d8bca7e25027d48cdc12382d2b68c473b771aa68fa418cf72"),
         ];
         for (golden, revision, hash) in expected {
             let entry = Entry::of(&recorded(golden, revision)).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use hashbrown::HashTable;
-use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent, KeyStatus};
+use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent, KeyOwnerEmailChanged, KeyStatus};
 use keyledger_domain::{KeyId, Position, Reached, RecordedEvent, Revision};
 
 use crate::index::Index;
@@ -123,7 +123,7 @@ impl IndexWriter {
             self.apply_one(event)?;
             self.advance(self.reached.after(std::slice::from_ref(event), event.position));
             match event.event {
-                KeyEvent::Created(_) => {}
+                KeyEvent::Created(_) | KeyEvent::OwnerEmailChanged(_) => {}
                 KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => ended(event),
             }
         }
@@ -201,6 +201,7 @@ impl IndexWriter {
             KeyEvent::Created(created) => self.create(*revision, created),
             KeyEvent::Revoked(revoked) => self.revoke(revoked.key_id, *revision),
             KeyEvent::Deleted(deleted) => self.delete(deleted.key_id, *revision),
+            KeyEvent::OwnerEmailChanged(changed) => self.change_owner_email(*revision, changed),
         }
     }
 
@@ -235,6 +236,18 @@ impl IndexWriter {
             self.index.records().advance(number, revision, KeyStatus::Revoked);
         }
         Ok(())
+    }
+
+    fn change_owner_email(
+        &mut self,
+        revision: Revision,
+        changed: &KeyOwnerEmailChanged,
+    ) -> Result<(), OutOfStep> {
+        let mut buffer = RecordBuffer::new();
+        let out_of_step = OutOfStep { key_id: changed.key_id };
+        let known = self.get(changed.key_id, &mut buffer).ok_or(out_of_step)?;
+        let owner_email = Some(changed.user_email.as_str());
+        self.replace(revision, &KeyRecord { owner_email, ..known.record })
     }
 
     /// Forgets a key. Another key will have its memory.

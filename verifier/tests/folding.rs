@@ -19,6 +19,7 @@ enum Step {
     Create(usize),
     Rename(usize, String),
     Expire(usize, Option<u32>),
+    ChangeEmail(usize, String),
     Revoke(usize),
     Delete(usize),
 }
@@ -26,10 +27,12 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let number = || 0..NUMBERS;
     // Short ones, and ones that need one piece or several.
-    let name = (0..3_usize, "[a-z]").prop_map(|(size, letter)| letter.repeat([3, 100, 400][size]));
+    let text =
+        || (0..3_usize, "[a-z]").prop_map(|(size, letter)| letter.repeat([3, 100, 400][size]));
     let step = prop_oneof![
         3 => number().prop_map(Step::Create),
-        4 => (number(), name).prop_map(|(number, name)| Step::Rename(number, name)),
+        4 => (number(), text()).prop_map(|(number, name)| Step::Rename(number, name)),
+        4 => (number(), text()).prop_map(|(number, email)| Step::ChangeEmail(number, email)),
         2 => (number(), proptest::option::of(1..100_u32))
             .prop_map(|(number, at)| Step::Expire(number, at)),
         1 => number().prop_map(Step::Revoke),
@@ -38,7 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..80)
 }
 
-/// A fact of the journal. No kind of event replaces a record yet, so replacements are passed to the
+/// A fact of the journal. No event changes a name or an expiry, so such replacements are passed to the
 /// writer directly.
 #[derive(Clone, Debug)]
 enum Fact {
@@ -57,6 +60,7 @@ fn facts(steps: &[Step]) -> (Vec<Fact>, Vec<Fold>) {
         let (Step::Create(number)
         | Step::Rename(number, _)
         | Step::Expire(number, _)
+        | Step::ChangeEmail(number, _)
         | Step::Revoke(number)
         | Step::Delete(number)) = step;
         let event = |known: &Known, event| Fact::Event(recorded(position, known.revision, event));
@@ -73,13 +77,16 @@ fn facts(steps: &[Step]) -> (Vec<Fact>, Vec<Fold>) {
                 match step {
                     Step::Rename(_, name) => known.name.clone_from(name),
                     Step::Expire(_, expiry) => known.expires_at = expiry.map(at),
+                    Step::ChangeEmail(_, email) => known.email = Some(email.clone()),
                     Step::Revoke(_) => known.status = KeyStatus::Revoked,
                     Step::Create(_) | Step::Delete(_) => known.status = KeyStatus::Deleted,
                 }
-                if matches!(step, Step::Rename(..) | Step::Expire(..)) {
-                    Fact::Replaced(position, known.clone())
-                } else {
-                    event(known, known.ended())
+                match step {
+                    Step::Rename(..) | Step::Expire(..) => Fact::Replaced(position, known.clone()),
+                    Step::ChangeEmail(..) => event(known, known.email_changed()),
+                    Step::Create(_) | Step::Revoke(_) | Step::Delete(_) => {
+                        event(known, known.ended())
+                    }
                 }
             }
         };

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures::executor::block_on;
-use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked, KeyStatus};
+use keyledger_domain::key::{
+    KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyOwnerEmailChanged, KeyRevoked, KeyStatus,
+};
 use keyledger_domain::{
     DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Reached, Revision, Timestamp, UserId,
     hash_presented,
@@ -89,6 +91,17 @@ impl Known {
                 expires_at: self.expires_at,
             },
             occurred_at: at(1),
+        })
+    }
+
+    /// The change of its owner's address to the one that it has.
+    pub(crate) fn email_changed(&self) -> KeyEvent {
+        KeyEvent::OwnerEmailChanged(KeyOwnerEmailChanged {
+            key_id: key_id(self.number),
+            user_id: UserId::from_stored(self.owner.clone()),
+            user_email: Email::from_stored(self.email.clone().unwrap()),
+            token_issued_at: at(2),
+            occurred_at: at(2),
         })
     }
 

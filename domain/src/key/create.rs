@@ -35,6 +35,7 @@ pub(super) fn evolve(state: Option<Key>, event: &KeyCreated) -> Option<Key> {
     let key = Key {
         id: *key_id,
         details: details.clone(),
+        owner_email_as_of: *occurred_at,
         created_at: *occurred_at,
         changed_at: *occurred_at,
         lifecycle: Lifecycle::Active,

@@ -16,7 +16,8 @@ use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Timestamp, UserId};
 pub struct KeyDetails {
     /// The user who owns the key.
     pub owner: UserId,
-    /// The owner's address when the key was created; `None` if the identity provider gave none.
+    /// The owner's address; `None` if the identity provider gave none. Of a key's details only this one
+    /// changes later.
     pub owner_email: Option<Email>,
     /// The name that the owner gave the key.
     pub name: KeyName,

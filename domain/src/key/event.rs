@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::KeyDetails;
-use crate::{KeyId, Reason, Timestamp, UserId};
+use crate::{Email, KeyId, Reason, Timestamp, UserId};
 
 /// The key was created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,22 @@ pub struct KeyDeleted {
     /// The reason that was given, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+}
+
+/// The identity provider has another address of the key's owner than before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOwnerEmailChanged {
+    /// The id of the key.
+    pub key_id: KeyId,
+    /// The user who owns the key.
+    pub user_id: UserId,
+    /// The owner's address from now on.
+    pub user_email: Email,
+    /// When the sign-in token that names the address was issued (`iat`, RFC 7519 § 4.1.6), by the identity
+    /// provider's clock. A token that was issued before this one does not change the address again.
+    pub token_issued_at: Timestamp,
+    /// When the address was taken over.
+    pub occurred_at: Timestamp,
 }
 
 /// Declares [`KeyEvent`] from the one list of events: variant, type of the data, name of the type
@@ -116,6 +132,8 @@ events! {
     Revoked(KeyRevoked), "KeyRevoked", "revoked";
     /// The key was deleted.
     Deleted(KeyDeleted), "KeyDeleted", "deleted";
+    /// The address of the key's owner has changed.
+    OwnerEmailChanged(KeyOwnerEmailChanged), "KeyOwnerEmailChanged", "owner-email-changed";
 }
 
 impl KeyEvent {
@@ -126,6 +144,7 @@ impl KeyEvent {
             Self::Created(event) => &event.details.owner,
             Self::Revoked(event) => &event.user_id,
             Self::Deleted(event) => &event.user_id,
+            Self::OwnerEmailChanged(event) => &event.user_id,
         }
     }
 
@@ -136,6 +155,7 @@ impl KeyEvent {
             Self::Created(event) => event.key_id,
             Self::Revoked(event) => event.key_id,
             Self::Deleted(event) => event.key_id,
+            Self::OwnerEmailChanged(event) => event.key_id,
         }
     }
 
@@ -146,6 +166,16 @@ impl KeyEvent {
             Self::Created(event) => event.occurred_at,
             Self::Revoked(event) => event.occurred_at,
             Self::Deleted(event) => event.occurred_at,
+            Self::OwnerEmailChanged(event) => event.occurred_at,
+        }
+    }
+
+    /// Whether the event may change what verification says of the key: that it is valid, or why not.
+    #[must_use]
+    pub fn may_change_verdict(&self) -> bool {
+        match self {
+            Self::Created(_) | Self::Revoked(_) | Self::Deleted(_) => true,
+            Self::OwnerEmailChanged(_) => false,
         }
     }
 }

@@ -6,6 +6,8 @@
 //!                     └──delete──▶ deleted ◀──delete──┘
 //! ```
 //!
+//! While a key is active, its owner's address may change.
+//!
 //! Each command has a file with its rule (`decide`), with what its event changes (`evolve`) and
 //! with tests.
 
@@ -14,6 +16,7 @@ mod delete;
 mod details;
 mod event;
 mod import;
+mod owner_email;
 mod refusal;
 mod revoke;
 mod verdict;
@@ -21,8 +24,9 @@ mod verdict;
 pub use create::CreateKey;
 pub use delete::DeleteKey;
 pub use details::KeyDetails;
-pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyRevoked};
+pub use event::{KeyCreated, KeyDeleted, KeyEvent, KeyOwnerEmailChanged, KeyRevoked};
 pub use import::ImportKey;
+pub use owner_email::ChangeOwnerEmail;
 pub use refusal::{Corrupt, Refusal};
 pub use revoke::RevokeKey;
 pub use verdict::{KeyStatus, Verdict};
@@ -40,6 +44,8 @@ pub enum Command {
     Delete(DeleteKey),
     /// Take over a key from a former service.
     Import(ImportKey),
+    /// Note the address that the identity provider has of the owner.
+    ChangeOwnerEmail(ChangeOwnerEmail),
 }
 
 /// The state of a key after its events.
@@ -47,8 +53,10 @@ pub enum Command {
 pub struct Key {
     /// The key's id.
     pub id: KeyId,
-    /// What was chosen for the key when it was created.
+    /// What was chosen for the key when it was created, with the owner's address as it is known now.
     pub details: KeyDetails,
+    /// The time as of which the owner's address is known: that of the token that named it, or the creation.
+    pub owner_email_as_of: Timestamp,
     /// When the key was created.
     pub created_at: Timestamp,
     /// When the key's last event occurred.
@@ -105,6 +113,7 @@ pub fn decide(
         Command::Revoke(revoke) => revoke::decide(state, revoke, now),
         Command::Delete(delete) => delete::decide(state, delete, now),
         Command::Import(import) => import::decide(state, import, now),
+        Command::ChangeOwnerEmail(change) => owner_email::decide(state, change, now),
     }
 }
 
@@ -125,6 +134,7 @@ pub fn evolve(state: Option<Key>, event: &KeyEvent) -> Result<Key, Corrupt> {
         KeyEvent::Created(created) => create::evolve(state, created),
         KeyEvent::Revoked(revoked) => revoke::evolve(state, revoked),
         KeyEvent::Deleted(deleted) => delete::evolve(state, deleted),
+        KeyEvent::OwnerEmailChanged(changed) => owner_email::evolve(state, changed),
     };
     let next = next.ok_or(corrupt)?;
     Ok(Key { changed_at: event.occurred_at(), ..next })

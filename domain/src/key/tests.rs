@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Email;
 use crate::testing::{self, at, key_id, user};
 
 /// The number of the key that these tests are about; its owner is `ann`.
@@ -40,6 +41,25 @@ pub(crate) fn deleted() -> KeyEvent {
     testing::deleted(KEY)
 }
 
+pub(super) fn created_with_email(email: Option<&str>) -> KeyEvent {
+    let owner_email = email.and_then(Email::parse);
+    testing::created_with(KEY, KeyDetails { owner_email, ..testing::details(KEY) })
+}
+
+pub(super) fn change_email(email: &str, token_issued_at: Timestamp) -> Command {
+    change_email_of("ann", email, token_issued_at)
+}
+
+pub(super) fn change_email_of(owner: &str, email: &str, token_issued_at: Timestamp) -> Command {
+    let email = Email::parse(email).unwrap();
+    let (key_id, owner) = (key_id(KEY), user(owner));
+    Command::ChangeOwnerEmail(ChangeOwnerEmail { key_id, owner, email, token_issued_at })
+}
+
+pub(crate) fn email_changed(email: &str, issued: Timestamp, occurred_at: Timestamp) -> KeyEvent {
+    testing::email_changed(KEY, email, issued, occurred_at)
+}
+
 #[test]
 fn history_that_no_decision_could_write_is_corrupt() {
     for (history, state) in [
@@ -49,6 +69,9 @@ fn history_that_no_decision_could_write_is_corrupt() {
         (vec![created(), revoked(), revoked()], "revoked"),
         (vec![created(), deleted(), revoked()], "deleted"),
         (vec![created(), deleted(), deleted()], "deleted"),
+        (vec![email_changed("ann@example.net", at(1), at(1))], "none"),
+        (vec![created(), revoked(), email_changed("ann@example.net", at(1), at(1))], "revoked"),
+        (vec![created(), deleted(), email_changed("ann@example.net", at(1), at(1))], "deleted"),
     ] {
         let corrupt = fold(&history).unwrap_err();
         assert_eq!(corrupt.state, state, "{history:?}");
@@ -83,6 +106,8 @@ fn step() -> impl Strategy<Value = (Command, i64)> {
         Just(create()),
         prop_oneof!["ann", "bob"].prop_map(|by| revoke_by(&by)),
         prop_oneof!["ann", "bob"].prop_map(|by| delete_by(&by)),
+        (prop_oneof!["ann", "bob"], "[ab]", -100_i64..100)
+            .prop_map(|(owner, email, issued)| change_email_of(&owner, &email, at(issued))),
     ];
     (command, -100_i64..100)
 }
@@ -93,12 +118,15 @@ proptest! {
         steps in prop::collection::vec(step(), 0..40)
     ) {
         let (mut state, mut model, mut last) = (None, Model::None, None);
+        // The owner's address, and as of when it is known.
+        let mut email = (testing::details(KEY).owner_email, None);
         for (command, seconds) in steps {
             let decision = decide(state.as_ref(), &command, at(seconds));
             let mine = match &command {
                 Command::Create(_) | Command::Import(_) => true,
                 Command::Revoke(revoke) => revoke.by == user("ann"),
                 Command::Delete(delete) => delete.by == user("ann"),
+                Command::ChangeOwnerEmail(change) => change.owner == user("ann"),
             };
             let (expected, writes) = match (&command, model) {
                 (Command::Create(_), Model::None) => (Some(Model::Active), 1),
@@ -107,6 +135,16 @@ proptest! {
                 (Command::Delete(_), Model::Active | Model::Revoked) if mine => {
                     (Some(Model::Deleted), 1)
                 }
+                (Command::ChangeOwnerEmail(_), Model::None) => (None, 0),
+                (Command::ChangeOwnerEmail(change), Model::Active) if mine => {
+                    let (known, issued) = (Some(&change.email), Some(change.token_issued_at));
+                    let changes = email.0.as_ref() != known && email.1 < issued;
+                    if changes {
+                        email = (known.cloned(), issued);
+                    }
+                    (Some(Model::Active), usize::from(changes))
+                }
+                (Command::ChangeOwnerEmail(_), _) => (Some(model), 0),
                 _ => (None, 0),
             };
             prop_assert_eq!(decision.is_ok(), expected.is_some(), "{:?} {:?}", model, command);
@@ -117,7 +155,13 @@ proptest! {
                 last = Some(event.occurred_at());
                 state = Some(evolve(state.take(), event).unwrap());
             }
+            if model == Model::None && expected == Some(Model::Active) {
+                email.1 = last;
+            }
             model = expected.unwrap_or(model);
+            if let Some(key) = &state {
+                prop_assert_eq!(&key.details.owner_email, &email.0);
+            }
             let reached = match state.as_ref().map(|key| &key.lifecycle) {
                 None => Model::None,
                 Some(Lifecycle::Active) => Model::Active,

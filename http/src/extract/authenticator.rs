@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::cookie;
 use super::header::bearer;
+use super::sign_ins::SignIns;
 use crate::problem::ApiError;
 use keyledger_identity::{Caller, TokenError, TokenVerifier};
 
@@ -22,17 +23,28 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub struct Authenticator {
     verifier: Arc<TokenVerifier>,
     allowed_origins: Vec<HeaderValue>,
+    sign_ins: SignIns,
 }
 
 impl Authenticator {
-    /// Accepts the tokens that the verifier accepts. Pages of these origins may use the cookie.
-    pub fn new(verifier: Arc<TokenVerifier>, allowed_origins: &[String]) -> Self {
+    /// Accepts the tokens that the verifier accepts, and hands them on to `sign_ins`. Pages of these origins
+    /// may use the cookie.
+    pub fn new(
+        verifier: Arc<TokenVerifier>,
+        allowed_origins: &[String],
+        sign_ins: SignIns,
+    ) -> Self {
         let origins = allowed_origins.iter().filter_map(|origin| origin.parse().ok());
-        Self { verifier, allowed_origins: origins.collect() }
+        Self { verifier, allowed_origins: origins.collect(), sign_ins }
     }
 
     pub(crate) fn allowed_origins(&self) -> &[HeaderValue] {
         &self.allowed_origins
+    }
+
+    /// The tokens of callers that are still to be compared.
+    pub(super) fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
     }
 
     /// Tells who sends the request. A bearer token has precedence over the cookie, unless it is none of ours:

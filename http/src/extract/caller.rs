@@ -27,7 +27,10 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Arc::<Authenticator>::from_ref(state).authenticate(parts).await.map(Self)
+        let authenticator = Arc::<Authenticator>::from_ref(state);
+        let caller = authenticator.authenticate(parts).await?;
+        authenticator.sign_ins().note(&caller, || origin(parts, &caller));
+        Ok(Self(caller))
     }
 }
 
@@ -62,14 +65,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let SignedIn(caller) = SignedIn::from_request_parts(parts, state).await?;
-        let request_id = parts.extensions.get::<RequestId>();
-        let client = text(&parts.headers, "user-agent");
-        let origin = Origin {
-            actor: caller.user_id.clone(),
-            correlation_id: request_id.map(ToString::to_string).unwrap_or_default(),
-            traceparent: Traceparent::of(&parts.headers).map(|it| it.text().to_owned()),
-            client: client.map(|it| it.chars().take(MAX_CLIENT_CHARACTERS).collect()),
-        };
+        let origin = origin(parts, &caller);
         Ok(Self { caller, origin })
     }
 }
@@ -87,6 +83,18 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let command = CommandCaller::from_request_parts(parts, state).await?;
         if command.caller.may_create { Ok(Self(command)) } else { Err(ApiError::CreatorsOnly) }
+    }
+}
+
+/// Who sends a command, in which request.
+fn origin(parts: &Parts, caller: &Caller) -> Origin {
+    let request_id = parts.extensions.get::<RequestId>();
+    let client = text(&parts.headers, "user-agent");
+    Origin {
+        actor: caller.user_id.clone(),
+        correlation_id: request_id.map(ToString::to_string).unwrap_or_default(),
+        traceparent: Traceparent::of(&parts.headers).map(|it| it.text().to_owned()),
+        client: client.map(|it| it.chars().take(MAX_CLIENT_CHARACTERS).collect()),
     }
 }
 

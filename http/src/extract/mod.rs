@@ -10,6 +10,7 @@ mod header;
 mod key_path;
 mod query;
 pub(super) mod schema;
+mod sign_ins;
 
 pub use authenticator::Authenticator;
 pub(super) use body::{parse, read_form, read_json, read_optional_json};
@@ -21,3 +22,4 @@ pub(super) use header::{
 };
 pub(super) use key_path::KeyPath;
 pub(super) use query::{Given, Parameter, Parameters, QueryParameters, put};
+pub use sign_ins::{SignIn, SignIns};

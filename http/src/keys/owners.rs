@@ -1,18 +1,23 @@
-//! Whose a key is, and how many keys an owner has, by the read tables.
+//! Whose a key is, and which keys an owner has, by the read tables.
 
 use std::time::Duration;
 
-use keyledger_domain::{KeyId, UserId, chain};
-use keyledger_projections::{KeyView, ReadTables};
+use keyledger_domain::{Email, KeyId, Timestamp, UserId, chain};
+use keyledger_projections::{
+    Cursor, KeyView, ListPage, Listing, QueryError, ReadTables, StatusFilter,
+};
 
 use crate::problem::ApiError;
 
 /// How long a creation waits for the number of the owner's keys.
 const COUNTING: Duration = Duration::from_secs(1);
+/// How many keys are compared with an address at a time.
+const COMPARED: u32 = 100;
 
-/// Tells whose a key is that is closed, and whether an owner may have another key. Commands and histories
-/// know a key by its events, but the journal cannot tell those of a closed key any more, nor how many keys an
-/// owner has: these are the only questions for which they need the read side.
+/// Tells whose a key is that is closed, whether an owner may have another key, and which of an owner's keys
+/// have another address. Commands and histories know a key by its events, but the journal cannot tell those of
+/// a closed key any more, nor which keys an owner has: these are the only questions for which they need the
+/// read side.
 #[derive(Clone, Debug)]
 pub struct Owners(ReadTables);
 
@@ -46,6 +51,25 @@ impl Owners {
             }
             Err(_) => true,
         }
+    }
+
+    /// Of the next keys of an owner that are in use at `now`, those that have another address than this; and where the
+    /// ones after them begin, `None` after the last. The tables may lag behind: the command decides by the
+    /// key's events whether its address changes.
+    ///
+    /// # Errors
+    /// Every variant of [`QueryError`].
+    pub async fn with_another_address(
+        &self,
+        owner: &UserId,
+        email: &Email,
+        now: Timestamp,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<KeyId>, Option<Cursor>), QueryError> {
+        let page = ListPage { limit: COMPARED, after };
+        let Listing { keys, next } = self.0.list(owner, StatusFilter::Active, now, page).await?;
+        let others = keys.into_iter().filter(|key| key.owner_email.as_ref() != Some(email));
+        Ok((others.map(|key| key.key_id).collect(), next))
     }
 }
 

@@ -205,7 +205,9 @@ async fn a_target_that_is_no_copy_of_the_source_is_told_in_what_it_differs() {
 
     let forge_data = |new: &mut NewEvent| match &mut new.event {
         KeyEvent::Created(created) => created.details.owner_email = None,
-        KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => unreachable!(),
+        KeyEvent::Revoked(_) | KeyEvent::Deleted(_) | KeyEvent::OwnerEmailChanged(_) => {
+            unreachable!()
+        }
     };
     let forge_metadata = |new: &mut NewEvent| new.metadata.correlation_id = "another".to_owned();
     let forgeries: [(_, Forge<'_>); 2] = [("data", &forge_data), ("metadata", &forge_metadata)];

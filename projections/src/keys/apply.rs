@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use keyledger_domain::key::{KeyCreated, KeyDetails, KeyEvent};
-use keyledger_domain::{KeyId, Place, RecordedEvent, Revision, Timestamp};
+use keyledger_domain::{Email, KeyId, Place, RecordedEvent, Revision, Timestamp};
 
 use crate::WriteError;
 
@@ -17,6 +17,9 @@ pub(crate) struct Change<'a> {
     /// The place of the key's last event in the batch.
     pub(crate) place: Place,
     pub(crate) created: Option<&'a KeyCreated>,
+    /// The owner's last address in the batch; `None` if the batch tells none. The row then keeps the one
+    /// that it has.
+    pub(crate) user_email: Option<&'a str>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) deleted_at: Option<Timestamp>,
 }
@@ -26,7 +29,6 @@ pub(crate) struct Change<'a> {
 #[derive(Default)]
 pub(crate) struct CreatedColumns<'a> {
     pub(crate) user_id: Option<&'a str>,
-    pub(crate) user_email: Option<&'a str>,
     pub(crate) name: Option<&'a str>,
     pub(crate) key_prefix: Option<&'a str>,
     pub(crate) key_hash: Option<&'a [u8]>,
@@ -41,10 +43,10 @@ impl<'a> CreatedColumns<'a> {
         let Some(KeyCreated { key_id: _, details, occurred_at }) = created else {
             return Self::default();
         };
-        let KeyDetails { owner, owner_email, name, prefix, hash, expires_at } = details;
+        // The owner's address is not only told by the creation.
+        let KeyDetails { owner, owner_email: _, name, prefix, hash, expires_at } = details;
         Self {
             user_id: Some(owner.as_str()),
-            user_email: owner_email.as_ref().map(|email| email.as_str()),
             name: Some(name.as_str()),
             key_prefix: Some(prefix.as_str()),
             key_hash: Some(hash.as_bytes()),
@@ -74,6 +76,7 @@ pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, Write
                 last: revision,
                 place,
                 created: None,
+                user_email: None,
                 revoked_at: None,
                 deleted_at: None,
             }),
@@ -82,16 +85,23 @@ pub(crate) fn changes(events: &[RecordedEvent]) -> Result<Vec<Change<'_>>, Write
         change.place = place;
         let is_first = revision == Revision::FIRST;
         match event {
-            KeyEvent::Created(created) if is_first => change.created = Some(created),
+            KeyEvent::Created(created) if is_first => {
+                change.created = Some(created);
+                change.user_email = created.details.owner_email.as_ref().map(Email::as_str);
+            }
             KeyEvent::Revoked(revoked) if !is_first => {
                 change.revoked_at = Some(revoked.occurred_at);
             }
             KeyEvent::Deleted(deleted) if !is_first => {
                 change.deleted_at = Some(deleted.occurred_at);
             }
-            KeyEvent::Created(_) | KeyEvent::Revoked(_) | KeyEvent::Deleted(_) => {
-                return Err(out_of_step);
+            KeyEvent::OwnerEmailChanged(changed) if !is_first => {
+                change.user_email = Some(changed.user_email.as_str());
             }
+            KeyEvent::Created(_)
+            | KeyEvent::Revoked(_)
+            | KeyEvent::Deleted(_)
+            | KeyEvent::OwnerEmailChanged(_) => return Err(out_of_step),
         }
     }
     Ok(changes.into_values().collect())

@@ -1,7 +1,9 @@
 //! Rows of the key table, and their conversion into checked types.
 
 use keyledger_domain::key::KeyStatus;
-use keyledger_domain::{DisplayPrefix, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId};
+use keyledger_domain::{
+    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId,
+};
 use uuid::Uuid;
 
 use super::view::KeyView;
@@ -11,6 +13,7 @@ use keyledger_verifier::{KeyRecord, LoadedKey, Owner};
 pub(crate) struct KeyRow {
     key_id: Uuid,
     user_id: String,
+    user_email: Option<String>,
     name: String,
     key_prefix: String,
     created_at: i64,
@@ -46,6 +49,7 @@ impl TryFrom<KeyRow> for KeyView {
         Ok(Self {
             key_id,
             owner: UserId::from_stored(row.user_id),
+            owner_email: row.user_email.map(Email::from_stored),
             name: KeyName::from_stored(row.name),
             prefix: DisplayPrefix::from_stored(row.key_prefix),
             created_at: time("created_at", row.created_at)?,

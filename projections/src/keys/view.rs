@@ -1,6 +1,6 @@
 //! Keys as queries return them, and the SQL of these queries.
 
-use keyledger_domain::{DisplayPrefix, KeyId, KeyName, Revision, Timestamp, UserId};
+use keyledger_domain::{DisplayPrefix, Email, KeyId, KeyName, Revision, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::row::BadRow;
@@ -12,6 +12,8 @@ pub struct KeyView {
     pub key_id: KeyId,
     /// The user who owns the key.
     pub owner: UserId,
+    /// The owner's address; `None` if none is known.
+    pub owner_email: Option<Email>,
     /// The name that the owner gave the key.
     pub name: KeyName,
     /// The beginning of the secret, shown so that people can recognise the key.
@@ -125,9 +127,9 @@ pub(crate) struct ListQuery<'a> {
 /// `$1` owner, `$2` status filter, `$3` and `$4` creation time and id of the key after which the
 /// list begins, `$5` the maximum number of rows, `$6` the time at which keys are expired or not.
 pub(crate) const LIST: &str = "
-    SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
-           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision,
-           closed_keys.closure
+    SELECT keys.key_id, keys.user_id, keys.user_email, keys.name, keys.key_prefix,
+           keys.created_at, keys.expires_at, keys.revoked_at, key_usage.last_used_at,
+           keys.revision, closed_keys.closure
     FROM keys
     LEFT JOIN key_usage ON key_usage.key_id = keys.key_id
     LEFT JOIN closed_keys
@@ -146,9 +148,9 @@ pub(crate) const LIST: &str = "
 
 /// `$1` key id.
 pub(crate) const GET: &str = "
-    SELECT keys.key_id, keys.user_id, keys.name, keys.key_prefix, keys.created_at,
-           keys.expires_at, keys.revoked_at, key_usage.last_used_at, keys.revision,
-           closed_keys.closure
+    SELECT keys.key_id, keys.user_id, keys.user_email, keys.name, keys.key_prefix,
+           keys.created_at, keys.expires_at, keys.revoked_at, key_usage.last_used_at,
+           keys.revision, closed_keys.closure
     FROM keys
     LEFT JOIN key_usage ON key_usage.key_id = keys.key_id
     LEFT JOIN closed_keys

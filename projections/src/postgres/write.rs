@@ -186,22 +186,16 @@ impl<'a> Columns<'a> {
     }
 
     fn add(&mut self, change: &'a Change<'_>) {
-        let Change { key_id, first, last, place, created, revoked_at, deleted_at } = change;
-        let CreatedColumns {
-            user_id,
-            user_email,
-            name,
-            key_prefix,
-            key_hash,
-            created_at,
-            expires_at,
-        } = CreatedColumns::of(*created);
+        let Change { key_id, first, last, place, created, user_email, revoked_at, deleted_at } =
+            change;
+        let CreatedColumns { user_id, name, key_prefix, key_hash, created_at, expires_at } =
+            CreatedColumns::of(*created);
         self.key_id.push(key_id.as_uuid());
         self.before.push(i64::from(first.as_u32()) - 1);
         self.revision.push(i64::from(last.as_u32()));
         self.position.push(place.position.as_i64());
         self.user_id.push(user_id);
-        self.user_email.push(user_email);
+        self.user_email.push(*user_email);
         self.name.push(name);
         self.key_prefix.push(key_prefix);
         self.key_hash.push(key_hash);

@@ -148,8 +148,8 @@ pub(super) fn statement(rows: &str) -> String {
 
 /// Binds the values of one row.
 fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
-    let Change { key_id, first, last, place, created, revoked_at, deleted_at } = change;
-    let CreatedColumns { user_id, user_email, name, key_prefix, key_hash, created_at, expires_at } =
+    let Change { key_id, first, last, place, created, user_email, revoked_at, deleted_at } = change;
+    let CreatedColumns { user_id, name, key_prefix, key_hash, created_at, expires_at } =
         CreatedColumns::of(*created);
     query
         .bind(key_id.as_uuid())
@@ -157,7 +157,7 @@ fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
         .bind(i64::from(last.as_u32()))
         .bind(place.position.as_i64())
         .bind(user_id)
-        .bind(user_email)
+        .bind(*user_email)
         .bind(name)
         .bind(key_prefix)
         .bind(key_hash)

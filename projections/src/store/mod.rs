@@ -31,7 +31,7 @@ macro_rules! upsert {
                                event_id)
              SELECT target.generation, change.key_id,
                     coalesce(keys.user_id, change.user_id),
-                    coalesce(keys.user_email, change.user_email),
+                    coalesce(change.user_email, keys.user_email),
                     coalesce(keys.name, change.name),
                     coalesce(keys.key_prefix, change.key_prefix),
                     coalesce(keys.key_hash, change.key_hash),
@@ -45,7 +45,8 @@ macro_rules! upsert {
              LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
              WHERE change.key_id IS NOT NULL
              ON CONFLICT (generation, key_id) DO UPDATE
-             SET revoked_at = excluded.revoked_at,
+             SET user_email = excluded.user_email,
+                 revoked_at = excluded.revoked_at,
                  deleted_at = excluded.deleted_at,
                  revision = excluded.revision,
                  position = excluded.position,

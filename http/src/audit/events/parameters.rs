@@ -105,7 +105,7 @@ impl QueryParameters for EventsQuery {
             given: Given::AnyNumberOfTimes,
             description: "Only of this type; may be given again for another",
             schema: || schema::list_of(KeyEvent::TYPES),
-            expected: "KeyCreated, KeyRevoked or KeyDeleted",
+            expected: "a type of event, such as KeyRevoked",
             read: |query, text| {
                 query.filter.types.push(event_type(text)?);
                 Some(())

@@ -67,7 +67,7 @@ impl<W: Write> Sheet<W> {
     }
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "position",
     "occurred_at",
     "key_id",
@@ -81,6 +81,7 @@ const COLUMNS: [&str; 17] = [
     "key_prefix",
     "expires_at",
     "reason",
+    "token_issued_at",
     "client",
     "correlation_id",
     "causation_id",
@@ -103,6 +104,7 @@ struct Row<'a> {
     key_prefix: Option<Cow<'a, str>>,
     expires_at: Option<String>,
     reason: Option<Cow<'a, str>>,
+    token_issued_at: Option<String>,
     client: Option<Cow<'a, str>>,
     correlation_id: Cow<'a, str>,
     causation_id: String,
@@ -113,7 +115,15 @@ impl<'a> Row<'a> {
     fn of(recorded: &'a RecordedEvent) -> Self {
         let published = PublishedEvent::from(recorded);
         let PublishedEvent { metadata, data, .. } = published;
-        let PublishedData { user_id, user_email, name, key_prefix, expires_at, reason } = data;
+        let PublishedData {
+            user_id,
+            user_email,
+            name,
+            key_prefix,
+            expires_at,
+            reason,
+            token_issued_at,
+        } = data;
         Self {
             position: published.position.as_u64(),
             occurred_at: published.occurred_at.to_string(),
@@ -128,6 +138,7 @@ impl<'a> Row<'a> {
             key_prefix: key_prefix.map(plain),
             expires_at: expires_at.map(|at| at.to_string()),
             reason: reason.map(plain),
+            token_issued_at: token_issued_at.map(|at| at.to_string()),
             client: metadata.client.as_deref().map(plain),
             correlation_id: plain(&metadata.correlation_id),
             causation_id: metadata.causation_id.to_string(),
@@ -176,10 +187,11 @@ mod tests {
 
     const CREATED: &str = include_str!("../../../../domain/golden/key_created.v1.json");
     const REVOKED: &str = include_str!("../../../../domain/golden/key_revoked.v1.json");
+    const CHANGED: &str = include_str!("../../../../domain/golden/key_owner_email_changed.v1.json");
 
     #[test]
     fn a_row_has_a_value_for_each_column() {
-        for golden in [CREATED, REVOKED] {
+        for golden in [CREATED, REVOKED, CHANGED] {
             let rows = rows(golden, |_| ());
             assert_eq!(rows[0], COLUMNS[..]);
             let of = |column: &str| {
@@ -190,9 +202,16 @@ mod tests {
             let (data, metadata) = (&stored["data"], &stored["metadata"]);
             assert_eq!((of("position"), of("revision")), ("7", "0"));
             assert_eq!(of("type"), stored["type"]);
-            for column in
-                ["key_id", "user_id", "user_email", "name", "key_prefix", "expires_at", "reason"]
-            {
+            for column in [
+                "key_id",
+                "user_id",
+                "user_email",
+                "name",
+                "key_prefix",
+                "expires_at",
+                "reason",
+                "token_issued_at",
+            ] {
                 assert_eq!(of(column), data[column].as_str().unwrap_or_default(), "{column}");
             }
             for column in ["actor", "correlation_id", "causation_id", "client", "traceparent"] {
@@ -211,6 +230,6 @@ mod tests {
         }
         let client = "=HYPERLINK(\"http://x\",\"a,\r\nb\")";
         let rows = rows(CREATED, |event| event.metadata.client = Some(client.to_owned()));
-        assert_eq!(rows[1].get(13).unwrap(), format!("'{client}"));
+        assert_eq!(rows[1].get(14).unwrap(), format!("'{client}"));
     }
 }
