@@ -25,6 +25,6 @@ pub mod testing;
 pub use append::{Append, Appended, Expected, NewEvent};
 pub(crate) use error::Unreadable;
 pub use error::{AppendError, Cause, CloseError, OpenError, ReadError};
-pub use open::{check_scheme, open, open_reader};
+pub use open::{check_scheme, examine, open, open_reader};
 pub use open_keys::OpenKeys;
 pub use port::{Journal, JournalReader, KeySubscription, Subscription};

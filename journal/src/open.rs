@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use keyledger_checks::Found;
+use keyledger_domain::{chain, without_password};
+
 use crate::{Journal, JournalReader, OpenError, kurrentdb, postgres, sqlite};
 
 /// The adapters.
@@ -33,6 +36,20 @@ pub async fn open_reader(url: &str) -> Result<Arc<dyn JournalReader>, OpenError>
         Kind::Postgres => Arc::new(postgres::open_reader(url).await?),
         Kind::Kurrent => Arc::new(kurrentdb::KurrentJournal::open(url).await?),
     })
+}
+
+/// Looks at a journal without opening it: whether a process could that appends, or one that only reads. Nothing is
+/// changed, but that a pulse is appended to KurrentDB, as nodes do every second: no question tells whether a
+/// user may append.
+pub async fn examine(url: &str, appends: bool) -> Found {
+    let found = match kind(url) {
+        Ok(Kind::Sqlite) => sqlite::examine(url, appends).await,
+        Ok(Kind::Postgres) => postgres::examine(url, appends).await,
+        Ok(Kind::Kurrent) => kurrentdb::examine(url).await,
+        Err(error) => Err(error),
+    };
+    let unusable = |error| Found::at("journal", without_password(url)).with_problem(chain(&error));
+    found.unwrap_or_else(unusable)
 }
 
 /// Checks that the URL has a scheme that [`open`] knows.

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod changes;
+mod examine;
 mod listen;
 mod location;
 mod pool;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 
 pub use changes::{ChangeError, Changes};
+pub use examine::{Examined, examine};
 pub use listen::{Listener, Notification};
 pub use location::Location;
 pub use pool::Pool;

@@ -51,12 +51,8 @@ pub async fn prepare(
     rights: &Rights,
 ) -> Result<(), SchemaError> {
     let mut connection = location.connect().await?;
-    let encoding: String =
-        bounded(sqlx::query_scalar("SHOW server_encoding").fetch_one(&mut connection)).await?;
-    if encoding != "UTF8" {
-        return Err(SchemaError::Encoding(encoding));
-    }
-    if !is_done(&mut connection, migrations).await? {
+    check_encoding(&mut connection).await?;
+    if pending(&mut connection, migrations).await? > 0 {
         // A migration may take long, and waits for one that another node runs.
         let endless = "SET statement_timeout = 0; SET lock_timeout = 0";
         bounded(sqlx::raw_sql(endless).execute(&mut connection)).await?;
@@ -70,11 +66,40 @@ pub async fn prepare(
     Ok(())
 }
 
-/// Whether these migrations were applied. Fails if others were, which a later version knows.
-async fn is_done(
+/// Checks tables as [`prepare`] does, and that the role may make what is missing, but makes nothing. Returns how
+/// many migrations are to be applied.
+pub(crate) async fn check(
     connection: &mut PgConnection,
     migrations: &Migrator,
-) -> Result<bool, SchemaError> {
+    rights: &Rights,
+) -> Result<usize, SchemaError> {
+    check_encoding(connection).await?;
+    let pending = pending(connection, migrations).await?;
+    if pending == 0 {
+        check_rights(connection, rights).await?;
+        return Ok(0);
+    }
+    let may_make = sqlx::query_scalar(
+        "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",
+    );
+    if bounded(may_make.fetch_one(&mut *connection)).await? {
+        Ok(pending)
+    } else {
+        Err(no_tables(connection).await?)
+    }
+}
+
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), SchemaError> {
+    let encoding: String =
+        bounded(sqlx::query_scalar("SHOW server_encoding").fetch_one(connection)).await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(SchemaError::Encoding(encoding)) }
+}
+
+/// How many of these migrations are to be applied. Fails if others were applied, which a later version knows.
+async fn pending(
+    connection: &mut PgConnection,
+    migrations: &Migrator,
+) -> Result<usize, SchemaError> {
     let table = &migrations.table_name;
     let state = sqlx::query_as(
         "SELECT to_regclass($1) IS NOT NULL,
@@ -82,21 +107,25 @@ async fn is_done(
     );
     let state = state.bind(&**table).fetch_one(&mut *connection);
     match bounded(state).await? {
-        (false, _) => return Ok(false),
+        (false, _) => return Ok(migrations.iter().count()),
         // The check of rights says which are missing.
-        (true, false) => return Ok(true),
+        (true, false) => return Ok(0),
         (true, true) => {}
     }
     let applied = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT version, checksum FROM {table} WHERE success ORDER BY version"
     )));
     let applied: Vec<(i64, Vec<u8>)> = bounded(applied.fetch_all(connection)).await?;
-    let is_known = |version| migrations.iter().any(|known| known.version == version);
-    if let Some((version, _)) = applied.iter().find(|(version, _)| !is_known(*version)) {
-        return Err(SchemaError::Version(MigrateError::VersionMissing(*version)));
+    for (version, checksum) in &applied {
+        let error = match migrations.iter().find(|known| known.version == *version) {
+            None => MigrateError::VersionMissing(*version),
+            Some(known) if *known.checksum != **checksum => MigrateError::VersionMismatch(*version),
+            Some(_) => continue,
+        };
+        return Err(SchemaError::Version(error));
     }
-    let applied = applied.iter().map(|(version, checksum)| (*version, checksum.as_slice()));
-    Ok(applied.eq(migrations.iter().map(|known| (known.version, known.checksum.as_ref()))))
+    let is_applied = |version| applied.iter().any(|(applied, _)| *applied == version);
+    Ok(migrations.iter().filter(|known| !is_applied(known.version)).count())
 }
 
 /// Why migrations cannot be applied.
@@ -108,13 +137,16 @@ async fn refusal(connection: &mut PgConnection, error: MigrateError) -> SchemaEr
     if sqlstate(&error).is_none_or(|code| code != "42501") {
         return error.into();
     }
+    no_tables(connection).await.unwrap_or_else(|_| error.into())
+}
+
+/// The error of a role that may not make tables.
+async fn no_tables(connection: &mut PgConnection) -> Result<SchemaError, sqlx::Error> {
     let names = sqlx::query_as(
         "SELECT quote_ident(current_user), quote_ident(coalesce(current_schema(), 'public'))",
     );
-    match bounded(names.fetch_one(connection)).await {
-        Ok((role, schema)) => SchemaError::NoTables { role, schema },
-        Err(_) => error.into(),
-    }
+    let (role, schema) = bounded(names.fetch_one(connection)).await?;
+    Ok(SchemaError::NoTables { role, schema })
 }
 
 async fn check_rights(connection: &mut PgConnection, rights: &Rights) -> Result<(), SchemaError> {

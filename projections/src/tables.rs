@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use keyledger_domain::{Position, Reached};
+use keyledger_checks::Found;
+use keyledger_domain::{Position, Reached, chain, without_password};
 
 use crate::OpenTablesError;
-use crate::postgres::PostgresStore;
-use crate::sqlite::SqliteStore;
+use crate::postgres::{self, PostgresStore};
+use crate::sqlite::{self, SqliteStore};
 use crate::store::Store;
 
 /// The read tables, for queries, projectors and rebuilds; cheap to clone.
@@ -46,6 +47,17 @@ impl ReadTables {
             _ => return Err(OpenTablesError::UnknownScheme),
         };
         Ok(Self { store })
+    }
+
+    /// Looks at the tables without opening them, and changes nothing.
+    pub async fn examine(url: &str) -> Found {
+        let found = match url.split_once("://") {
+            Some(("sqlite", _)) => sqlite::examine(url).await,
+            Some(("postgres" | "postgresql", _)) => postgres::examine(url).await,
+            _ => Err(OpenTablesError::UnknownScheme),
+        };
+        let place = without_password(url);
+        found.unwrap_or_else(|error| Found::at("read tables", place).with_problem(chain(&error)))
     }
 
     /// How far in the journal queries see all events, read from the tables: for a process that runs

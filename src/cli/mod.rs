@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod check;
 mod copy;
 mod import;
 mod rebuild;
@@ -17,7 +18,7 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
 use keyledger_projections::ReadTables;
 
-use crate::config::{Config, Group, Logging, Stores, args, both, dev_flag, secrets_as_flags};
+use crate::config::{Config, Group, Logging, Stores, args, both, dev_flag, exposed_secrets};
 use crate::{service, telemetry};
 use keyledger_journal as journal;
 use keyledger_node::clock::SystemClock;
@@ -34,7 +35,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Some(("serve", matches)) => {
             let logging = Logging::from_matches(matches);
             let (logging, config) = both(logging, Config::from_matches(matches))?;
-            block_on(serve(logging, config, secrets_as_flags(matches)))
+            block_on(serve(logging, config, exposed_secrets(matches)))
+        }
+        Some(("check", matches)) => {
+            let logging = Logging::from_matches(matches);
+            let (logging, config) = both(logging, Config::from_matches(matches))?;
+            let (exposed, as_json) = (exposed_secrets(matches), matches.get_flag("json"));
+            return block_on(check(logging, config, exposed, as_json));
         }
         Some(("migrate", matches)) => {
             telemetry::start(&Logging::from_matches(matches)?);
@@ -83,25 +90,35 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
 }
 
 /// Serves, and sends traces and metrics meanwhile if they are to be sent.
-async fn serve(
-    logging: Logging,
-    mut config: Config,
-    secrets_as_flags: Vec<&'static str>,
-) -> anyhow::Result<()> {
+async fn serve(logging: Logging, mut config: Config, exposed: Vec<String>) -> anyhow::Result<()> {
     let start = |settings| Exporting::start(settings, Arc::new(SystemClock));
     let mut exporting = config.export.take().map(start).transpose()?;
     telemetry::start_with(&logging, exporting.as_ref().and_then(Exporting::layer));
-    for variable in secrets_as_flags {
-        tracing::warn!(
-            "{variable} was given as a flag: every user of this machine can read it in the list of \
-             processes"
-        );
-    }
+    warn(&exposed);
     let served = service::serve(config, exporting.as_mut()).await;
     if let Some(exporting) = exporting {
         exporting.finish().await;
     }
     Ok(served?)
+}
+
+/// Checks all that the service needs. Traces and metrics are not sent.
+async fn check(
+    logging: Logging,
+    config: Config,
+    exposed: Vec<String>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    telemetry::start(&logging);
+    warn(&exposed);
+    service::warn_of_what_is_open(&config);
+    check::run(config, as_json).await
+}
+
+fn warn(exposed: &[String]) {
+    for exposed in exposed {
+        tracing::warn!("{exposed}");
+    }
 }
 
 fn commands() -> Command {
@@ -113,6 +130,7 @@ fn commands() -> Command {
         .subcommand(
             Command::new("serve").about("Serve the API").arg(dev_flag()).args(args(&Group::ALL)),
         )
+        .subcommand(check::command())
         .subcommand(
             Command::new("migrate")
                 .about("Bring the journal and the read tables to this version's form")

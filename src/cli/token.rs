@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::read_private;
+use crate::config::{args_of, read_private, shared_secret_from_matches};
 use keyledger_domain::Clock;
-use keyledger_identity::{Claims, SharedSecret, SigningKey, mint as sign};
+use keyledger_identity::{Claims, SigningKey, mint as sign};
 use keyledger_node::clock::SystemClock;
 
 pub(super) fn command() -> Command {
@@ -18,11 +18,7 @@ pub(super) fn command() -> Command {
     Command::new("token")
         .about("Mint a sign-in token with a given private key")
         .arg(value("key", "File of the private key: PEM, PKCS#8 (RSA, EC P-256 or P-384, Ed25519)"))
-        .arg(
-            value("hs256-secret", "Shared secret, 32 bytes or more, instead of --key")
-                .env("KEYLEDGER_JWT_HS256_SECRET")
-                .hide_env_values(true),
-        )
+        .args(args_of("jwt-hs256-secret"))
         .arg(value("user", "The user's id").required(true))
         .arg(value("email", "The user's e-mail address"))
         .arg(value("role", "A role; may be given again").action(ArgAction::Append))
@@ -34,13 +30,13 @@ pub(super) fn command() -> Command {
 
 pub(super) fn mint(matches: &ArgMatches) -> anyhow::Result<String> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let key = match (text("key"), text("hs256-secret")) {
-        (Some(file), _) => {
-            let pem = read_private(Path::new(&file));
-            SigningKey::from_pem(&pem.map_err(|why| anyhow!("the private key: {why}"))?)?
-        }
-        (None, Some(secret)) => SigningKey::hs256(&SharedSecret::new(secret)?),
-        (None, None) => bail!("give a private key with --key, or a secret with --hs256-secret"),
+    let key = if let Some(file) = text("key") {
+        let pem = read_private(Path::new(&file));
+        SigningKey::from_pem(&pem.map_err(|why| anyhow!("the private key: {why}"))?)?
+    } else if let Some(secret) = shared_secret_from_matches(matches)? {
+        SigningKey::hs256(&secret)
+    } else {
+        bail!("give a private key with --key, or a secret with --jwt-hs256-secret-file");
     };
     let expires_in = text("expires-in").unwrap_or_default();
     let expires_in: Duration = humantime::parse_duration(&expires_in)

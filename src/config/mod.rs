@@ -4,6 +4,7 @@
 //! Durations are written with their unit (`10s`).
 
 mod files;
+mod given;
 mod names;
 mod otel;
 mod parse;
@@ -20,14 +21,14 @@ use keyledger_tlog::NoteVerifyingKey;
 
 pub use files::read_private;
 use keyledger_http::InternalCallers;
-use keyledger_identity::{RoleRules, TokenKeys, TokenRules};
+use keyledger_identity::{RoleRules, SharedSecret, TokenKeys, TokenRules};
 use keyledger_node::tasks::LogSettings;
 use keyledger_projections::StatusFilter;
 use keyledger_relay::nats::NatsSettings;
 use keyledger_telemetry::ExportSettings;
 pub use otel::{OTEL_VARIABLES, OtelVariable};
-pub use secrets::secrets_as_flags;
-pub use table::{Group, SETTINGS, Setting, args, dev_flag};
+pub use secrets::exposed_secrets;
+pub use table::{Group, SETTINGS, Secrecy, Setting, args, args_of, dev_flag};
 
 /// The configuration of `keyledger serve`.
 #[derive(Debug)]
@@ -160,7 +161,7 @@ impl Config {
         let public_key = read.value("jwt-public-key", |pem| parse::public_key(pem, rsa));
         let http = read.value("jwt-jwks-http", parse::plain_http).unwrap_or_default();
         let jwks_url = read.value("jwt-jwks-url", |url| parse::jwks_url(url, http));
-        let secret = read.value("jwt-hs256-secret", parse::shared_secret);
+        let secret = read.value("jwt-hs256-secret", parse::shared_secret).map(TokenKeys::Hs256);
         let audiences = read.value("jwt-audience", parse::list).unwrap_or_default();
         let issuer = read.value("jwt-issuer", parse::text);
         let audit_role = read.value("audit-role", parse::text);
@@ -264,6 +265,17 @@ pub fn log_keys_from_matches(matches: &ArgMatches) -> Result<Vec<NoteVerifyingKe
     let keys = read.value("audit-key", parse::audit_keys);
     read.finish()?;
     Ok(keys.map(|keys| keys.public()).unwrap_or_default())
+}
+
+/// The secret that is shared with the identity provider, for commands that need nothing else.
+///
+/// # Errors
+/// All [`Mistakes`] together.
+pub fn shared_secret_from_matches(matches: &ArgMatches) -> Result<Option<SharedSecret>, Mistakes> {
+    let mut read = parse::Reader::new(matches);
+    let secret = read.value("jwt-hs256-secret", parse::shared_secret);
+    read.finish()?;
+    Ok(secret)
 }
 
 /// Reads how events are published, for commands that need nothing else.

@@ -15,7 +15,8 @@ pub(super) fn of_environment() -> impl Iterator<Item = String> {
 
 /// A mistake for each of these names that begins like a setting and is none.
 pub(super) fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
-    let settings = || SETTINGS.iter().map(|setting| setting.env).chain([DEV]);
+    let files = || SETTINGS.iter().filter_map(|setting| setting.file()).map(|(_, env)| env);
+    let settings = || SETTINGS.iter().map(|setting| setting.env).chain(files()).chain([DEV]);
     let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or_default().to_owned();
     let is_unknown = |name: &String| {
         name.starts_with(PREFIX) && !settings().any(|known| known == name) && !is_service_link(name)

@@ -13,7 +13,8 @@ use keyledger_tlog::{LogKeys, NoteSigningKey};
 use reqwest::Url;
 
 use super::files::{self, read_private};
-use super::{LogFormat, Mistakes, Roles, SETTINGS};
+use super::given::{Given, given};
+use super::{LogFormat, Mistakes, Roles};
 use keyledger_identity::{
     ClaimPath, JwksUrl, PlainHttp, RsaAlgorithm, SharedSecret, TokenKeys, VerifyingKey,
 };
@@ -34,21 +35,15 @@ impl<'a> Reader<'a> {
         self.matches.get_flag(name)
     }
 
-    /// The value of a setting; `None` if it is left out and has no default, and after a mistake. An empty value
-    /// is a mistake: it may come from a variable that was to hold one.
+    /// The value of a setting; `None` if it is left out and has no default, and after a mistake.
     pub(super) fn value<T>(
         &mut self,
         flag: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let value = self.matches.get_one::<String>(flag)?.trim();
-        let parsed = match value {
-            "" => {
-                Err("must not be empty; leave it out to have no value, or the default".to_owned())
-            }
-            value => parse(value),
-        };
-        parsed.map_err(|why| self.mistakes.push(format!("  {}: {why}", env(flag)))).ok()
+        let Given { env, value } = given(self.matches, flag)?;
+        let parsed = value.and_then(|value| parse(&value));
+        parsed.map_err(|why| self.mistakes.push(format!("  {env}: {why}"))).ok()
     }
 
     /// Notes a mistake, once.
@@ -66,10 +61,6 @@ impl<'a> Reader<'a> {
     pub(super) fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
-}
-
-fn env(flag: &str) -> &'static str {
-    SETTINGS.iter().find(|setting| setting.flag == flag).map_or("setting", |setting| setting.env)
 }
 
 pub(super) fn text(value: &str) -> Result<String, String> {
@@ -246,9 +237,8 @@ pub(super) fn jwks_url(value: &str, http: PlainHttp) -> Result<TokenKeys, String
     JwksUrl::parse(value, http).map(TokenKeys::Jwks).map_err(|error| error.to_string())
 }
 
-pub(super) fn shared_secret(value: &str) -> Result<TokenKeys, String> {
-    let secret = SharedSecret::new(value.to_owned()).map_err(|error| error.to_string())?;
-    Ok(TokenKeys::Hs256(secret))
+pub(super) fn shared_secret(value: &str) -> Result<SharedSecret, String> {
+    SharedSecret::new(value.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Origins as browsers send them (WHATWG HTML, ASCII serialisation): scheme, host, and the port unless

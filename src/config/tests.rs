@@ -111,6 +111,28 @@ fn an_empty_value_is_a_mistake() {
 }
 
 #[test]
+fn each_secret_can_be_in_a_file_whose_setting_has_the_same_name() {
+    for setting in SETTINGS {
+        let Some((flag, env)) = setting.file() else { continue };
+        assert_eq!(flag, format!("{}-file", setting.flag));
+        assert_eq!(env, format!("{}_FILE", setting.env));
+        let both = [&format!("--{}=x", setting.flag), &*format!("--{flag}=x")];
+        let both = read(&[both[0], both[1]]).unwrap_err();
+        assert!(both.contains(&format!("{env}: give either this or {}", setting.env)), "{both}");
+    }
+}
+
+#[test]
+fn a_setting_whose_name_speaks_of_secrets_is_marked() {
+    const OPEN: [&str; 3] = ["max-keys-per-owner", "key-prefix", "jwt-public-key"];
+    let words = ["url", "secret", "token", "password", "credential", "key", "header", "login"];
+    for setting in SETTINGS.iter().filter(|setting| !OPEN.contains(&setting.flag)) {
+        let speaks = words.iter().any(|word| setting.flag.contains(word));
+        assert!(!speaks || setting.secrecy != Secrecy::Open, "{}", setting.flag);
+    }
+}
+
+#[test]
 fn each_setting_has_one_name_in_two_forms() {
     for setting in SETTINGS {
         let variable = format!("KEYLEDGER_{}", setting.flag.to_uppercase().replace('-', "_"));

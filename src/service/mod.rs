@@ -36,7 +36,7 @@ use keyledger_relay::nats::StreamDiffers;
 use keyledger_telemetry::Exporting;
 use node::{Node, Shared};
 use open::Journals;
-use warnings::warn_of_what_is_open;
+pub(crate) use warnings::warn_of_what_is_open;
 
 /// Why the service ended, or could not start.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use keyledger_identity::TokenKeys;
 
 use crate::config::{Config, Identity};
 
-pub(super) fn warn_of_what_is_open(config: &Config) {
+pub(crate) fn warn_of_what_is_open(config: &Config) {
     if let Identity::Provider(rules) = &config.identity {
         if rules.audiences.is_empty() && rules.issuer.is_none() {
             tracing::warn!(

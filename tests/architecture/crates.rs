@@ -5,17 +5,18 @@ use std::collections::BTreeSet;
 use super::workspace::{CRATES, code, dependencies, sources, tree};
 
 /// The crates of ours that a crate may use. Cargo refuses cycles; this says which arrows there are.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("keyledger-domain", &[]),
     ("keyledger-postgres", &["domain"]),
     ("keyledger-tlog", &["domain"]),
     ("keyledger-verifier", &["domain"]),
     ("keyledger-identity", &["domain"]),
     ("keyledger-telemetry", &["domain"]),
-    ("keyledger-journal", &["domain", "postgres"]),
-    ("keyledger-projections", &["domain", "postgres", "tlog", "verifier"]),
+    ("keyledger-checks", &["domain", "postgres"]),
+    ("keyledger-journal", &["checks", "domain", "postgres"]),
+    ("keyledger-projections", &["checks", "domain", "postgres", "tlog", "verifier"]),
     ("keyledger-node", &["domain", "journal", "projections", "tlog", "verifier"]),
-    ("keyledger-relay", &["domain", "journal", "node", "projections", "tlog"]),
+    ("keyledger-relay", &["checks", "domain", "journal", "node", "projections", "tlog"]),
     ("keyledger-commands", &["domain", "journal"]),
     ("keyledger-audit", &["domain", "journal"]),
     (
@@ -37,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "keyledger",
         &[
             "audit",
+            "checks",
             "commands",
             "domain",
             "http",

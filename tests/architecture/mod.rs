@@ -12,12 +12,12 @@ use workspace::{sources, uses};
 #[keyledger_bounded::test]
 fn each_technology_has_one_place() {
     let places: [(&str, &[&str]); 17] = [
-        ("sqlx", &["postgres/", "projections/", "journal/"]),
+        ("sqlx", &["checks/", "postgres/", "projections/", "journal/"]),
         ("axum", &["http/src/"]),
         ("eventstore", &["journal/src/kurrentdb/"]),
         ("async_nats", &["relay/src/nats/"]),
         ("socket2", &["journal/src/kurrentdb/"]),
-        ("keyledger_postgres", &["projections/", "journal/"]),
+        ("keyledger_postgres", &["checks/", "projections/", "journal/"]),
         ("tower_http", &["http/src/"]),
         ("utoipa", &["http/src/", "domain/src/published"]),
         ("hyper_util", &["http/src/"]),

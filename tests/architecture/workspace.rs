@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::support::run;
 
 /// Our crates: name, and the folder of its sources.
-pub(super) const CRATES: [(&str, &str); 14] = [
+pub(super) const CRATES: [(&str, &str); 15] = [
     ("keyledger", "src"),
     ("keyledger-audit", "audit/src"),
+    ("keyledger-checks", "checks/src"),
     ("keyledger-commands", "commands/src"),
     ("keyledger-domain", "domain/src"),
     ("keyledger-http", "http/src"),

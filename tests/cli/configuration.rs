@@ -1,5 +1,7 @@
 //! The configuration as users meet it: mistakes, help, and the table in docs/reference.md.
 
+use std::collections::BTreeSet;
+
 use keyledger::config::SETTINGS;
 use tempfile::TempDir;
 
@@ -72,4 +74,13 @@ fn the_table_in_the_reference_is_the_table_of_the_program() {
         })
         .collect();
     assert_eq!(rows, expected);
+}
+
+#[keyledger_bounded::test]
+fn the_reference_names_the_files_of_all_secrets() {
+    let reference = include_str!("../../docs/reference.md");
+    let words = reference.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    let names = words.filter(|word| word.starts_with("KEYLEDGER_") && word.ends_with("_FILE"));
+    let files = SETTINGS.iter().filter_map(|setting| setting.file()).map(|(_, variable)| variable);
+    assert_eq!(names.collect::<BTreeSet<_>>(), files.collect());
 }

@@ -26,7 +26,7 @@ async fn provider(answer: Arc<Mutex<(StatusCode, String)>>) -> String {
 }
 
 /// A new Ed25519 key: its PEM form for signing, and its public half for a set.
-fn ed25519(kid: &str) -> (String, Value) {
+pub(crate) fn ed25519(kid: &str) -> (String, Value) {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     let pair = Ed25519KeyPair::generate().unwrap();
     let private = STANDARD.encode(pair.to_pkcs8().unwrap().as_ref());
@@ -58,7 +58,7 @@ fn trusting(url: &str) -> Setup {
     setup.set("KEYLEDGER_JWT_JWKS_URL", url)
 }
 
-fn minted(pem: &str, kid: &str) -> String {
+pub(crate) fn minted(pem: &str, kid: &str) -> String {
     let claims = crate::support::claims("ann", &[], 3600);
     let key = keyledger_identity::SigningKey::from_pem(pem).unwrap();
     keyledger_identity::mint(&key, &claims, Some(kid.to_owned())).unwrap()

@@ -7,7 +7,7 @@ mod generators;
 mod history;
 mod idempotency;
 mod key_list;
-mod key_sets;
+pub(crate) mod key_sets;
 mod openapi;
 mod paths;
 mod positions;

@@ -1,5 +1,6 @@
 //! A service that is to be started: its folder, its settings and its arguments.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -134,6 +135,25 @@ pub(crate) fn preloadable(source: &str, folder: &Path) -> String {
     let made = run(Command::new("cc").args(compiler));
     assert!(made.status.success(), "{made:?}");
     library
+}
+
+/// The same command. If the tests run as root, it may only read what its user may read.
+pub(crate) fn without_rights_of_root(command: &Command) -> Command {
+    let mut limited = if is_root() {
+        let mut limited = Command::new("setpriv");
+        limited.arg("--bounding-set=-dac_override,-dac_read_search").arg(command.get_program());
+        limited
+    } else {
+        Command::new(command.get_program())
+    };
+    limited.args(command.get_args()).env_clear().env("PATH", "/usr/bin:/bin");
+    limited.current_dir(command.get_current_dir().unwrap());
+    limited
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// The executable, in a folder and without the environment of the tests.

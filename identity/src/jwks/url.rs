@@ -62,6 +62,13 @@ pub struct JwksUrlError;
 )]
 struct TooFar;
 
+/// The address without user, password and query, any of which may hold a secret.
+impl std::fmt::Display for JwksUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&keyledger_domain::without_password(self.url.as_str()))
+    }
+}
+
 impl JwksUrl {
     /// Parses a URL. The addresses of a host name are checked when the set is fetched.
     ///

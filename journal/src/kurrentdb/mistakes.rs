@@ -43,12 +43,12 @@ pub(super) enum Mistake {
     #[error("{host} does not answer without TLS: remove tls=false from the URL")]
     Tls { host: String },
     #[error(
-        "the user may not read $all: an administrator has to add it to $r in the $acl of the metadata of the stream $all"
+        "user or password are wrong, or the user may not read $all: an administrator has to add it to $r in the $acl of the metadata of the stream $all"
     )]
     ReadAll,
     #[error(
-        "the user may not append to the streams apikey-… and keyledger-pulse: an administrator has to allow it by \
-         $userStreamAcl in the stream $settings"
+        "user or password are wrong, or the user may not append to the streams apikey-… and keyledger-pulse: an \
+         administrator has to allow it by $userStreamAcl in the stream $settings"
     )]
     Append,
 }

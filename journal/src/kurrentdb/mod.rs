@@ -29,8 +29,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eventstore::{Position as LogPosition, ReadAllOptions, ReadStreamOptions, StreamPosition};
+use keyledger_checks::Found;
 use keyledger_domain::{
-    Closure, EventId, InstallationSecret, KeyId, Place, Position, RecordedEvent, Revision,
+    Closure, EventId, InstallationSecret, KeyId, Place, Position, RecordedEvent, Revision, chain,
 };
 
 use crate::{
@@ -115,6 +116,21 @@ impl KurrentJournal {
             Err(error) => Err(ReadOnceError::Unavailable(error)),
         }
     }
+}
+
+/// Looks at the server. Appends a pulse, and nothing else.
+pub(super) async fn examine(url: &str) -> Result<Found, OpenError> {
+    let settings = Settings::parse(url)?;
+    let mut found = Found::at("KurrentDB", settings.location());
+    found.is_encrypted = Some(settings.client.is_secure_mode_enabled());
+    let journal = KurrentJournal { connection: Arc::new(Connection::new(settings)) };
+    Ok(match journal.check().await {
+        Ok(()) => {
+            found.is_writable = Some(true);
+            found.with_note("a pulse was appended")
+        }
+        Err(error) => found.with_problem(chain(&*error)),
+    })
 }
 
 /// Why one attempt to read a stream failed.

@@ -11,8 +11,10 @@ mod insert;
 mod reader;
 mod table;
 
+use keyledger_checks::{self as checks, Found};
 use keyledger_domain::without_password;
 use keyledger_postgres::{Location, Rights, SchemaError, prepare};
+use sqlx::migrate::Migrator;
 
 use crate::sql::{Committer, SqlJournal};
 use crate::{Cause, OpenError};
@@ -33,10 +35,7 @@ const RIGHTS: &Rights = &[
 /// Opens the journal for reading and appending; makes its tables if they are missing.
 pub(super) async fn open(url: &str) -> Result<SqlJournal<PostgresReader>, OpenError> {
     let location = parse(url)?;
-    let mut migrations = sqlx::migrate!("../migrations/journal/postgres");
-    // The read tables may be in the same database, with migrations of their own.
-    migrations.dangerous_set_table_name("keyledger_journal_migrations");
-    prepare(&location, &migrations, RIGHTS).await.map_err(|error| match error {
+    prepare(&location, &migrations(), RIGHTS).await.map_err(|error| match error {
         SchemaError::Database(error) => unreachable(&location, error),
         error @ (SchemaError::Version(_)
         | SchemaError::Encoding(_)
@@ -53,6 +52,18 @@ pub(super) async fn open(url: &str) -> Result<SqlJournal<PostgresReader>, OpenEr
 /// Opens the journal for reading only.
 pub(super) async fn open_reader(url: &str) -> Result<PostgresReader, OpenError> {
     PostgresReader::open(&parse(url)?).await
+}
+
+/// Looks at the database without a change.
+pub(super) async fn examine(url: &str, appends: bool) -> Result<Found, OpenError> {
+    Ok(checks::postgres::examine(&parse(url)?, &migrations(), RIGHTS, appends).await)
+}
+
+/// The migrations of the journal. The read tables may be in the same database, with migrations of their own.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("../migrations/journal/postgres");
+    migrations.dangerous_set_table_name("keyledger_journal_migrations");
+    migrations
 }
 
 fn parse(url: &str) -> Result<Location, OpenError> {

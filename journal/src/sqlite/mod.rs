@@ -16,6 +16,9 @@ mod tests;
 
 use std::sync::Arc;
 
+use keyledger_checks::Found;
+use keyledger_checks::sqlite::{FileUsage, examine as examine_file};
+
 use crate::OpenError;
 use crate::sql::{Committer, SqlJournal, notices};
 use file::OpenedFile;
@@ -35,4 +38,11 @@ pub(super) async fn open(url: &str) -> Result<SqlJournal<SqliteReader>, OpenErro
     let table = SqliteTable::new(&location, file, connection);
     let table = table.await.map_err(|e| location.refused(e))?;
     Ok(SqlJournal::new(reader, Committer::start(table, notices), Some(lock)))
+}
+
+/// Looks at the file without opening it for a change.
+pub(super) async fn examine(url: &str, appends: bool) -> Result<Found, OpenError> {
+    let location = FileLocation::parse(url)?;
+    let used = if appends { FileUsage::Alone } else { FileUsage::Read };
+    Ok(examine_file(location.read_only(), &table::MIGRATIONS, used).await)
 }

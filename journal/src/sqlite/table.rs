@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keyledger_domain::{InstallationSecret, Position};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
@@ -19,12 +20,13 @@ const PROBE: &str = "
     INSERT INTO probe (only_row, filler) VALUES (1, randomblob(65536))
     ON CONFLICT (only_row) DO UPDATE SET filler = excluded.filler";
 
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/journal/sqlite");
+
 /// Connects to the file; makes or changes its tables if they are not of this version.
 pub(super) async fn connect(location: &FileLocation) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = location.options().connect().await?;
     // The future of `run` is not `Send`; that of `run_direct` is, and does the same.
-    let migrations = sqlx::migrate!("../migrations/journal/sqlite");
-    migrations.run_direct(None, &mut connection, false).await?;
+    MIGRATIONS.run_direct(None, &mut connection, false).await?;
     Ok(connection)
 }
 

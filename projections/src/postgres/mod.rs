@@ -7,6 +7,7 @@ mod swap;
 mod tests;
 mod write;
 
+use keyledger_checks::{self as checks, Found};
 use keyledger_domain::without_password;
 use keyledger_postgres::{
     Changes, Listener, Location, Pool, Rights, SchemaError, bounded, prepare,
@@ -86,6 +87,11 @@ impl PostgresStore {
         let changes = Changes::new(location.clone());
         Ok(Self { location, reads, changes, heard: watch::Sender::new(0), _listener: None })
     }
+}
+
+/// Looks at the database without a change.
+pub(crate) async fn examine(url: &str) -> Result<Found, OpenTablesError> {
+    Ok(checks::postgres::examine(&parse(url)?, &migrations(), RIGHTS, true).await)
 }
 
 /// The migrations of the read tables. The journal may be in the same database and records its own

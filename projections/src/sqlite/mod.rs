@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use crate::OpenTablesError;
 use crate::error::check_version;
+use keyledger_checks::Found;
+use keyledger_checks::sqlite::{FileUsage, examine as examine_file};
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -112,6 +114,11 @@ impl SqliteStore {
             .map_err(failed(&reading))?;
         Ok(Self { reads, writes: Writes::new(writing.clone(), writes), writing, scanning })
     }
+}
+
+/// Looks at the file without opening it for a change.
+pub(crate) async fn examine(url: &str) -> Result<Found, OpenTablesError> {
+    Ok(examine_file(parse(url)?, &MIGRATIONS, FileUsage::Shared).await)
 }
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, OpenTablesError> {

@@ -29,7 +29,7 @@ use keyledger_node::Interruption;
 pub use operator::{Adoption, OperatorError, adopt, retire};
 pub use servers::{NatsServers, NatsServersError};
 pub use settings::{NatsSettings, Topic};
-pub use stream::{StreamDiffers, check};
+pub use stream::{StreamDiffers, check, examine};
 pub use tail::{TailError, TailFrom, tail};
 
 /// How long NATS may take to answer a request.

@@ -80,6 +80,14 @@ impl NatsServers {
     }
 }
 
+/// Only the addresses, separated by commas.
+impl std::fmt::Display for NatsServers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let addresses: Vec<_> = self.addresses.iter().map(ServerAddr::as_url_str).collect();
+        f.write_str(&addresses.join(","))
+    }
+}
+
 /// Only the addresses.
 impl std::fmt::Debug for NatsServers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -14,6 +14,7 @@ use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions};
 use tokio::time::Instant;
 
+use keyledger_checks::Found;
 use keyledger_domain::chain;
 
 use super::{ANSWER, NatsError};
@@ -212,6 +213,50 @@ pub async fn check(settings: &NatsSettings, topics: &[Topic]) -> Result<(), Stre
         Ok(Ok(())) => {}
     }
     Ok(())
+}
+
+/// Looks at the servers, and at the streams of these topics, without a change.
+pub async fn examine(settings: &NatsSettings, topics: &[Topic]) -> Found {
+    let mut found = Found::at("NATS", settings.servers.to_string());
+    let client = match connect(settings).await {
+        Ok(client) => client,
+        Err(error) => return found.with_problem(unusable(&error)),
+    };
+    let server = client.server_info();
+    found.version = Some(server.version.clone());
+    found.is_encrypted = Some(server.tls_required);
+    if !server.jetstream {
+        return found.with_problem("the server has no JetStream");
+    }
+    let context = context(&client);
+    for topic in topics {
+        let name = settings.stream_of(*topic);
+        match inspect(&context, settings, *topic).await {
+            Ok(_) => found.notes.push(format!("there is a stream {name}")),
+            Err(NatsError::Gone(_)) => found.notes.push(format!(
+                "there is no stream {name}: the service makes it, unless it has published to it before"
+            )),
+            Err(error) => found.problems.push(unusable(&error)),
+        }
+    }
+    found
+}
+
+/// Why the servers cannot be used, in words.
+fn unusable(error: &NatsError) -> String {
+    let told = chain(error);
+    if told.contains("UnknownIssuer") {
+        return format!(
+            "the server's certificate is not trusted: name a file with the certificate of its authority in the \
+             variable SSL_CERT_FILE: {told}"
+        );
+    }
+    if told.contains("authorization violation") {
+        return format!(
+            "the server refuses the user, the password, the token or the credentials: {told}"
+        );
+    }
+    told
 }
 
 /// Checks every [`INSPECT`] that a stream is there, has the wanted configuration, and ends where this

@@ -10,6 +10,7 @@
 
 pub mod certificate;
 pub mod gateway;
+pub mod https;
 pub mod kurrentdb;
 pub mod limit;
 pub mod nats;

@@ -1,6 +1,6 @@
 //! A real PostgreSQL server.
 
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::free_port;
 use crate::process::{Process, delete_in_the_end, run};
 use crate::wait::{until, within};
@@ -24,6 +25,8 @@ pub struct Postgres {
     folder: TempDir,
     port: u16,
     is_durable: bool,
+    /// Whether it has a certificate, and takes connections with TLS.
+    has_tls: bool,
     process: Mutex<Option<Process>>,
 }
 
@@ -52,6 +55,22 @@ impl Postgres {
         Self::initialise(true)
     }
 
+    /// Starts a server that takes connections with TLS too, with this certificate.
+    #[must_use]
+    pub fn start_with_tls(certificate: &Certificate) -> Self {
+        let mut server = Self::in_folder(false);
+        server.has_tls = true;
+        for (from, to) in [(certificate.path(), "tls.pem"), (certificate.key(), "tls.key")] {
+            let to = server.folder.path().join(to);
+            std::fs::copy(from, &to).unwrap();
+            std::fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = unprivileged() {
+                chown(&to, Some(user), Some(group)).unwrap();
+            }
+        }
+        server.initialised()
+    }
+
     /// Starts a standby of the server that listens on this port. It may be read from, and is behind until
     /// it has replayed what it gets over its connection.
     #[must_use]
@@ -76,11 +95,16 @@ impl Postgres {
         if let Some((user, group)) = unprivileged() {
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
-        Self { folder, port: free_port(), is_durable, process: Mutex::new(None) }
+        let process = Mutex::new(None);
+        Self { folder, port: free_port(), is_durable, has_tls: false, process }
     }
 
     fn initialise(is_durable: bool) -> Self {
-        let server = Self::in_folder(is_durable);
+        Self::in_folder(is_durable).initialised()
+    }
+
+    fn initialised(self) -> Self {
+        let server = self;
         let mut initdb = server.program("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
         let made = run(initdb.args(["--no-locale", "--pgdata"]).arg(server.data()));
@@ -115,6 +139,11 @@ impl Postgres {
         command.args(["-c", "max_connections=300", "-c", "log_min_messages=warning"]);
         // By default it keeps up to a GB of its log.
         command.args(["-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"]);
+        if self.has_tls {
+            let file = |name| self.folder.path().join(name).display().to_string();
+            command.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", file("tls.pem"))]);
+            command.args(["-c", &format!("ssl_key_file={}", file("tls.key"))]);
+        }
         if !self.is_durable {
             command.args(["-c", "fsync=off"]);
         }
@@ -155,6 +184,16 @@ impl Postgres {
     pub async fn promote(&self) {
         let promoted: bool = value(&self.url("postgres"), "SELECT pg_promote()").await;
         assert!(promoted, "it did not become the primary in time");
+    }
+
+    /// From now on it wants the password of this role; restarts it.
+    pub fn ask_password_of(&self, role: &str) {
+        self.stop();
+        let rules = self.data().join("pg_hba.conf");
+        let others = std::fs::read_to_string(&rules).unwrap();
+        let first = format!("host all {role} 127.0.0.1/32 scram-sha-256\n");
+        std::fs::write(&rules, first + &others).unwrap();
+        self.start_again();
     }
 
     /// The port that it listens on.
