@@ -12,6 +12,7 @@ mod architecture;
 mod audit;
 mod cli;
 mod cluster;
+mod deploy;
 mod http;
 mod limits;
 mod log;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests use: Node.js (to run the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# generators of clients in TypeScript and Python, PostgreSQL, sqlite3, two versions of nats-server, four
-# gateways, a browser, a C compiler, and the packages of examples/audit/verify.py.
+# PostgreSQL, sqlite3, two versions of nats-server, four gateways, a browser, Prometheus, Helm, a C compiler, and the
+# packages of examples/audit/verify.py.
 # Missing programs are installed with the system's package manager; everything else goes into target/.
 set -eu
 
@@ -57,6 +57,7 @@ unpack() { # NAME INSTALLED
 
 unpack nginx /usr/sbin/nginx
 unpack caddy /usr/bin/caddy
+unpack prometheus /usr/bin/prometheus
 
 venv=target/tools/schemathesis
 if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then
@@ -66,14 +67,19 @@ if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
 fi
 
-# The packages of examples/audit/verify.py.
-audit=target/tools/audit
-if ! cmp -s examples/audit/requirements.txt "$audit/requirements.txt"; then
-    rm -rf "$audit"
-    python3 -m venv "$audit"
-    "$audit/bin/pip" install --quiet --disable-pip-version-check -r examples/audit/requirements.txt
-    cp examples/audit/requirements.txt "$audit/requirements.txt"
-fi
+# Makes an environment NAME of Python with the packages of a file.
+packages() { # NAME FILE
+    folder="target/tools/$1"
+    if cmp -s "$2" "$folder/requirements.txt"; then return; fi
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    cp "$2" "$folder/requirements.txt"
+}
+
+packages audit examples/audit/requirements.txt
+# Helm as a library, and a reader of YAML.
+packages helm tests/deploy/requirements.txt
 
 # The generator of clients in Python, with what its clients need.
 python_client=target/tools/python-client

@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) ask: Arc<Notify>,
     /// The journal's head, as last asked for.
     pub(super) head: watch::Sender<Option<Head>>,
-    /// The position of the last event that this node published; `None` while it does not publish.
+    /// The position up to which this node has published all events; `None` while it does not publish.
     pub(super) relayed: watch::Sender<Option<Position>>,
     /// How many events the stream of NATS was found to lack; `None` if this is not known.
     pub(super) missing: watch::Sender<Option<u64>>,

@@ -94,7 +94,7 @@ pub struct Metrics {
     pub clock: Arc<dyn Clock>,
     /// The journal's head, as last asked for.
     pub head: watch::Receiver<Option<Head>>,
-    /// The position of the last event that this node published; `None` while it does not publish.
+    /// The position up to which this node has published all events; `None` while it does not publish.
     pub relayed: watch::Receiver<Option<Position>>,
     /// How many events the stream that this node publishes to was found to lack; `None` while this is
     /// not known.
@@ -112,12 +112,16 @@ impl Metrics {
     /// The encoder's error; writing to a `String` never causes one.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("keyledger");
-        let parts = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-        for (part, state) in self.readiness.parts() {
-            let is_ready = i64::from(state == State::Ready);
-            parts.get_or_create(&[("part", part.name())]).set(is_ready);
+        for (name, help, counted) in [
+            ("part_ready", "Whether a part of the service can do its work", State::Ready),
+            ("part_stopped", "Whether a part does not try again by itself", State::Stopped),
+        ] {
+            let parts = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+            for (part, state) in self.readiness.parts() {
+                parts.get_or_create(&[("part", part.name())]).set(i64::from(state == counted));
+            }
+            registry.register(name, help, parts);
         }
-        registry.register("part_ready", "Whether a part of the service can do its work", parts);
         let ready = gauge(i64::from(self.readiness.is_ready()));
         registry.register("ready", "Whether the service can do its work", ready);
         let read = gauge(self.history.tables().current().as_i64());
@@ -130,7 +134,7 @@ impl Metrics {
             ),
             (
                 "relay_position",
-                "The last position that this node published",
+                "The journal position up to which this node has published all events",
                 *self.relayed.borrow(),
             ),
         ];

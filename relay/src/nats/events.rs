@@ -208,8 +208,11 @@ impl Follower for EventRelay {
 
     async fn load(&mut self, _: Option<Epoch>) -> Result<Reached, Interruption> {
         let resumed = self.resume().await;
-        if let Err(error) = &resumed {
-            self.tell_gone(error);
+        match &resumed {
+            Ok(place) => {
+                self.relayed.send_replace(Some(place.position));
+            }
+            Err(error) => self.tell_gone(error),
         }
         Ok(resumed?)
     }
@@ -221,6 +224,8 @@ impl Follower for EventRelay {
         to: Position,
     ) -> Result<Reached, Interruption> {
         self.publish(events).await?;
+        // On KurrentDB, the head is a later position than that of the last event.
+        self.relayed.send_replace(Some(to));
         Ok(Reached::START.after(events, to))
     }
 

@@ -107,7 +107,7 @@ impl From<NatsError> for Interruption {
     }
 }
 
-/// The position of the last event that this node has published; `None` while another node publishes.
+/// The position up to which this node has published all events; `None` while another node publishes.
 pub type Relayed = tokio::sync::watch::Sender<Option<Position>>;
 
 /// How many events the stream lacks, as the last comparison with the journal has found; `None` before

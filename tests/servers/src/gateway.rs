@@ -1,12 +1,12 @@
 //! Real gateways with the settings of the examples, on ports of their own.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::free_port;
 use crate::process::Process;
+use crate::tools::{program, root, tools};
 
 /// The kinds of gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,19 +187,4 @@ impl New {
         let process = Process::start_until(words, command.current_dir(folder.path()));
         Gateway { process, folder, port }
     }
-}
-
-/// A program that is unpacked below the folder of tools, or else installed.
-fn program(unpacked: &str, installed: &str) -> PathBuf {
-    let unpacked = tools().join(unpacked);
-    if unpacked.exists() { unpacked } else { installed.into() }
-}
-
-/// The folder into which `tests/tools.sh` puts programs.
-fn tools() -> PathBuf {
-    root().canonicalize().unwrap().join("target/tools")
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -16,7 +16,9 @@ pub mod limit;
 pub mod nats;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
+mod tools;
 pub mod wait;
 
 use std::net::TcpListener;
