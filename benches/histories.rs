@@ -6,7 +6,7 @@ use keyledger_domain::key::{
     Command, CreateKey, DeleteKey, Key, KeyDetails, RevokeKey, decide, evolve,
 };
 use keyledger_domain::{
-    CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Secret, Timestamp, UserId,
+    CommandId, Email, HashFunction, KeyId, KeyName, KeyPrefix, Metadata, Secret, Timestamp, UserId,
 };
 use keyledger_journal::{Append, Expected, Journal, NewEvent};
 use keyledger_node::clock::SystemClock;
@@ -28,6 +28,8 @@ pub(crate) fn new_key(
         prefix: secret.display_prefix(),
         hash: secret.hash(),
         expires_at: None,
+        hash_function: HashFunction::Sha256,
+        source_id: None,
     };
     (secret, CreateKey { key_id, details })
 }

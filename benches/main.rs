@@ -101,7 +101,7 @@ async fn appends_and_rows(journal: Arc<dyn Journal>, tables: &ReadTables, caller
     let lease = Lease::new(tables, LeaseName::Project, holder, Duration::from_secs(600));
     let readiness = Readiness::default();
     let (_head, heads) = tokio::sync::watch::channel(None);
-    let history = History::new(Duration::from_secs(10));
+    let history = History::new(Duration::from_secs(10), Arc::default());
     let progress = history.tables().clone();
     let reader: Arc<dyn JournalReader> = journal.clone();
     let follower = TablesFollower::new(tables.clone(), heads, reader.clone(), history.clone());

@@ -47,7 +47,7 @@ pub(crate) async fn run() {
             relay,
             journal.clone(),
             Progress::default(),
-            History::new(Duration::from_secs(10)),
+            History::new(Duration::from_secs(10), Arc::default()),
         );
         let health = Health::new(Part::Relay, &Readiness::default());
         let begun = Instant::now();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests use: Node.js (to run the UI's client), Schemathesis (a fuzzer of HTTP APIs),
-# PostgreSQL, sqlite3, two versions of nats-server, four gateways, a browser, Prometheus, Helm, a C compiler, and the
-# packages of examples/audit/verify.py.
+# generators of clients in TypeScript and Python, PostgreSQL, sqlite3, two versions of nats-server, four
+# gateways, a browser, Prometheus, Helm, a C compiler, and the packages of examples/audit/verify.py.
 # Missing programs are installed with the system's package manager; everything else goes into target/.
 set -eu
 

@@ -2,7 +2,8 @@
 
 use keyledger_domain::key::{Command, CreateKey, Key, KeyDetails, decide, fold};
 use keyledger_domain::{
-    CommandId, Email, InstallationSecret, KeyId, KeyName, Position, Secret, Timestamp, UserId,
+    CommandId, Email, HashFunction, InstallationSecret, KeyId, KeyName, Position, Secret,
+    Timestamp, UserId,
 };
 use tracing::Span;
 use tracing::field::{Empty, display};
@@ -107,6 +108,8 @@ impl Commands {
                 prefix: secret.display_prefix(),
                 hash: secret.hash(),
                 expires_at,
+                hash_function: HashFunction::Sha256,
+                source_id: None,
             },
         });
         let decided = decide(None, &command, now);

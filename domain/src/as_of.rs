@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::key::{Corrupt, Key, Lifecycle, Verdict, fold};
-use crate::{Position, RecordedEvent, Timestamp};
+use crate::{HmacSecret, Position, RecordedEvent, Timestamp};
 
 /// The time or position as of which a key is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub enum Reasoning {
     Deleted(Timestamp),
     /// The key did not exist yet. It was created at this later time, if ever.
     NotYet(Option<Timestamp>),
+    /// The key was in use, but its hash is an HMAC, and no secret is known.
+    NoSecret,
 }
 
 impl fmt::Display for Reasoning {
@@ -102,6 +104,9 @@ impl fmt::Display for Reasoning {
             Self::Deleted(at) => write!(f, "deleted at {at}"),
             Self::NotYet(Some(at)) => write!(f, "created only later, at {at}"),
             Self::NotYet(None) => f.write_str("never created"),
+            Self::NoSecret => f.write_str(
+                "in use, but cannot be verified here: the secret of its hash is not configured",
+            ),
         }
     }
 }
@@ -127,6 +132,17 @@ impl KeyAsOf {
         Ok(Self { key, verdict, because, reason })
     }
 
+    /// The same, as a verifier answers that has these secrets. Without any, it cannot tell a key that was
+    /// imported with an HMAC, and such a key is never valid.
+    #[must_use]
+    pub fn verified_with(self, hmac_secrets: &[HmacSecret]) -> Self {
+        let is_hmac = self.key.as_ref().is_some_and(|key| !key.details.hash_function.is_sha256());
+        if self.verdict == Verdict::Valid && is_hmac && hmac_secrets.is_empty() {
+            return Self { verdict: Verdict::NotFound, reason: Reasoning::NoSecret, ..self };
+        }
+        self
+    }
+
     /// The name of the key's status: `none`, `active`, `revoked` or `deleted`.
     #[must_use]
     pub fn status(&self) -> &'static str {
@@ -148,8 +164,10 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::HashFunction;
+    use crate::key::KeyDetails;
     use crate::key::tests::{created, created_until, deleted, email_changed, revoked, revoked_at};
-    use crate::testing::{at, stream};
+    use crate::testing::{at, created_with, details, stream};
 
     /// Events at seconds 0, 1, 2 and at positions 10, 20, 30.
     fn whole_life() -> Vec<RecordedEvent> {
@@ -162,6 +180,21 @@ mod tests {
 
     fn at_time(history: &[RecordedEvent], time: Timestamp) -> KeyAsOf {
         then(history, Moment::Time(time), time)
+    }
+
+    #[test]
+    fn a_key_with_an_hmac_is_valid_only_where_a_secret_is_known() {
+        let details = KeyDetails { hash_function: HashFunction::HmacSha256, ..details(1) };
+        let history = stream([(10, created_with(1, details))]);
+        let then = at_time(&history, at(0));
+        assert_eq!(then.verdict, Verdict::Valid);
+        let secret = HmacSecret::new(b"former").unwrap();
+        assert_eq!(then.clone().verified_with(&[secret]), then);
+        let without = then.clone().verified_with(&[]);
+        assert_eq!((without.verdict, without.reason), (Verdict::NotFound, Reasoning::NoSecret));
+        assert_eq!(without.because, then.because);
+        let plain = at_time(&whole_life(), at(0));
+        assert_eq!(plain.clone().verified_with(&[]), plain);
     }
 
     fn micros_before(time: Timestamp) -> Timestamp {

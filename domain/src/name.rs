@@ -184,6 +184,38 @@ impl fmt::Debug for Email {
     }
 }
 
+/// The id that an imported key had at the former service: 1 to 255 characters, without control characters and
+/// those that control the direction of text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceId(String);
+
+/// The text is not a [`SourceId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id of a former service has 1 to 255 characters, without control characters")]
+pub struct SourceIdError;
+
+impl SourceId {
+    /// Parses an id from outside.
+    ///
+    /// # Errors
+    /// [`SourceIdError`] for a text that is empty, too long or not plain.
+    pub fn parse(text: &str) -> Result<Self, SourceIdError> {
+        let fits = (1..=255).contains(&text.chars().count());
+        if fits && text.chars().all(is_text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(SourceIdError)
+        }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +274,16 @@ mod tests {
         assert_eq!(Reason::parse(" left ").unwrap().unwrap().as_str(), "left");
         assert_eq!(Reason::parse(&"x".repeat(501)), Err(ReasonError::TooLong));
         assert_eq!(Reason::parse("a\0"), Err(ReasonError::ControlCharacter));
+    }
+
+    #[test]
+    fn an_id_of_a_former_service_is_bounded_and_plain() {
+        for text in ["7", "0b9f-…", &"ü".repeat(255)] {
+            assert_eq!(SourceId::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", "a\nb", "a\u{202E}", &"x".repeat(256)] {
+            assert_eq!(SourceId::parse(text), Err(SourceIdError), "{text:?}");
+        }
     }
 
     #[test]

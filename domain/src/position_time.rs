@@ -91,7 +91,12 @@ mod tests {
     /// The creation of a key at second 0 that expires at second 10.
     fn expiring(is_imported: bool) -> KeyEvent {
         let details = KeyDetails { expires_at: Some(at(EXPIRY)), ..details(7) };
-        let import = ImportKey { details: details.clone(), created_at: at(0), revoked: false };
+        let import = ImportKey {
+            details: details.clone(),
+            created_at: at(0),
+            revoked: false,
+            known_as: None,
+        };
         let key_id = if is_imported { import.key_id() } else { crate::testing::key_id(7) };
         KeyEvent::Created(KeyCreated { key_id, details, occurred_at: at(0) })
     }

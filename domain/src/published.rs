@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyOwnerEmailChanged, KeyRevoked};
 use crate::{
-    Email, EventId, KeyId, Metadata, Position, Reason, RecordedEvent, Revision, Timestamp, UserId,
+    Email, EventId, KeyId, Metadata, Position, Reason, RecordedEvent, Revision, SourceId,
+    Timestamp, UserId,
 };
 
 /// An event as others may see it.
@@ -49,6 +50,9 @@ pub struct PublishedData<'a> {
     /// The time from which the key does not verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// The id that an imported key had at the former service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<&'a str>,
     /// The reason that was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
@@ -89,6 +93,7 @@ impl<'a> PublishedData<'a> {
             name: None,
             key_prefix: None,
             expires_at: None,
+            source_id: None,
             reason: None,
             token_issued_at: None,
         }
@@ -108,13 +113,23 @@ impl<'a> From<&'a KeyCreated> for PublishedData<'a> {
 
 impl<'a> From<&'a KeyDetails> for PublishedData<'a> {
     fn from(details: &'a KeyDetails) -> Self {
-        // The hash is the only detail that is not shown.
-        let KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at } = details;
+        // The hash, and how it was computed, are the only details that are not shown.
+        let KeyDetails {
+            owner,
+            owner_email,
+            name,
+            prefix,
+            hash: _,
+            expires_at,
+            hash_function: _,
+            source_id,
+        } = details;
         Self {
             user_email: owner_email.as_ref().map(Email::as_str),
             name: Some(name.as_str()),
             key_prefix: Some(prefix.as_str()),
             expires_at: *expires_at,
+            source_id: source_id.as_ref().map(SourceId::as_str),
             ..Self::of(owner)
         }
     }

@@ -16,8 +16,8 @@ use crate::key::{
     KeyEvent, KeyOwnerEmailChanged, KeyRevoked, Refusal, RevokeKey, decide, evolve, fold,
 };
 use crate::{
-    CommandId, Email, KeyId, KeyName, KeyPrefix, Metadata, Position, RecordedEvent, Revision,
-    Secret, Timestamp, UserId,
+    CommandId, Email, HashFunction, KeyId, KeyName, KeyPrefix, Metadata, Position, RecordedEvent,
+    Revision, Secret, SourceId, Timestamp, UserId,
 };
 
 /// The owners of keys. The key with number `n` belongs to `OWNERS[n % 3]`.
@@ -92,6 +92,8 @@ pub fn details(number: u64) -> KeyDetails {
         prefix: secret.display_prefix(),
         hash: secret.hash(),
         expires_at: None,
+        hash_function: HashFunction::Sha256,
+        source_id: None,
     }
 }
 
@@ -213,6 +215,14 @@ impl Attempt {
                 let details = KeyDetails {
                     owner_email: plain.owner_email.filter(|_| number.is_multiple_of(2)),
                     expires_at: number.is_multiple_of(4).then_some(Timestamp::MAX),
+                    hash_function: if number.is_multiple_of(5) {
+                        HashFunction::HmacSha256
+                    } else {
+                        HashFunction::Sha256
+                    },
+                    source_id: SourceId::parse(&number.to_string())
+                        .ok()
+                        .filter(|_| number.is_multiple_of(5)),
                     ..plain
                 };
                 Command::Create(CreateKey { key_id, details })

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 const CREATED: &str = include_str!("../golden/key_created.v1.json");
 const CREATED_MINIMAL: &str = include_str!("../golden/key_created.v1.minimal.json");
+const CREATED_IMPORTED: &str = include_str!("../golden/key_created.v1.imported.json");
 const REVOKED: &str = include_str!("../golden/key_revoked.v1.json");
 const DELETED: &str = include_str!("../golden/key_deleted.v1.json");
 const EMAIL_CHANGED: &str = include_str!("../golden/key_owner_email_changed.v1.json");
@@ -29,7 +30,7 @@ fn parse(text: &str) -> Value {
 
 #[test]
 fn every_stored_form_decodes_and_is_written_back_unchanged() {
-    for golden in [CREATED, CREATED_MINIMAL, REVOKED, DELETED, EMAIL_CHANGED] {
+    for golden in [CREATED, CREATED_MINIMAL, CREATED_IMPORTED, REVOKED, DELETED, EMAIL_CHANGED] {
         let golden = parse(golden);
         let (event, metadata) = read(&golden).unwrap();
         let written = encode(&event, &metadata).unwrap();
@@ -42,7 +43,7 @@ fn every_stored_form_decodes_and_is_written_back_unchanged() {
 /// Signed logs and exports hold hashes of these bytes.
 #[test]
 fn the_order_of_fields_never_changes() {
-    for golden in [CREATED, CREATED_MINIMAL, REVOKED, DELETED, EMAIL_CHANGED] {
+    for golden in [CREATED, CREATED_MINIMAL, CREATED_IMPORTED, REVOKED, DELETED, EMAIL_CHANGED] {
         let (event, metadata) = read(&parse(golden)).unwrap();
         let written = encode(&event, &metadata).unwrap();
         // No text in a golden file has two spaces or a colon with a space after it.
@@ -56,7 +57,7 @@ fn the_order_of_fields_never_changes() {
 #[test]
 fn every_golden_file_is_tested() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 5);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 6);
 }
 
 #[test]

@@ -43,6 +43,10 @@ pub(crate) struct HistoryData {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     expires_at: Option<Timestamp>,
+    /// The id that an imported key had at the former service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    source_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
@@ -91,6 +95,7 @@ impl From<PublishedData<'_>> for HistoryData {
             name,
             key_prefix,
             expires_at,
+            source_id,
             reason,
             token_issued_at,
         } = data;
@@ -101,6 +106,7 @@ impl From<PublishedData<'_>> for HistoryData {
             name: owned(name),
             key_prefix: owned(key_prefix),
             expires_at,
+            source_id: owned(source_id),
             reason: owned(reason),
             token_issued_at,
         }

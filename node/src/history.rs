@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use keyledger_domain::{InstallationSecret, KeyId, Place, Position, Reached, RecordedEvent};
+use keyledger_domain::{
+    HmacSecret, InstallationSecret, KeyId, Place, Position, Reached, RecordedEvent,
+};
 use keyledger_journal::{
     Append, AppendError, Appended, CloseError, Journal, JournalReader, KeySubscription, ReadError,
 };
@@ -48,20 +50,23 @@ struct Inner {
     generation: watch::Sender<u64>,
     verification: ArcSwap<Verification>,
     max_staleness: Duration,
+    hmac_secrets: Arc<[HmacSecret]>,
     tables: Progress,
     verified: Progress,
 }
 
 impl History {
     /// Nothing is known yet. Answers of verification are given for less than `max_staleness` after a
-    /// proof.
+    /// proof. `hmac_secrets` are those under which former services hashed imported keys.
     #[must_use]
-    pub fn new(max_staleness: Duration) -> Self {
+    pub fn new(max_staleness: Duration, hmac_secrets: Arc<[HmacSecret]>) -> Self {
+        let verification = Verification::new(max_staleness).with_hmac_secrets(hmac_secrets.clone());
         Self(Arc::new(Inner {
             places: Mutex::default(),
             generation: watch::Sender::new(0),
-            verification: ArcSwap::from_pointee(Verification::new(max_staleness)),
+            verification: ArcSwap::from_pointee(verification),
             max_staleness,
+            hmac_secrets,
             tables: Progress::default(),
             verified: Progress::default(),
         }))
@@ -76,6 +81,12 @@ impl History {
     /// Answers with the verification of the present history, without a change of its reference count.
     pub fn with_verification<T>(&self, answer: impl FnOnce(&Verification) -> T) -> T {
         answer(&self.0.verification.load())
+    }
+
+    /// The secrets under which former services hashed imported keys.
+    #[must_use]
+    pub fn hmac_secrets(&self) -> Arc<[HmacSecret]> {
+        self.0.hmac_secrets.clone()
     }
 
     /// The position that the read tables include. Unknown while they are not known to be of the
@@ -152,7 +163,9 @@ impl History {
         }
         // Verification first: no other task may see the new generation and the old index.
         self.0.verification.load().owe(Position::MAX);
-        self.0.verification.store(Arc::new(Verification::new(self.0.max_staleness)));
+        let verification =
+            Verification::new(self.0.max_staleness).with_hmac_secrets(self.0.hmac_secrets.clone());
+        self.0.verification.store(Arc::new(verification));
         self.0.verified.forget();
         self.0.tables.forget();
         places.clear();

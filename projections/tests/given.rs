@@ -184,7 +184,7 @@ pub(crate) fn folded(events: &[RecordedEvent]) -> Vec<KeyView> {
             Lifecycle::Revoked(ended) => Some(ended.at),
             Lifecycle::Deleted { .. } => return None,
         };
-        let KeyDetails { owner, owner_email, name, prefix, hash: _, expires_at } = key.details;
+        let KeyDetails { owner, owner_email, name, prefix, expires_at, .. } = key.details;
         Some(KeyView {
             key_id: key.id,
             owner,

@@ -45,10 +45,20 @@ fn assert_shows(index: &Index, events: &[RecordedEvent], numbers: u64) {
         let status = found.map_or(KeyStatus::Deleted, |found| found.status);
         assert_eq!(status, key.lifecycle.status(), "key {number}");
         if let Some(told) = found.map(|found| found.record) {
-            let KeyDetails { owner, owner_email, name, prefix: _, hash, expires_at } = &key.details;
+            let KeyDetails {
+                owner,
+                owner_email,
+                name,
+                prefix: _,
+                hash,
+                expires_at,
+                hash_function,
+                source_id: _,
+            } = &key.details;
             assert_eq!(told.owner.text(&mut [0; 36]), owner.as_str());
             assert_eq!(told.owner_email, owner_email.as_ref().map(|email| email.as_str()));
             assert_eq!((told.key_id, told.hash), (key.id, *hash));
+            assert_eq!(told.hash_function, *hash_function);
             assert_eq!((told.name, told.created_at), (name.as_str(), key.created_at));
             assert_eq!(told.expires_at, *expires_at);
         }

@@ -13,10 +13,11 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use keyledger_domain::KeyPrefix;
+use keyledger_domain::{HmacSecret, KeyPrefix};
 use keyledger_tlog::NoteVerifyingKey;
 
 pub use files::read_private;
@@ -53,6 +54,8 @@ pub struct Config {
     pub list_default: StatusFilter,
     /// The prefix of new keys.
     pub key_prefix: KeyPrefix,
+    /// The secrets under which former services hashed imported keys.
+    pub hmac_secrets: Arc<[HmacSecret]>,
     /// How users sign in.
     pub identity: Identity,
     /// The origins whose pages may call the API from a browser, in their ASCII form.
@@ -153,6 +156,7 @@ impl Config {
         let nats = nats(&mut read);
         let log = log(&mut read);
         let key_prefix = read.value("key-prefix", parse::key_prefix);
+        let hmac_secrets = read.value("import-hmac-secrets", parse::hmac_secrets);
         let max_keys_per_owner = read.value("max-keys-per-owner", parse::max_keys);
         let list_default = read.value("list-default", parse::list_default);
         let internal_tokens = read.value("internal-tokens", parse::internal_tokens);
@@ -222,6 +226,7 @@ impl Config {
                 max_keys_per_owner: max_keys_per_owner?,
                 list_default: list_default?,
                 key_prefix: key_prefix?,
+                hmac_secrets: hmac_secrets.unwrap_or_default().into(),
                 identity: identity?,
                 allowed_origins: origins,
                 shutdown_grace: shutdown_grace?,
@@ -265,6 +270,17 @@ pub fn log_keys_from_matches(matches: &ArgMatches) -> Result<Vec<NoteVerifyingKe
     let keys = read.value("audit-key", parse::audit_keys);
     read.finish()?;
     Ok(keys.map(|keys| keys.public()).unwrap_or_default())
+}
+
+/// The secrets under which former services hashed imported keys, for commands that need nothing else.
+///
+/// # Errors
+/// All [`Mistakes`] together.
+pub fn hmac_secrets_from_matches(matches: &ArgMatches) -> Result<Vec<HmacSecret>, Mistakes> {
+    let mut read = parse::Reader::new(matches);
+    let secrets = read.value("import-hmac-secrets", parse::hmac_secrets);
+    read.finish()?;
+    Ok(secrets.unwrap_or_default())
 }
 
 /// The secret that is shared with the identity provider, for commands that need nothing else.

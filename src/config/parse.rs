@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use keyledger_domain::{KeyHash, KeyPrefix};
+use keyledger_domain::{HmacSecret, KeyHash, KeyPrefix};
 use keyledger_http::InternalCallers;
 use keyledger_relay::nats::{NatsServers, NatsSettings};
 use keyledger_tlog::{LogKeys, NoteSigningKey};
@@ -159,6 +159,23 @@ pub(super) fn list_default(value: &str) -> Result<StatusFilter, String> {
         "active" => Ok(StatusFilter::Active),
         _ => Err("neither all nor active".to_owned()),
     }
+}
+
+/// The secrets in these files, each without the white space at its end, which editors add.
+pub(super) fn hmac_secrets(value: &str) -> Result<Vec<HmacSecret>, String> {
+    const MOST: usize = 8;
+    let read = |(path, number): (String, u32)| {
+        let text = read_private(Path::new(&path));
+        let secret = text.and_then(|text| {
+            HmacSecret::new(text.trim_end().as_bytes()).map_err(|error| error.to_string())
+        });
+        secret.map_err(|why| format!("file {number}: {why}"))
+    };
+    let paths = list(value)?;
+    if paths.len() > MOST {
+        return Err(format!("names more than {MOST} files"));
+    }
+    paths.into_iter().zip(1..).map(read).collect()
 }
 
 pub(super) fn rsa_algorithm(value: &str) -> Result<RsaAlgorithm, String> {

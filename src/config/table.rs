@@ -72,13 +72,16 @@ pub enum Group {
     Nats,
     /// All that need the log's key.
     LogKey,
+    /// All that import keys, or judge imported ones.
+    Import,
     /// All subcommands.
     Logging,
 }
 
 impl Group {
     /// All groups. `serve` takes the settings of every group.
-    pub const ALL: [Self; 5] = [Self::Serve, Self::Stores, Self::Nats, Self::LogKey, Self::Logging];
+    pub const ALL: [Self; 6] =
+        [Self::Serve, Self::Stores, Self::Nats, Self::LogKey, Self::Import, Self::Logging];
 }
 
 /// A row of the table. A setting whose value others must not know is marked, after its group: `Secret` or
@@ -144,6 +147,8 @@ pub const SETTINGS: &[Setting] = &[
         "File with the SHA-256 of each token that the internal listener requires, in hex, one per line; none: it requires none"),
     setting!(Serve, "key-prefix", "KEYLEDGER_KEY_PREFIX", "orag",
         "What new keys begin with: 2 to 16 of a-z0-9"),
+    setting!(Import Files, "import-hmac-secrets", "KEYLEDGER_IMPORT_HMAC_SECRETS", "",
+        "Files of the secrets under which former services hashed imported keys with HMAC-SHA-256, separated by commas: at most 8"),
     setting!(Serve, "jwt-public-key", "KEYLEDGER_JWT_PUBLIC_KEY", "",
         "Public key that tokens are checked with: PEM text or a file (RSA, EC P-256 and P-384, Ed25519)"),
     setting!(Serve Secret, "jwt-jwks-url", "KEYLEDGER_JWT_JWKS_URL", "",

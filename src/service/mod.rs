@@ -97,7 +97,7 @@ pub async fn serve(config: Config, exporting: Option<&mut Exporting>) -> Result<
     let (listener, address) = listen(config.listen).await?;
     let (internal, internal_address) = listen(config.internal_listen).await?;
 
-    let shared = Shared::new(config.background.max_staleness);
+    let shared = Shared::new(config.background.max_staleness, config.hmac_secrets);
     if let Some(exporting) = exporting {
         let metrics = shared.metrics();
         exporting.send_metrics(move || metrics.text().unwrap_or_default());
@@ -246,6 +246,7 @@ impl Api {
         let Node { shared, journal, tables } = node;
         let Shared { readiness, history, counters, clock, .. } = shared.clone();
         let progress = history.tables().clone();
+        let hmac_secrets = history.hmac_secrets();
         let followers = http::Followers { history, verifies };
         let (journal, tables) = (journal.clone(), tables.clone());
         let tree = LogReader::new(&tables);
@@ -276,6 +277,7 @@ impl Api {
                 journal,
                 clock,
                 stopping,
+                hmac_secrets,
                 budget,
             },
             http::LogRoutesState { authenticator, tree, counters },

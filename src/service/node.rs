@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyledger_domain::{KeyPrefix, Position};
+use keyledger_domain::{HmacSecret, KeyPrefix, Position};
 use keyledger_projections::ReadTables;
 use tokio::sync::{Notify, watch};
 
@@ -36,11 +36,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// `max_staleness` is for how long a proof holds that the verification index has caught up.
-    pub(super) fn new(max_staleness: Duration) -> Self {
+    /// `max_staleness` is for how long a proof holds that the verification index has caught up;
+    /// `hmac_secrets` are those under which former services hashed imported keys.
+    pub(super) fn new(max_staleness: Duration, hmac_secrets: Arc<[HmacSecret]>) -> Self {
         Self {
             readiness: Readiness::default(),
-            history: History::new(max_staleness),
+            history: History::new(max_staleness, hmac_secrets),
             ask: Arc::default(),
             head: watch::Sender::new(None),
             relayed: watch::Sender::new(None),

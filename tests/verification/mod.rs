@@ -6,6 +6,7 @@ mod callers;
 mod closed;
 mod document;
 mod failover;
+mod former_keys;
 mod freshness;
 mod gateways;
 mod history;

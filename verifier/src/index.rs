@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use keyledger_domain::key::KeyStatus;
-use keyledger_domain::{KeyHash, Position};
+use keyledger_domain::{KeyHash, KeyId, Position};
 
 use crate::atomic::{ArcSwap, AtomicI64, AtomicU32, Ordering, TABLES};
 use crate::record::{KeyRecord, LoadedKey};
 use crate::records::{Free, RecordBuffer, Records};
 use crate::slots::{SlotKey, Slots};
+use crate::status::StatusWord;
 
 /// The index, for readers. Cloning it is cheap. Reading takes no locks and never waits for the writer.
 #[derive(Clone, Debug)]
@@ -20,6 +21,10 @@ struct Shared {
     tables: Box<[ArcSwap<Slots>]>,
     /// How many keys there are.
     count: AtomicU32,
+    /// How many of them were imported.
+    imported: AtomicU32,
+    /// How many of them are hashed with HMAC.
+    hmac: AtomicU32,
     /// The position that all reads include.
     reached: AtomicI64,
 }
@@ -34,6 +39,8 @@ impl Index {
             records: Records::new(),
             tables: (0..TABLES).map(|_| table()).collect(),
             count: AtomicU32::new(0),
+            imported: AtomicU32::new(0),
+            hmac: AtomicU32::new(0),
             reached: AtomicI64::new(Position::START.as_i64()),
         }))
     }
@@ -50,6 +57,18 @@ impl Index {
         self.len() == 0
     }
 
+    /// How many of the keys were imported.
+    #[must_use]
+    pub(super) fn imported(&self) -> u32 {
+        self.0.imported.load(Ordering::Relaxed)
+    }
+
+    /// How many of the keys are hashed with HMAC.
+    #[must_use]
+    pub fn hashed_with_hmac(&self) -> u32 {
+        self.0.hmac.load(Ordering::Relaxed)
+    }
+
     /// The journal position that all later reads include.
     #[must_use]
     pub fn reached(&self) -> Position {
@@ -59,15 +78,16 @@ impl Index {
     /// Copies the key with this hash into `buffer`, and returns it. If several keys share the hash, an
     /// active one is preferred. A deleted key is not found.
     pub fn find<'b>(&self, hash: &KeyHash, buffer: &'b mut RecordBuffer) -> Option<LoadedKey<'b>> {
-        self.find_numbered(hash, buffer).map(|(_, key)| key)
+        let (_, status) = self.copy(hash, buffer)?;
+        buffer.key(status)
     }
 
-    /// The same, with the key's number.
-    pub(super) fn find_numbered<'b>(
+    /// Copies the key with this hash into `buffer`, and returns its number and status.
+    pub(super) fn copy(
         &self,
         hash: &KeyHash,
-        buffer: &'b mut RecordBuffer,
-    ) -> Option<(u32, LoadedKey<'b>)> {
+        buffer: &mut RecordBuffer,
+    ) -> Option<(u32, StatusWord)> {
         let slot_key = SlotKey::of(hash.as_bytes());
         let table = self.0.tables.get(slot_key.table(TABLES))?.load();
         let slot_key = slot_key.within(TABLES);
@@ -80,9 +100,7 @@ impl Index {
         let active = table.find(slot_key, |number| {
             read(number).filter(|(_, status)| status.status() == KeyStatus::Active)
         });
-        let (number, status) = active.or_else(|| table.find(slot_key, read))?;
-        let key = buffer.key(status)?;
-        Some((number, LoadedKey { record: KeyRecord { hash: *hash, ..key.record }, ..key }))
+        active.or_else(|| table.find(slot_key, read))
     }
 
     pub(super) fn records(&self) -> &Records {
@@ -108,19 +126,34 @@ impl Index {
             larger.insert(slot_key.within(TABLES), number);
             table.store(Arc::new(larger));
         }
-        self.0.count.fetch_add(1, Ordering::Relaxed);
+        for counter in self.counters_of(&key.record) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
         Some(number)
     }
 
     /// Removes the key with this number, and gives its memory back. Only the thread that adds keys may do it.
     pub(super) fn remove(&self, number: u32, free: &mut Free) {
-        let Some(hash) = self.records().hash(number) else { return };
-        let slot_key = SlotKey::of(&hash);
+        let mut buffer = RecordBuffer::new();
+        let status = self.records().read(number, &mut buffer);
+        let Some(key) = status.and_then(|status| buffer.key(status)) else { return };
+        let slot_key = SlotKey::of(key.record.hash.as_bytes());
         if let Some(table) = self.0.tables.get(slot_key.table(TABLES)) {
             table.load().remove(slot_key.within(TABLES), number);
         }
         self.records().remove(number, free);
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        for counter in self.counters_of(&key.record) {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counters that count this key. Readers see them change no later than the position advance.
+    fn counters_of(&self, of: &KeyRecord<'_>) -> impl Iterator<Item = &AtomicU32> {
+        let is_imported = of.key_id.may_recur() && of.key_id == KeyId::for_imported_hash(&of.hash);
+        let is_hmac = !of.hash_function.is_sha256();
+        [(true, &self.0.count), (is_imported, &self.0.imported), (is_hmac, &self.0.hmac)]
+            .into_iter()
+            .filter_map(|(counts, counter)| counts.then_some(counter))
     }
 
     /// Advances the position that reads include.

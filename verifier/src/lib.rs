@@ -27,7 +27,9 @@
 //! use std::time::Duration;
 //!
 //! use keyledger_domain::key::{KeyStatus, Verdict};
-//! use keyledger_domain::{KeyId, Position, Reached, Revision, Timestamp, hash_presented};
+//! use keyledger_domain::{
+//!     HashFunction, KeyId, Position, Reached, Revision, Timestamp, hash_presented,
+//! };
 //! use keyledger_verifier::{
 //!     Clocks, IndexWriter, KeyRecord, KeySource, LoadedKey, Outcome, Owner, RecordBuffer, Stale,
 //!     Verification,
@@ -54,6 +56,7 @@
 //!         let record = KeyRecord {
 //!             key_id: KeyId::for_imported_hash(&hash),
 //!             hash,
+//!             hash_function: HashFunction::Sha256,
 //!             owner: Owner::of("ann"),
 //!             owner_email: Some("ann@example.com"),
 //!             name: "staging",
@@ -108,17 +111,19 @@ mod uses;
 mod words;
 mod writer;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use keyledger_domain::key::Verdict;
-use keyledger_domain::{Position, Timestamp, hash_presented};
+use keyledger_domain::{HmacSecret, KeyHash, Position, Timestamp};
+use keyledger_domain::{hash_presented, may_be_imported};
 
 pub use freshness::Clocks;
 use freshness::Freshness;
 pub use index::Index;
 pub use record::{KeyRecord, LoadedKey, Owner};
 pub use records::RecordBuffer;
+use status::StatusWord;
 pub use uses::{Use, UseSink, WaitingUses};
 pub use writer::{IndexWriter, KeySource, OutOfStep};
 
@@ -129,6 +134,8 @@ pub struct Verification {
     index: OnceLock<(Index, Instant)>,
     /// Decides whether an answer may be given.
     freshness: Freshness,
+    /// The secrets under which former services hashed imported keys.
+    hmac_secrets: Arc<[HmacSecret]>,
 }
 
 /// The answer about a key that a client presents.
@@ -150,7 +157,18 @@ impl Verification {
     /// `bound` after the moment of each proof.
     #[must_use]
     pub fn new(bound: Duration) -> Self {
-        Self { index: OnceLock::new(), freshness: Freshness::new(bound) }
+        Self {
+            index: OnceLock::new(),
+            freshness: Freshness::new(bound),
+            hmac_secrets: Arc::default(),
+        }
+    }
+
+    /// Verifies also keys that were imported with an HMAC under one of these secrets. Each is tried, so
+    /// there should be few.
+    #[must_use]
+    pub fn with_hmac_secrets(self, hmac_secrets: Arc<[HmacSecret]>) -> Self {
+        Self { hmac_secrets, ..self }
     }
 
     /// Sets the index that answers are read from. Only the first index is kept.
@@ -162,6 +180,14 @@ impl Verification {
     #[must_use]
     pub fn index(&self) -> Option<&Index> {
         self.index.get().map(|(index, _)| index)
+    }
+
+    /// How many keys of the index can never be valid, because they were imported with an HMAC and no secret is
+    /// known.
+    #[must_use]
+    pub fn unverifiable(&self) -> u32 {
+        let is_without = self.hmac_secrets.is_empty();
+        self.index().filter(|_| is_without).map_or(0, Index::hashed_with_hmac)
     }
 
     /// Notes that the index includes every event that was committed before this moment. A moment before
@@ -190,7 +216,8 @@ impl Verification {
     /// which the answer borrows, and its use is noted.
     ///
     /// A text that does not have the form of a key, or whose checksum is wrong, is refused without a
-    /// look into the index.
+    /// look into the index. While the index has imported keys, every text is looked up that one of them may be
+    /// (see [`may_be_imported`]): their forms are not known.
     ///
     /// # Errors
     /// [`Stale`], for every text, while [`Verification::knows`] is false.
@@ -202,10 +229,10 @@ impl Verification {
     ) -> Result<Outcome<'b>, Stale> {
         // Checked before the look into the index: a proof covers only what is read after the check.
         let index = self.proven_index(now).ok_or(Stale)?;
-        let Ok(hash) = hash_presented(presented) else {
+        let Some((number, status)) = self.look_up(index, presented, buffer) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
-        let Some((number, key)) = index.find_numbered(&hash, buffer) else {
+        let Some(key) = buffer.key(status) else {
             return Ok(Outcome::Refused(Verdict::NotFound));
         };
         match key.status.verdict(key.record.expires_at, now) {
@@ -220,6 +247,30 @@ impl Verification {
                 Ok(Outcome::Refused(refused))
             }
         }
+    }
+
+    fn look_up(
+        &self,
+        index: &Index,
+        presented: &str,
+        buffer: &mut RecordBuffer,
+    ) -> Option<(u32, StatusWord)> {
+        let hash = hash_presented(presented).ok();
+        if let Some(found) = hash.and_then(|hash| index.copy(&hash, buffer)) {
+            return Some(found);
+        }
+        if index.imported() == 0 || !may_be_imported(presented) {
+            return None;
+        }
+        // Not looked up above, because it has another form than keys of this service.
+        let other = hash.is_none().then(|| KeyHash::of(presented));
+        if let Some(found) = other.and_then(|hash| index.copy(&hash, buffer)) {
+            return Some(found);
+        }
+        if index.hashed_with_hmac() == 0 {
+            return None;
+        }
+        self.hmac_secrets.iter().find_map(|secret| index.copy(&secret.hash(presented), buffer))
     }
 
     /// Whether answers can be given now.

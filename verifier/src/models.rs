@@ -2,7 +2,7 @@
 //! [`atomic`](crate::atomic).
 
 use keyledger_domain::key::KeyStatus;
-use keyledger_domain::{KeyHash, KeyId, Position, Revision, Timestamp};
+use keyledger_domain::{HashFunction, KeyHash, KeyId, Position, Revision, Timestamp};
 use loom::sync::Arc;
 use loom::thread;
 use uuid::Uuid;
@@ -281,6 +281,7 @@ fn key(number: u8, name: &str) -> LoadedKey<'_> {
     let record = KeyRecord {
         key_id: KeyId::from_uuid(Uuid::from_u128(number.into())),
         hash: hash(number),
+        hash_function: HashFunction::Sha256,
         owner: Owner::Text("ann"),
         owner_email: None,
         name,
@@ -424,7 +425,8 @@ fn a_replaced_key_is_found_and_its_use_is_kept_while_the_table_grows() {
         meet(write, move || {
             let mut buffer = RecordBuffer::new();
             let reached = seen.reached();
-            let (number, found) = seen.find_numbered(&hash(0), &mut buffer).unwrap();
+            let (number, status) = seen.copy(&hash(0), &mut buffer).unwrap();
+            let found = buffer.key(status).unwrap();
             let is_old = found == key(0, "name");
             let is_new = found == LoadedKey { revision: revision(1), ..key(0, "other") };
             assert!(is_new || is_old && reached == Position::START, "{found:?}");

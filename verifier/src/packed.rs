@@ -5,7 +5,7 @@
 //! address, the name, and the owner if that is no UUID. Numbers are little-endian. Bytes after that
 //! mean nothing. All that has a fixed length is in whole words, as it is copied.
 
-use keyledger_domain::{KeyHash, KeyId, Timestamp};
+use keyledger_domain::{HashFunction, KeyHash, KeyId, Timestamp};
 use uuid::Uuid;
 
 use crate::record::{KeyRecord, Owner};
@@ -16,6 +16,8 @@ const HAS_EXPIRY: u8 = 1;
 const HAS_UUID: u8 = 2;
 /// The rest of the record is in pieces: see [`records`](crate::records).
 const HAS_MORE: u8 = 4;
+/// The hash is an HMAC.
+const IS_HMAC: u8 = 8;
 
 /// The longest text, in bytes, that [`pack`] takes.
 const LONGEST_TEXT: usize = 0xFFFF;
@@ -33,7 +35,9 @@ pub(super) fn pack(of: &KeyRecord<'_>) -> Option<Vec<u8>> {
         Owner::Text(text) => (None, text),
     };
     let flag = |there: bool, flag| if there { flag } else { 0 };
-    let flags = flag(of.expires_at.is_some(), HAS_EXPIRY) | flag(uuid.is_some(), HAS_UUID);
+    let flags = flag(of.expires_at.is_some(), HAS_EXPIRY)
+        | flag(uuid.is_some(), HAS_UUID)
+        | flag(!of.hash_function.is_sha256(), IS_HMAC);
     packed.extend([flags, 0]);
     let texts = [of.owner_email.unwrap_or_default(), of.name, owner];
     for text in texts {
@@ -75,9 +79,11 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<KeyRecord<'_>> {
     let texts = str::from_utf8(rest.get(..email + name + owner)?).ok()?;
     let (email, texts) = texts.split_at_checked(email)?;
     let (name, owner) = texts.split_at_checked(name)?;
+    let is_hmac = flags & IS_HMAC != 0;
     Some(KeyRecord {
         key_id: KeyId::from_uuid(Uuid::from_bytes(*id)),
         hash: KeyHash::try_from(hash.as_slice()).ok()?,
+        hash_function: if is_hmac { HashFunction::HmacSha256 } else { HashFunction::Sha256 },
         owner: uuid.map_or(Owner::Text(owner), Owner::Uuid),
         owner_email: Some(email).filter(|email| !email.is_empty()),
         name,
@@ -117,6 +123,7 @@ mod tests {
         KeyRecord {
             key_id: KeyId::from_uuid(Uuid::from_u128(1)),
             hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
+            hash_function: HashFunction::Sha256,
             owner: Owner::of("ann"),
             owner_email: None,
             name: "my key",
@@ -134,11 +141,19 @@ mod tests {
             for owner_email in [None, Some("ann@example.com"), Some(longest.as_str())] {
                 for expires_at in [None, Some(at(5)), Some(Timestamp::MAX)] {
                     let owner = Owner::of(owner);
-                    let of = KeyRecord { owner, owner_email, expires_at, ..key_record() };
-                    let packed = pack(&of).unwrap();
-                    assert_eq!(unpack(&packed), Some(of));
-                    let (words, _) = packed.as_chunks::<8>();
-                    assert_eq!(key_id(words.first_chunk().unwrap()), Some(of.key_id));
+                    for hash_function in [HashFunction::Sha256, HashFunction::HmacSha256] {
+                        let of = KeyRecord {
+                            owner,
+                            owner_email,
+                            expires_at,
+                            hash_function,
+                            ..key_record()
+                        };
+                        let packed = pack(&of).unwrap();
+                        assert_eq!(unpack(&packed), Some(of));
+                        let (words, _) = packed.as_chunks::<8>();
+                        assert_eq!(key_id(words.first_chunk().unwrap()), Some(of.key_id));
+                    }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What the index holds about a key.
 
 use keyledger_domain::key::KeyStatus;
-use keyledger_domain::{KeyHash, KeyId, Revision, Timestamp};
+use keyledger_domain::{HashFunction, KeyHash, KeyId, Revision, Timestamp};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -10,8 +10,10 @@ use uuid::Uuid;
 pub struct KeyRecord<'a> {
     /// The key's id. It never changes.
     pub key_id: KeyId,
-    /// The SHA-256 of the key's text. It never changes.
+    /// The hash of the key's text. It never changes.
     pub hash: KeyHash,
+    /// How the hash follows from the text.
+    pub hash_function: HashFunction,
     /// The user to whom the key belongs.
     pub owner: Owner<'a>,
     /// The owner's email address, if it is known.

@@ -328,7 +328,7 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
-    use keyledger_domain::{KeyHash, Timestamp};
+    use keyledger_domain::{HashFunction, KeyHash, Timestamp};
     use uuid::Uuid;
 
     use super::*;
@@ -338,6 +338,7 @@ mod tests {
         KeyRecord {
             key_id: KeyId::from_uuid(Uuid::from_u128(1)),
             hash: KeyHash::try_from([7; 32].as_slice()).unwrap(),
+            hash_function: HashFunction::Sha256,
             owner: Owner::of("ann"),
             owner_email: None,
             name,

@@ -215,11 +215,21 @@ impl IndexWriter {
         if revision != Revision::FIRST {
             return Err(out_of_step);
         }
-        // Verification does not answer with the prefix.
-        let KeyDetails { owner, owner_email, name, prefix: _, hash, expires_at } = details;
+        // Verification answers neither with the prefix nor with the id at a former service.
+        let KeyDetails {
+            owner,
+            owner_email,
+            name,
+            prefix: _,
+            hash,
+            expires_at,
+            hash_function,
+            source_id: _,
+        } = details;
         let record = KeyRecord {
             key_id: *key_id,
             hash: *hash,
+            hash_function: *hash_function,
             owner: Owner::of(owner.as_str()),
             owner_email: owner_email.as_ref().map(|email| email.as_str()),
             name: name.as_str(),

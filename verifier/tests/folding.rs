@@ -45,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// writer directly.
 #[derive(Clone, Debug)]
 enum Fact {
-    Event(RecordedEvent),
+    Event(Box<RecordedEvent>),
     Replaced(u64, Known),
 }
 
@@ -63,7 +63,8 @@ fn facts(steps: &[Step]) -> (Vec<Fact>, Vec<Fold>) {
         | Step::ChangeEmail(number, _)
         | Step::Revoke(number)
         | Step::Delete(number)) = step;
-        let event = |known: &Known, event| Fact::Event(recorded(position, known.revision, event));
+        let event =
+            |known: &Known, event| Fact::Event(Box::new(recorded(position, known.revision, event)));
         let fact = match (step, fold.get_mut(number)) {
             (Step::Create(_), None) => {
                 let known = fold.entry(*number).or_insert(Known::new(*number, "name"));
@@ -98,7 +99,7 @@ fn facts(steps: &[Step]) -> (Vec<Fact>, Vec<Fold>) {
 
 fn apply(writer: &mut IndexWriter, fact: &Fact) -> Result<(), OutOfStep> {
     match fact {
-        Fact::Event(event) => writer.apply(std::slice::from_ref(event), event.position, |_| {}),
+        Fact::Event(event) => writer.apply(std::slice::from_ref(&**event), event.position, |_| {}),
         Fact::Replaced(position, known) => {
             let position = Position::try_from(*position).unwrap();
             if position > writer.reached().position {

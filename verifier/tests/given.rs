@@ -10,8 +10,8 @@ use keyledger_domain::key::{
     KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyOwnerEmailChanged, KeyRevoked, KeyStatus,
 };
 use keyledger_domain::{
-    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Position, Reached, Revision, Timestamp, UserId,
-    hash_presented,
+    DisplayPrefix, Email, HashFunction, KeyHash, KeyId, KeyName, Position, Reached, Revision,
+    Timestamp, UserId, hash_presented,
 };
 use keyledger_verifier::{IndexWriter, KeyRecord, KeySource, LoadedKey, Owner, Use, UseSink};
 use uuid::Uuid;
@@ -66,6 +66,7 @@ impl Known {
         KeyRecord {
             key_id: key_id(self.number),
             hash: hash(self.secret),
+            hash_function: HashFunction::Sha256,
             owner: Owner::of(&self.owner),
             owner_email: self.email.as_deref(),
             name: &self.name,
@@ -89,6 +90,8 @@ impl Known {
                 prefix: DisplayPrefix::from_stored("demo_0000".to_owned()),
                 hash: hash(self.secret),
                 expires_at: self.expires_at,
+                hash_function: HashFunction::Sha256,
+                source_id: None,
             },
             occurred_at: at(1),
         })

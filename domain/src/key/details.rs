@@ -9,7 +9,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::KeyCreated;
-use crate::{DisplayPrefix, Email, KeyHash, KeyId, KeyName, Timestamp, UserId};
+use crate::{
+    DisplayPrefix, Email, HashFunction, KeyHash, KeyId, KeyName, SourceId, Timestamp, UserId,
+};
 
 /// What is chosen for a key when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +25,14 @@ pub struct KeyDetails {
     pub name: KeyName,
     /// The beginning of the secret, by which people recognise the key.
     pub prefix: DisplayPrefix,
-    /// The SHA-256 of the secret. The secret itself is not stored.
+    /// The hash of the secret. The secret itself is not stored.
     pub hash: KeyHash,
     /// The time from which the key does not verify; `None` if it does not expire.
     pub expires_at: Option<Timestamp>,
+    /// How the hash follows from the secret. Only imported keys have another than SHA-256.
+    pub hash_function: HashFunction,
+    /// The id that an imported key had at the former service, if that is known.
+    pub source_id: Option<SourceId>,
 }
 
 /// The stored form of [`KeyCreated`]. Names and order never change; a field that is added stands
@@ -43,12 +49,26 @@ struct StoredKeyCreated<'a> {
     occurred_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    /// Absent for SHA-256.
+    #[serde(default, skip_serializing_if = "HashFunction::is_sha256")]
+    hash_function: HashFunction,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source_id: Option<Cow<'a, SourceId>>,
 }
 
 impl Serialize for KeyCreated {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { key_id, details, occurred_at } = self;
-        let KeyDetails { owner, owner_email, name, prefix, hash, expires_at } = details;
+        let KeyDetails {
+            owner,
+            owner_email,
+            name,
+            prefix,
+            hash,
+            expires_at,
+            hash_function,
+            source_id,
+        } = details;
         StoredKeyCreated {
             key_id: *key_id,
             user_id: Cow::Borrowed(owner),
@@ -58,6 +78,8 @@ impl Serialize for KeyCreated {
             key_hash: *hash,
             occurred_at: *occurred_at,
             expires_at: *expires_at,
+            hash_function: *hash_function,
+            source_id: source_id.as_ref().map(Cow::Borrowed),
         }
         .serialize(serializer)
     }
@@ -74,6 +96,8 @@ impl<'de> Deserialize<'de> for KeyCreated {
             key_hash,
             occurred_at,
             expires_at,
+            hash_function,
+            source_id,
         } = StoredKeyCreated::deserialize(deserializer)?;
         let details = KeyDetails {
             owner: user_id.into_owned(),
@@ -82,6 +106,8 @@ impl<'de> Deserialize<'de> for KeyCreated {
             prefix: key_prefix.into_owned(),
             hash: key_hash,
             expires_at,
+            hash_function,
+            source_id: source_id.map(Cow::into_owned),
         };
         Ok(Self { key_id, details, occurred_at })
     }

@@ -1,4 +1,4 @@
-//! Taking over a key from a former service, which stored the same hash of it.
+//! Taking over a key from a former service, which stored a hash of it.
 
 use super::{Key, KeyCreated, KeyDetails, KeyEvent, KeyRevoked, Lifecycle, Refusal};
 use crate::{KeyId, Reason, Timestamp};
@@ -7,12 +7,15 @@ use crate::{KeyId, Reason, Timestamp};
 /// nothing, unless the former service has revoked the key since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportKey {
-    /// What the former service knew of the key. The key's id follows from its hash.
+    /// What the former service knew of the key.
     pub details: KeyDetails,
     /// When the former service created the key.
     pub created_at: Timestamp,
     /// Whether the former service has revoked the key.
     pub revoked: bool,
+    /// The id that the key has here, if it was imported before under another hash: the former service has
+    /// changed its hash function since. `None` if that is not known; the id then follows from the hash.
+    pub known_as: Option<KeyId>,
 }
 
 impl ImportKey {
@@ -20,7 +23,18 @@ impl ImportKey {
     /// creation.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
-        KeyId::for_imported_hash(&self.details.hash)
+        self.known_as.unwrap_or_else(|| KeyId::for_imported_hash(&self.details.hash))
+    }
+
+    /// Whether this is a key that was imported with these details before. Its hash may differ only if the
+    /// former service calls it by the same id, and has hashed it in another way.
+    fn is_known_as(&self, known: &KeyDetails) -> bool {
+        let new = &self.details;
+        let is_hashed_anew = new.source_id.is_some()
+            && new.source_id == known.source_id
+            && new.hash_function != known.hash_function;
+        let has_same_hash = new.hash == known.hash && new.hash_function == known.hash_function;
+        new.owner == known.owner && (has_same_hash || is_hashed_anew)
     }
 }
 
@@ -51,10 +65,7 @@ pub(super) fn decide(
         });
         return Ok(if command.revoked { vec![created, revoked(now)] } else { vec![created] });
     };
-    if key.details.hash != command.details.hash
-        || key.details.owner != command.details.owner
-        || key.created_at != command.created_at
-    {
+    if !command.is_known_as(&key.details) || key.created_at != command.created_at {
         return Err(Refusal::AlreadyExists);
     }
     match key.lifecycle {
@@ -68,12 +79,14 @@ mod tests {
     use super::*;
     use crate::key::{Command, KeyDeleted};
     use crate::testing::{at, details, given, user};
+    use crate::{HashFunction, KeyHash, SourceId};
 
     fn import() -> ImportKey {
         ImportKey {
             details: KeyDetails { owner: user("ann"), ..details(7) },
             created_at: at(0),
             revoked: false,
+            known_as: None,
         }
     }
 
@@ -130,11 +143,53 @@ mod tests {
 
     #[test]
     fn another_key_with_the_same_hash_is_refused() {
-        let details = KeyDetails { owner: user("bob"), ..import().details };
-        let other = ImportKey { details, ..import() };
-        given(first(&import()))
-            .when(Command::Import(other), at(20))
-            .refused(Refusal::AlreadyExists);
+        let with = |details| ImportKey { details, ..import() };
+        let known = import().details;
+        for other in [
+            with(KeyDetails { owner: user("bob"), ..known.clone() }),
+            with(KeyDetails { hash_function: HashFunction::HmacSha256, ..known }),
+            ImportKey { created_at: at(1), ..import() },
+        ] {
+            given(first(&import()))
+                .when(Command::Import(other), at(20))
+                .refused(Refusal::AlreadyExists);
+        }
+    }
+
+    /// A key as the former service exported it, hashed in this way.
+    fn exported(hash_function: HashFunction, hash: KeyHash) -> ImportKey {
+        let source_id = SourceId::parse("k-7").ok();
+        let details = KeyDetails { hash_function, hash, source_id, ..import().details };
+        ImportKey { details, ..import() }
+    }
+
+    #[test]
+    fn a_key_that_was_hashed_in_another_way_since_its_import_stays_as_it_is() {
+        let plain = exported(HashFunction::Sha256, details(7).hash);
+        let anew = ImportKey {
+            known_as: Some(plain.key_id()),
+            ..exported(HashFunction::HmacSha256, details(8).hash)
+        };
+        given(first(&plain)).when(Command::Import(anew.clone()), at(20)).then([]);
+        let revoked = ImportKey { revoked: true, ..anew.clone() };
+        let decided = given(first(&plain)).when(Command::Import(revoked), at(20));
+        decided.then([KeyEvent::Revoked(KeyRevoked {
+            key_id: plain.key_id(),
+            user_id: user("ann"),
+            occurred_at: at(20),
+            reason: Reason::parse("revoked by the service that it was imported from").unwrap(),
+        })]);
+        // The same function cannot have another hash, and a key without that id may be another one.
+        let other = ImportKey {
+            known_as: Some(plain.key_id()),
+            ..exported(HashFunction::Sha256, details(8).hash)
+        };
+        let details = KeyDetails { source_id: None, ..anew.details.clone() };
+        for other in [other, ImportKey { details, ..anew }] {
+            given(first(&plain))
+                .when(Command::Import(other), at(20))
+                .refused(Refusal::AlreadyExists);
+        }
     }
 
     #[test]

@@ -1,21 +1,44 @@
 //! The hash of a key, which is stored in place of the key.
+//!
+//! Keys of this service are hashed with SHA-256. A former service may have used HMAC-SHA-256, with a secret
+//! of its own.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a full key. Its text form is lower-case hex. `Debug` does not show it.
+/// The hash of a full key. Its text form is lower-case hex. `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyHash([u8; 32]);
+pub struct KeyHash(pub(super) [u8; 32]);
 
 /// The text or the bytes are not a SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key hash is 32 bytes, or 64 characters of lower-case hex")]
 pub struct KeyHashError;
 
+/// How the hash of a key follows from the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HashFunction {
+    /// SHA-256 (FIPS 180-4).
+    #[default]
+    #[serde(rename = "sha256")]
+    Sha256,
+    /// HMAC-SHA-256 (RFC 2104) under a secret of the service that the key was imported from.
+    #[serde(rename = "hmac-sha256")]
+    HmacSha256,
+}
+
+impl HashFunction {
+    /// Whether this is SHA-256.
+    #[must_use]
+    pub fn is_sha256(&self) -> bool {
+        *self == Self::Sha256
+    }
+}
+
 impl KeyHash {
-    /// The hash of a text.
+    /// The SHA-256 of a text.
     #[must_use]
     pub fn of(full_key: &str) -> Self {
         Self(Sha256::digest(full_key.as_bytes()).into())

@@ -3,8 +3,10 @@
 //! A full key reads `<prefix>_<43 base62 characters><6 base62 characters>`: 256 random bits, then
 //! the CRC-32 (IEEE 802.3) of everything before it, as in GitHub's tokens. The checksum lets a
 //! mistyped key be refused without a look-up, and lets scanners tell a key from other text. Keys of
-//! an older kind, `<prefix>_<43 base64url characters>` without a checksum, are accepted too.
+//! an older kind, `<prefix>_<43 base64url characters>` without a checksum, are accepted too. Keys that were
+//! imported have the forms of the services that made them.
 
+mod former;
 mod hash;
 mod prefix;
 
@@ -13,7 +15,8 @@ use std::fmt;
 use rand::{CryptoRng, Rng};
 use zeroize::Zeroizing;
 
-pub use hash::{KeyHash, KeyHashError};
+pub use former::{HmacSecret, HmacSecretError, may_be_imported};
+pub use hash::{HashFunction, KeyHash, KeyHashError};
 use prefix::is_prefix;
 pub use prefix::{DisplayPrefix, DisplayPrefixError, KeyPrefix, KeyPrefixError};
 

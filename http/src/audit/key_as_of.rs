@@ -41,7 +41,7 @@ pub(super) async fn key_as_of(
 ) -> Result<Json<KeyState>, ApiError> {
     let now = state.clock.now();
     let then = key_at(&*state.journal, key_id, query.at, now).await?;
-    let then = then.ok_or(ApiError::KeyNotFound)?;
+    let then = then.ok_or(ApiError::KeyNotFound)?.verified_with(&state.hmac_secrets);
     Ok(Json(KeyState::new(key_id, query.at.unwrap_or(Moment::Time(now)), then)))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use keyledger_domain::Timestamp;
+use keyledger_domain::{HmacSecret, Timestamp};
 use keyledger_journal::JournalReader;
 use tokio::sync::watch;
 
@@ -23,6 +23,8 @@ pub struct AuditState {
     pub clock: Arc<dyn Clock>,
     /// Closed when the service stops.
     pub stopping: watch::Receiver<()>,
+    /// The secrets under which former services hashed imported keys.
+    pub hmac_secrets: Arc<[HmacSecret]>,
     /// The memory for pages.
     pub budget: AnswerBudget,
 }

@@ -64,7 +64,7 @@ fn metrics(history: History) -> Metrics {
 
 #[keyledger_bounded::test]
 async fn both_ways_to_an_endpoint_give_the_same_answer() {
-    let history = History::new(Duration::from_secs(10));
+    let history = History::new(Duration::from_secs(10), Arc::default());
     let metrics = metrics(history.clone());
     let (clock, counters) = (metrics.clock.clone(), metrics.counters.clone());
     let key_prefix = KeyPrefix::parse("orag").unwrap();

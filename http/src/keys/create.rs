@@ -130,9 +130,17 @@ struct CreatedKey<'a> {
 
 impl<'a> CreatedKey<'a> {
     fn new(key: &'a Key, api_key: &'a str) -> Self {
-        // The owner asked for the key, and knows its owner and address.
-        let KeyDetails { owner: _, owner_email: _, name, prefix, hash: _, expires_at } =
-            &key.details;
+        // The owner asked for the key, and knows its owner and address. It is not imported.
+        let KeyDetails {
+            owner: _,
+            owner_email: _,
+            name,
+            prefix,
+            hash: _,
+            expires_at,
+            hash_function: _,
+            source_id: _,
+        } = &key.details;
         Self {
             success: true,
             key_id: key.id.to_string(),

@@ -168,6 +168,9 @@ impl Metrics {
         let verification = self.history.verification();
         if let Some(index) = verification.index() {
             self.counters.register(&mut registry);
+            let unverifiable = gauge(verification.unverifiable().into());
+            let help = "Imported keys that are refused because no secret of their hashes is known";
+            registry.register("unverifiable_keys", help, unverifiable);
             let staleness = verification.staleness(Clocks::now(self.clock.now()));
             register_index(index, staleness, &mut registry);
         }

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
-    CommandId, Email, InstallationSecret, KeyId, KeyName, KeyPrefix, Metadata, Reason,
-    RecordedEvent, Revision, Secret, Timestamp, UserId,
+    CommandId, Email, HashFunction, InstallationSecret, KeyId, KeyName, KeyPrefix, Metadata,
+    Reason, RecordedEvent, Revision, Secret, Timestamp, UserId,
 };
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
@@ -76,6 +76,8 @@ pub fn created(key_id: KeyId) -> NewEvent {
             prefix: secret.display_prefix(),
             hash: secret.hash(),
             expires_at: Some(now.plus_seconds(60).unwrap()),
+            hash_function: HashFunction::Sha256,
+            source_id: None,
         },
         occurred_at: now,
     }))

@@ -68,6 +68,18 @@ struct Loaded {
     verification: Arc<Verification>,
 }
 
+impl Loaded {
+    fn warn_of_unverifiable_keys(&self) {
+        let keys = self.verification.unverifiable();
+        if keys > 0 {
+            tracing::error!(
+                keys,
+                "imported keys are refused: set KEYLEDGER_IMPORT_HMAC_SECRETS to the secret of their hashes"
+            );
+        }
+    }
+}
+
 impl IndexFollower {
     /// A follower whose index is not loaded yet.
     #[must_use]
@@ -118,8 +130,16 @@ impl IndexFollower {
             }
         };
         loop {
-            let writer = &mut self.loaded()?.writer;
-            let Err(error) = writer.apply(events, to, ended) else { return Ok(writer.reached()) };
+            let loaded = self.loaded()?;
+            let unverifiable = loaded.verification.unverifiable();
+            let writer = &mut loaded.writer;
+            let Err(error) = writer.apply(events, to, ended) else {
+                let reached = writer.reached();
+                if unverifiable == 0 {
+                    loaded.warn_of_unverifiable_keys();
+                }
+                return Ok(reached);
+            };
             let OutOfStep { key_id } = error;
             let position = writer.reached().position;
             match self.journal.read(key_id).await {
@@ -207,8 +227,9 @@ impl Follower for IndexFollower {
 
     /// Lets verifications use the index, which was just checked against the journal.
     fn beside(&self, _: &Health) -> BoxFuture<'static, Interruption> {
-        if let Some(Loaded { writer, verification }) = &self.loaded {
+        if let Some(loaded @ Loaded { writer, verification }) = &self.loaded {
             verification.set_index(writer.index());
+            loaded.warn_of_unverifiable_keys();
             self.ask.notify_one();
         }
         Box::pin(std::future::pending())

@@ -116,7 +116,7 @@ impl Store {
         let pace = Pace { batch: 2, gather: Duration::ZERO, tick: None, ready, reads: Reads::Keys };
         let always = || Script::of([Step::Succeed; 1_000]);
         let (kept, calls) = Default::default();
-        let history = History::new(seconds(10));
+        let history = History::new(seconds(10), Arc::default());
         let (loads, applies, begins_anew, tells_last) = (always(), always(), false, true);
         Self { pace, loads, applies, kept, begins_anew, tells_last, history, calls }
     }
@@ -406,7 +406,7 @@ async fn when_the_history_changes_everything_is_forgotten_and_loaded_anew() {
 #[keyledger_bounded::test(paused)]
 async fn a_follower_that_is_late_to_hear_of_a_change_reports_nothing() {
     let journal = Memory::new(2, []);
-    let (history, progress) = (History::new(seconds(10)), Progress::default());
+    let (history, progress) = (History::new(seconds(10), Arc::default()), Progress::default());
     let reached = |number: u64| Reached::START.after(&[event(number)], position(number));
     assert!(history.advance(0, &progress, reached(2)));
     set_back(&journal, 1);

@@ -36,6 +36,8 @@ pub(crate) struct CreatedColumns<'a> {
     pub(crate) created_at: Option<i64>,
     /// Microseconds since 1970-01-01 UTC.
     pub(crate) expires_at: Option<i64>,
+    /// Whether the hash is an HMAC.
+    pub(crate) is_hmac: Option<bool>,
 }
 
 impl<'a> CreatedColumns<'a> {
@@ -43,8 +45,18 @@ impl<'a> CreatedColumns<'a> {
         let Some(KeyCreated { key_id: _, details, occurred_at }) = created else {
             return Self::default();
         };
-        // The owner's address is not only told by the creation.
-        let KeyDetails { owner, owner_email: _, name, prefix, hash, expires_at } = details;
+        // The id at a former service is history, which is read from the journal. The owner's address is not only
+        // told by the creation.
+        let KeyDetails {
+            owner,
+            owner_email: _,
+            name,
+            prefix,
+            hash,
+            expires_at,
+            hash_function,
+            source_id: _,
+        } = details;
         Self {
             user_id: Some(owner.as_str()),
             name: Some(name.as_str()),
@@ -52,6 +64,7 @@ impl<'a> CreatedColumns<'a> {
             key_hash: Some(hash.as_bytes()),
             created_at: Some(occurred_at.unix_micros()),
             expires_at: expires_at.map(Timestamp::unix_micros),
+            is_hmac: Some(!hash_function.is_sha256()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use keyledger_domain::key::KeyStatus;
 use keyledger_domain::{
-    DisplayPrefix, Email, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId,
+    DisplayPrefix, Email, HashFunction, KeyHash, KeyId, KeyName, Revision, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -65,20 +65,22 @@ impl TryFrom<KeyRow> for KeyView {
 
 /// A row of [`super::SCAN`], column by column.
 pub(crate) type ScanRow =
-    (Uuid, String, Option<String>, String, Vec<u8>, i64, Option<i64>, Option<i64>, i64);
+    (Uuid, String, Option<String>, String, Vec<u8>, i64, Option<i64>, Option<i64>, i64, bool);
 
 /// Converts a [`ScanRow`] into a key of the verification index.
 ///
 /// # Errors
 /// [`BadRow`] when the value of a column is out of range.
 pub(crate) fn loaded_key(row: &ScanRow) -> Result<LoadedKey<'_>, BadRow> {
-    let (key_id, user_id, user_email, name, hash, created, expires, revoked, revision) = row;
+    let (key_id, user_id, user_email, name, hash, created, expires, revoked, revision, is_hmac) =
+        row;
     let key_id = KeyId::from_uuid(*key_id);
     let bad = |column| BadRow { table: "keys", column, key_id };
     let time = |column, micros: i64| Timestamp::from_unix_micros(micros).map_err(|_| bad(column));
     let record = KeyRecord {
         key_id,
         hash: KeyHash::try_from(hash.as_slice()).map_err(|_| bad("key_hash"))?,
+        hash_function: if *is_hmac { HashFunction::HmacSha256 } else { HashFunction::Sha256 },
         owner: Owner::of(user_id),
         owner_email: user_email.as_deref(),
         name,

@@ -179,7 +179,8 @@ pub(crate) const COUNT: &str = "
 
 /// All keys of build `$1` that are not deleted, ordered by id.
 pub(crate) const SCAN: &str = "
-    SELECT key_id, user_id, user_email, name, key_hash, created_at, expires_at, revoked_at, revision
+    SELECT key_id, user_id, user_email, name, key_hash, created_at, expires_at, revoked_at, revision,
+           is_hmac
     FROM keys
     WHERE generation = $1 AND deleted_at IS NULL
     ORDER BY key_id";

@@ -64,9 +64,10 @@ const WRITE: &str = concat!(
         SELECT *
         FROM unnest($7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
                     $13::text[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[],
-                    $18::bigint[], $19::bigint[], $20::uuid[])
+                    $18::bigint[], $19::bigint[], $20::uuid[], $23::boolean[])
              AS change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
-                        key_hash, created_at, expires_at, revoked_at, deleted_at, event_id)
+                        key_hash, created_at, expires_at, revoked_at, deleted_at, event_id,
+                        is_hmac)
     ), written AS (
         ",
     upsert!(),
@@ -123,7 +124,8 @@ impl Write {
             .bind(columns.deleted_at)
             .bind(columns.event_id)
             .bind(reached.last.map(|last| last.position.as_i64()))
-            .bind(reached.last.map(|last| last.event_id.as_uuid()));
+            .bind(reached.last.map(|last| last.event_id.as_uuid()))
+            .bind(columns.is_hmac);
         let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
         Ok(Self { arguments, rows: changes.len(), after: Build { reached, ..from } })
     }
@@ -174,6 +176,7 @@ struct Columns<'a> {
     revoked_at: Vec<Option<i64>>,
     deleted_at: Vec<Option<i64>>,
     event_id: Vec<Uuid>,
+    is_hmac: Vec<Option<bool>>,
 }
 
 impl<'a> Columns<'a> {
@@ -188,7 +191,7 @@ impl<'a> Columns<'a> {
     fn add(&mut self, change: &'a Change<'_>) {
         let Change { key_id, first, last, place, created, user_email, revoked_at, deleted_at } =
             change;
-        let CreatedColumns { user_id, name, key_prefix, key_hash, created_at, expires_at } =
+        let CreatedColumns { user_id, name, key_prefix, key_hash, created_at, expires_at, is_hmac } =
             CreatedColumns::of(*created);
         self.key_id.push(key_id.as_uuid());
         self.before.push(i64::from(first.as_u32()) - 1);
@@ -204,5 +207,6 @@ impl<'a> Columns<'a> {
         self.revoked_at.push(revoked_at.map(Timestamp::unix_micros));
         self.deleted_at.push(deleted_at.map(Timestamp::unix_micros));
         self.event_id.push(place.event_id.as_uuid());
+        self.is_hmac.push(is_hmac);
     }
 }

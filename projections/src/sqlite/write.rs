@@ -124,7 +124,7 @@ async fn mark(
 }
 
 /// The number of values in a row of the statement.
-pub(super) const COLUMNS: usize = 14;
+pub(super) const COLUMNS: usize = 15;
 
 /// The text of the statement. Its parameters are the build, the position that the build must have,
 /// whether it must be the live one, and then the rows, as [`bind`] binds them.
@@ -138,7 +138,7 @@ pub(super) fn statement(rows: &str) -> String {
                     AND asked.position = {reached}),
               change (key_id, before, revision, position, user_id, user_email, name, key_prefix,
                       key_hash, created_at, expires_at, revoked_at, deleted_at,
-                      event_id)
+                      event_id, is_hmac)
                   AS (VALUES {rows})
          {upsert}",
         upsert = upsert!(),
@@ -149,7 +149,7 @@ pub(super) fn statement(rows: &str) -> String {
 /// Binds the values of one row.
 fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
     let Change { key_id, first, last, place, created, user_email, revoked_at, deleted_at } = change;
-    let CreatedColumns { user_id, name, key_prefix, key_hash, created_at, expires_at } =
+    let CreatedColumns { user_id, name, key_prefix, key_hash, created_at, expires_at, is_hmac } =
         CreatedColumns::of(*created);
     query
         .bind(key_id.as_uuid())
@@ -166,4 +166,5 @@ fn bind<'q>(change: &'q Change<'_>, query: Query<'q>) -> Query<'q> {
         .bind(revoked_at.map(Timestamp::unix_micros))
         .bind(deleted_at.map(Timestamp::unix_micros))
         .bind(place.event_id.as_uuid())
+        .bind(is_hmac)
 }

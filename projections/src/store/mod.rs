@@ -28,7 +28,7 @@ macro_rules! upsert {
     () => {
         "INSERT INTO keys (generation, key_id, user_id, user_email, name, key_prefix, key_hash,
                                created_at, expires_at, revoked_at, deleted_at, revision, position,
-                               event_id)
+                               event_id, is_hmac)
              SELECT target.generation, change.key_id,
                     coalesce(keys.user_id, change.user_id),
                     coalesce(change.user_email, keys.user_email),
@@ -40,7 +40,7 @@ macro_rules! upsert {
                     coalesce(change.revoked_at, keys.revoked_at),
                     coalesce(change.deleted_at, keys.deleted_at),
                     CASE WHEN coalesce(keys.revision, -1) = change.before THEN change.revision END,
-                    change.position, change.event_id
+                    change.position, change.event_id, coalesce(keys.is_hmac, change.is_hmac)
              FROM target CROSS JOIN change
              LEFT JOIN keys ON keys.generation = target.generation AND keys.key_id = change.key_id
              WHERE change.key_id IS NOT NULL

@@ -6,7 +6,7 @@ use keyledger_domain::KeyId;
 use keyledger_domain::Moment;
 
 use crate::cli::say;
-use crate::config::{Group, Stores, args};
+use crate::config::{Group, Stores, args, both, hmac_secrets_from_matches};
 use keyledger_audit::key_at;
 use keyledger_domain::Clock;
 use keyledger_http::KeyState;
@@ -21,11 +21,12 @@ pub(super) fn command() -> Command {
         .about("Tell what a key was at a moment, whether it would have verified, and why")
         .arg(value("key", "The key's id", "ID").required(true))
         .arg(value("at", "A time (RFC 3339) or a position; now, if it is left out", "MOMENT"))
-        .args(args(&[Group::Stores, Group::Logging]))
+        .args(args(&[Group::Stores, Group::Import, Group::Logging]))
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
-    let stores = Stores::from_matches(matches)?;
+    let (stores, hmac_secrets) =
+        both(Stores::from_matches(matches), hmac_secrets_from_matches(matches))?;
     let key = matches.get_one::<String>("key").cloned().unwrap_or_default();
     let key_id: KeyId = key.parse().with_context(|| format!("--key: {key:?} is no id of a key"))?;
     let moment = matches.get_one::<String>("at").map(|at| at.parse::<Moment>());
@@ -35,6 +36,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let Some(then) = key_at(&*journal, key_id, moment, now).await? else {
         bail!("there was never a key {key_id}");
     };
+    let then = then.verified_with(&hmac_secrets);
     let state = KeyState::new(key_id, moment.unwrap_or(Moment::Time(now)), then);
     say(&serde_json::to_string(&state).context("the state of the key cannot be encoded as JSON")?)
 }

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
-    CommandId, DisplayPrefix, KeyHash, KeyId, KeyName, Metadata, Position, Reason, RecordedEvent,
-    Revision, Timestamp, UserId,
+    CommandId, DisplayPrefix, HashFunction, KeyHash, KeyId, KeyName, Metadata, Position, Reason,
+    RecordedEvent, Revision, Timestamp, UserId,
 };
 use keyledger_tlog::export::{ExportWriter, Header, RANGE, Subset};
 use keyledger_tlog::merkle::{Frontier, Node, Plan, root_of};
@@ -157,6 +157,8 @@ fn create(random: &mut StdRng, now: Timestamp) -> KeyCreated {
         prefix: DisplayPrefix::parse("orag_AbCdEfGh").unwrap(),
         hash: KeyHash::try_from(random.random::<[u8; 32]>().as_slice()).unwrap(),
         expires_at: expires.then(|| now.plus_seconds(86_400).unwrap()),
+        hash_function: HashFunction::Sha256,
+        source_id: None,
     };
     KeyCreated { key_id, details, occurred_at: now }
 }

@@ -67,7 +67,7 @@ impl<W: Write> Sheet<W> {
     }
 }
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "position",
     "occurred_at",
     "key_id",
@@ -86,6 +86,7 @@ const COLUMNS: [&str; 18] = [
     "correlation_id",
     "causation_id",
     "traceparent",
+    "source_id",
 ];
 
 /// The row of an event. It never contains a key's hash.
@@ -109,6 +110,7 @@ struct Row<'a> {
     correlation_id: Cow<'a, str>,
     causation_id: String,
     traceparent: Option<Cow<'a, str>>,
+    source_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> Row<'a> {
@@ -121,6 +123,7 @@ impl<'a> Row<'a> {
             name,
             key_prefix,
             expires_at,
+            source_id,
             reason,
             token_issued_at,
         } = data;
@@ -143,6 +146,7 @@ impl<'a> Row<'a> {
             correlation_id: plain(&metadata.correlation_id),
             causation_id: metadata.causation_id.to_string(),
             traceparent: metadata.traceparent.as_deref().map(plain),
+            source_id: source_id.map(plain),
         }
     }
 }
@@ -186,12 +190,13 @@ mod tests {
     }
 
     const CREATED: &str = include_str!("../../../../domain/golden/key_created.v1.json");
+    const IMPORTED: &str = include_str!("../../../../domain/golden/key_created.v1.imported.json");
     const REVOKED: &str = include_str!("../../../../domain/golden/key_revoked.v1.json");
     const CHANGED: &str = include_str!("../../../../domain/golden/key_owner_email_changed.v1.json");
 
     #[test]
     fn a_row_has_a_value_for_each_column() {
-        for golden in [CREATED, REVOKED, CHANGED] {
+        for golden in [CREATED, IMPORTED, REVOKED, CHANGED] {
             let rows = rows(golden, |_| ());
             assert_eq!(rows[0], COLUMNS[..]);
             let of = |column: &str| {
@@ -209,6 +214,7 @@ mod tests {
                 "name",
                 "key_prefix",
                 "expires_at",
+                "source_id",
                 "reason",
                 "token_issued_at",
             ] {
