@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use super::{USUAL, check, checked};
+use super::{USUAL, check, checked, migrations};
 use crate::support::setup::without_rights_of_root;
 use crate::support::stores::Stores;
 use crate::support::{SECRET, Setup, keyledger, run};
@@ -57,16 +57,21 @@ fn a_new_service_on_files_is_told_in_a_line_for_each_part_and_nothing_is_made() 
     let mut check = keyledger(folder.path());
     let output = run(check.arg("check").envs(USUAL));
     assert!(output.status.success(), "{output:?}");
+    let file = |part: &str, file: &str, folder: &str| {
+        let all = migrations(folder);
+        format!(
+            "ok      {part}: SQLite at data/{file}.db, writable, {all} of {all} migrations are applied at the \
+             start, there is no file yet: the service makes it"
+        )
+    };
     assert_eq!(
         String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(),
         [
-            "ok      public listener: TCP at 127.0.0.1:0",
-            "ok      internal listener: TCP at 127.0.0.1:0",
-            "ok      journal: SQLite at data/journal.db, writable, 3 of 3 migrations are applied at the start, \
-             there is no file yet: the service makes it",
-            "ok      read tables: SQLite at data/read.db, writable, 5 of 5 migrations are applied at the start, \
-             there is no file yet: the service makes it",
-            "ok      sign-in: shared secret",
+            "ok      public listener: TCP at 127.0.0.1:0".to_owned(),
+            "ok      internal listener: TCP at 127.0.0.1:0".to_owned(),
+            file("journal", "journal", "journal/sqlite"),
+            file("read tables", "read", "read/sqlite"),
+            "ok      sign-in: shared secret".to_owned(),
         ]
     );
     assert!(all_files(folder.path()).is_empty());
@@ -92,11 +97,14 @@ fn files_of_this_version_are_left_as_they_are() {
     let folder = stopped();
     let before = all_files(folder.path());
     let checked = check(folder.path(), &[]);
-    for (part, known) in [("journal", 3), ("read tables", 5)] {
+    for (part, known) in [("journal", "journal/sqlite"), ("read tables", "read/sqlite")] {
         let part = checked.works().part(part);
         assert_eq!(part["kind"], "SQLite");
         assert_eq!(part["writable"], true);
-        assert_eq!(part["migrations"], serde_json::json!({"known": known, "pending": 0}));
+        assert_eq!(
+            part["migrations"],
+            serde_json::json!({"known": migrations(known), "pending": 0})
+        );
     }
     assert_eq!(all_files(folder.path()), before);
 }

@@ -11,6 +11,12 @@ use serde_json::Value;
 
 use crate::support::{SECRET, keyledger, run};
 
+/// How many migrations there are in a folder below `migrations/`.
+pub(super) fn migrations(folder: &str) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+    std::fs::read_dir(folder).unwrap().count()
+}
+
 /// What `keyledger check` said and how it ended.
 pub(super) struct Checked {
     pub(super) code: Option<i32>,

@@ -6,7 +6,7 @@ use keyledger_test_servers::postgres::{Postgres, as_role, sql, value};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Checked, check};
+use super::{Checked, check, migrations};
 use crate::support::{keyledger, run};
 
 /// Checks a service whose stores are both at this URL.
@@ -46,8 +46,8 @@ const TABLES: &str = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public
 async fn a_database_is_told_before_and_after_its_tables_are_made() {
     let url = Postgres::shared().database().await;
     let checked = both(&url);
-    for (part, known) in [("journal", 2), ("read tables", 4)] {
-        let part = checked.works().part(part);
+    for (part, known) in [("journal", "journal/postgres"), ("read tables", "read/postgres")] {
+        let (part, known) = (checked.works().part(part), migrations(known));
         assert_eq!(part["kind"], "PostgreSQL");
         assert!(url.ends_with(part["place"].as_str().unwrap()), "{part}");
         let version: String = value(&url, "SHOW server_version").await;
