@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, Command};
 use keyledger_projections::ReadTables;
 
 use crate::config::{Config, Group, Logging, Stores, args, both, dev_flag, exposed_secrets};
