@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, dynamic_filter_fn, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -60,7 +60,10 @@ pub fn start_with(logging: &Logging, other: Option<OtherLayer>) {
     });
     // Without a hint of both, no level would be turned off as a whole.
     let is_allowed = is_allowed.with_max_level_hint(LevelFilter::TRACE);
-    let filter = EnvFilter::new(&logging.filter).and(is_allowed);
+    // Each line is asked about anew. Otherwise, a line that is always allowed would be lost after a library has
+    // asked whether a line of its own would be: a filter of a layer remembers the last answer of its thread.
+    let asked_anew = dynamic_filter_fn(|_, _| true).with_max_level_hint(LevelFilter::TRACE);
+    let filter = EnvFilter::new(&logging.filter).and(is_allowed).and(asked_anew);
     let lines: OtherLayer = if human {
         let lines = lines.with_writer(writer).with_ansi(is_terminal);
         lines.fmt_fields(debug_fn(write_field)).with_filter(filter).boxed()
