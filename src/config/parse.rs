@@ -161,21 +161,28 @@ pub(super) fn list_default(value: &str) -> Result<StatusFilter, String> {
     }
 }
 
+/// What is in each of these files with secrets. A mistake names the file by its number.
+fn private_files<T>(
+    paths: Vec<String>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let read = |(path, number): (String, u32)| {
+        let parsed = read_private(Path::new(&path)).and_then(|text| parse(&text));
+        parsed.map_err(|why| format!("file {number}: {why}"))
+    };
+    paths.into_iter().zip(1..).map(read).collect()
+}
+
 /// The secrets in these files, each without the white space at its end, which editors add.
 pub(super) fn hmac_secrets(value: &str) -> Result<Vec<HmacSecret>, String> {
     const MOST: usize = 8;
-    let read = |(path, number): (String, u32)| {
-        let text = read_private(Path::new(&path));
-        let secret = text.and_then(|text| {
-            HmacSecret::new(text.trim_end().as_bytes()).map_err(|error| error.to_string())
-        });
-        secret.map_err(|why| format!("file {number}: {why}"))
-    };
     let paths = list(value)?;
     if paths.len() > MOST {
         return Err(format!("names more than {MOST} files"));
     }
-    paths.into_iter().zip(1..).map(read).collect()
+    private_files(paths, |text| {
+        HmacSecret::new(text.trim_end().as_bytes()).map_err(|error| error.to_string())
+    })
 }
 
 pub(super) fn rsa_algorithm(value: &str) -> Result<RsaAlgorithm, String> {
@@ -232,13 +239,9 @@ pub(super) fn public_key(value: &str, rsa: RsaAlgorithm) -> Result<TokenKeys, St
 }
 
 pub(super) fn audit_keys(value: &str) -> Result<LogKeys, String> {
-    let read = |(path, number): (String, u32)| {
-        let text = read_private(Path::new(&path));
-        let key = text
-            .and_then(|text| NoteSigningKey::parse(text.trim()).map_err(|error| error.to_string()));
-        key.map_err(|why| format!("file {number}: {why}"))
-    };
-    let keys = list(value)?.into_iter().zip(1..).map(read).collect::<Result<_, _>>()?;
+    let keys = private_files(list(value)?, |text| {
+        NoteSigningKey::parse(text.trim()).map_err(|error| error.to_string())
+    })?;
     LogKeys::new(keys).map_err(|error| error.to_string())
 }
 
