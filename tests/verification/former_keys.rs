@@ -277,13 +277,25 @@ async fn a_key_that_was_hashed_in_another_way_since_its_import_is_the_same_key()
         Import::of(folder.path(), "keys.ndjson", exported(KeyHash::of("x").to_hex(), false)).run();
     assert!(!succeeded);
     assert!(complaints.contains("line 1, key_id: another key with this key_id"), "{complaints}");
+    // Rows of one file are imported side by side: of two with one id, the first is taken.
+    let row_of = |hash: String| {
+        let mut row = row(1);
+        row["key_hash"] = json!(hash);
+        row
+    };
+    let text = ndjson([row_of(KeyHash::of(&key(1)).to_hex()), row_of(hmac(&key(1)))]);
+    let (succeeded, said, complaints) =
+        Import::of(folder.path(), "keys.ndjson", text).with_secret().run();
+    assert!(!succeeded && said.contains("1 imported"), "{said}");
+    assert!(complaints.contains("line 2, key_id: another key with this key_id"), "{complaints}");
     let service = Setup::in_folder(folder.clone())
         .set("KEYLEDGER_IMPORT_HMAC_SECRETS", &secrets(folder.path()))
         .start()
         .ready()
         .await;
+    assert_eq!(verdict(&gateway(&service), &key(1)).await, "VALID");
     assert_eq!(verdict(&gateway(&service), &key(0)).await, "REVOKED");
-    assert_eq!(service.user("ann").keys().await.len(), 1);
+    assert_eq!(service.user("ann").keys().await.len(), 2);
 }
 
 #[keyledger_bounded::test]

@@ -10,7 +10,16 @@ use keyledger_journal::JournalReader;
 
 /// The keys that were imported with an id of the former service.
 #[derive(Default)]
-pub(super) struct KnownKeys(HashMap<SourceId, (KeyId, HashFunction)>);
+pub(super) struct KnownKeys(HashMap<SourceId, KnownKey>);
+
+#[derive(Clone, Copy)]
+struct KnownKey {
+    key_id: KeyId,
+    hash_function: HashFunction,
+    /// Whether an earlier import has created it. Rows of one file are imported side by side, so a key of an
+    /// earlier row may not be there yet.
+    is_created: bool,
+}
 
 impl KnownKeys {
     /// Reads the whole journal.
@@ -23,7 +32,9 @@ impl KnownKeys {
                     if let KeyEvent::Created(created) = event.event
                         && let Some(source_id) = created.details.source_id
                     {
-                        let key = (created.key_id, created.details.hash_function);
+                        let (key_id, hash_function) =
+                            (created.key_id, created.details.hash_function);
+                        let key = KnownKey { key_id, hash_function, is_created: true };
                         known.0.insert(source_id, key);
                     }
                 }
@@ -34,19 +45,20 @@ impl KnownKeys {
         Ok(known)
     }
 
-    /// Says under which id the key is known, if the former service has hashed it in another way since. Fails
-    /// if its id at the former service is that of another key.
+    /// Says under which id the key is known, if the former service has hashed it in another way since it was
+    /// imported. Fails if its id at the former service is that of another key, or of another row of this file.
     pub(super) fn recognise(&mut self, import: &mut ImportKey) -> Result<(), OtherKey> {
         let Some(source_id) = import.details.source_id.clone() else { return Ok(()) };
-        let new = (import.key_id(), import.details.hash_function);
-        let (key_id, hash_function) = *self.0.entry(source_id).or_insert(new);
-        if key_id == import.key_id() {
+        let (key_id, hash_function) = (import.key_id(), import.details.hash_function);
+        let new = KnownKey { key_id, hash_function, is_created: false };
+        let known = *self.0.entry(source_id).or_insert(new);
+        if known.key_id == key_id {
             return Ok(());
         }
-        if hash_function == import.details.hash_function {
+        if known.hash_function == hash_function || !known.is_created {
             return Err(OtherKey);
         }
-        import.known_as = Some(key_id);
+        import.known_as = Some(known.key_id);
         Ok(())
     }
 }
