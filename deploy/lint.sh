@@ -5,13 +5,14 @@ set -eu
 cd "$(dirname "$0")/.."
 
 venv=target/tools/lint
-if ! cmp -s deploy/requirements.txt "$venv/requirements.txt"; then
+wanted=$(cat deploy/requirements.txt tests/deploy/requirements.txt)
+if [ "$wanted" != "$(cat "$venv/requirements.txt" 2>/dev/null)" ]; then
     rm -rf "$venv"
     mkdir -p target/tools
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check \
         -r deploy/requirements.txt -r tests/deploy/requirements.txt
-    cp deploy/requirements.txt "$venv/requirements.txt"
+    printf '%s\n' "$wanted" > "$venv/requirements.txt"
 fi
 specs=target/tools/asyncapi-specs
 if [ ! -d "$specs" ]; then

@@ -19,7 +19,7 @@ pub async fn examine(
     makes: bool,
 ) -> Found {
     let mut found = Found::at("PostgreSQL", location.to_string());
-    let examined = match server::examine(location, migrations, rights).await {
+    let examined = match server::examine(location, migrations, rights, makes).await {
         Ok(examined) => examined,
         Err(error) => return found.with_problem(unusable(&error)),
     };

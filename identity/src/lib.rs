@@ -100,6 +100,18 @@ pub enum TokenError {
     KeysUnavailable(#[source] jwks::FetchError),
 }
 
+impl TokenError {
+    /// Whether the token may be one of other parties. While the keys cannot be fetched, any token may be one
+    /// whose key is not among those that are known.
+    #[must_use]
+    pub fn may_be_of_foreign_token(&self) -> bool {
+        match self {
+            Self::Rejected(reason) => reason.is_of_foreign_token(),
+            Self::KeysUnavailable(_) => true,
+        }
+    }
+}
+
 /// What is wrong with a token. The text quotes no part of the token, so it can be logged.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
@@ -147,8 +159,7 @@ pub enum Rejection {
 impl Rejection {
     /// Whether the token may be one of other parties: it is not signed with our keys, or not for this service.
     /// A token that is ours and has expired is not foreign.
-    #[must_use]
-    pub fn is_of_foreign_token(&self) -> bool {
+    fn is_of_foreign_token(&self) -> bool {
         match self {
             Self::TooLong
             | Self::Critical

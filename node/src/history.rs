@@ -155,6 +155,12 @@ impl History {
         Ok(())
     }
 
+    /// Notes that the journal does not have an event that an earlier process on this node's tables has read from it.
+    /// Does nothing if this process has noticed a change itself.
+    pub fn lost_before(&self, lost: Place) {
+        self.changed(0, lost);
+    }
+
     /// Notes that the history with this number is no longer that of the journal.
     fn changed(&self, generation: u64, lost: Place) {
         let mut places = self.places();

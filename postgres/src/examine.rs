@@ -21,7 +21,8 @@ pub struct Examined {
     pub tables: Result<usize, SchemaError>,
 }
 
-/// Looks at a server, and at the tables that need these migrations and rights. Changes nothing.
+/// Looks at a server, and at the tables that need these migrations and rights. Changes nothing. `makes` says whether
+/// the process makes tables that are missing.
 ///
 /// # Errors
 /// The server's error, or that it cannot be reached.
@@ -29,6 +30,7 @@ pub async fn examine(
     location: &Location,
     migrations: &Migrator,
     rights: &Rights,
+    makes: bool,
 ) -> Result<Examined, sqlx::Error> {
     let mut connection = location.connect().await?;
     let state = sqlx::query_as(
@@ -39,7 +41,7 @@ pub async fn examine(
     );
     let state = bounded(state.fetch_one(&mut connection)).await?;
     let (version, is_encrypted, is_standby, is_read_only): (String, _, _, _) = state;
-    let tables = check(&mut connection, migrations, rights).await;
+    let tables = check(&mut connection, migrations, rights, makes).await;
     // The server closes the connection anyway.
     let _ = bounded(connection.close()).await;
     // What follows is the name of a package.

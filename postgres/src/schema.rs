@@ -66,18 +66,21 @@ pub async fn prepare(
     Ok(())
 }
 
-/// Checks tables as [`prepare`] does, and that the role may make what is missing, but makes nothing. Returns how
-/// many migrations are to be applied.
+/// Checks tables as [`prepare`] does, and that the role may make what is missing if it `makes` tables, but makes
+/// nothing. Returns how many migrations are to be applied.
 pub(crate) async fn check(
     connection: &mut PgConnection,
     migrations: &Migrator,
     rights: &Rights,
+    makes: bool,
 ) -> Result<usize, SchemaError> {
     check_encoding(connection).await?;
     let pending = pending(connection, migrations).await?;
     if pending == 0 {
         check_rights(connection, rights).await?;
-        return Ok(0);
+    }
+    if pending == 0 || !makes {
+        return Ok(pending);
     }
     let may_make = sqlx::query_scalar(
         "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",

@@ -35,10 +35,14 @@ fn is_secret_flag(setting: &Setting, matches: &ArgMatches) -> bool {
         return false;
     }
     let value = matches.get_one::<String>(setting.flag).map(String::as_str).unwrap_or_default();
-    let has_login = |rest: &str| rest.contains('@') || rest.contains("password=");
-    setting.flag.ends_with("secret")
-        || value.contains("PRIVATE KEY")
-        || value.split_once("://").is_some_and(|(_, rest)| has_login(rest))
+    match setting.secrecy {
+        // The query of the key set's URL may hold a token of any name.
+        Secrecy::Secret { .. } if value.starts_with("http") => value.contains(['@', '?']),
+        Secrecy::Secret { .. } => {
+            !value.contains("://") || value.contains('@') || value.contains("password=")
+        }
+        Secrecy::Open | Secrecy::Files => value.contains("PRIVATE KEY"),
+    }
 }
 
 /// The variable that names a file which others may read, if there is one.

@@ -80,7 +80,7 @@ impl Exporting {
         };
         let metrics = async {
             let Some(task) = task else { return true };
-            timeout(LAST, task).await.is_ok()
+            timeout(LAST, task).await.is_ok_and(|ended| ended.is_ok())
         };
         if tokio::join!(spans, metrics) != (true, true) {
             tracing::warn!("the last traces or metrics are not sent to the collector");

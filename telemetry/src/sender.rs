@@ -14,6 +14,8 @@ use crate::settings::Collector;
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 /// The first pause between two attempts, unless the collector names one; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause that a collector may ask for, in seconds.
+const LONGEST_PAUSE: u64 = 600;
 /// The most bytes of an answer that are read, so that its connection can be used again.
 const MOST_ANSWER: usize = 64 * 1024;
 
@@ -86,10 +88,12 @@ impl Sender {
             let attempt = timeout_at(end, self.attempt(message.clone())).await;
             let Err(error) = attempt.unwrap_or(Err(SendError::TooLate)) else { return Ok(()) };
             match error.pause(pause) {
-                Some(wait) if Instant::now() + wait < end => sleep(wait).await,
+                Some(wait) if wait < end.saturating_duration_since(Instant::now()) => {
+                    sleep(wait).await
+                }
                 _ => return Err(error),
             }
-            pause *= 2;
+            pause = pause.saturating_mul(2);
         }
     }
 
@@ -103,14 +107,16 @@ impl Sender {
         if !status.is_success() {
             return Err(SendError::Refused { status, retry_after: retry_after(&answer) });
         }
-        drain(answer).await.map_err(unreachable)
+        // It was taken. To read the rest only saves a connection.
+        let _ = drain(answer).await;
+        Ok(())
     }
 }
 
-/// The pause that a collector asks for, if it does so in seconds.
+/// The pause that a collector asks for, if it does so in seconds: 1 to [`LONGEST_PAUSE`].
 fn retry_after(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.parse().ok().map(Duration::from_secs)
+    seconds.parse().ok().map(|seconds: u64| Duration::from_secs(seconds.clamp(1, LONGEST_PAUSE)))
 }
 
 async fn drain(mut answer: Response) -> reqwest::Result<()> {
@@ -122,4 +128,27 @@ async fn drain(mut answer: Response) -> reqwest::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_bounded() {
+        for (asked, pause) in [
+            (Some("0"), Some(1)),
+            (Some("7"), Some(7)),
+            (Some("601"), Some(LONGEST_PAUSE)),
+            (Some("18446744073709551615"), Some(LONGEST_PAUSE)),
+            (Some("18446744073709551616"), None),
+            (Some("-1"), None),
+            (Some("Fri, 27 Nov 2026 12:00:00 GMT"), None),
+            (None, None),
+        ] {
+            let mut answer = Response::from(http::Response::new(""));
+            answer.headers_mut().extend(asked.map(|asked| (RETRY_AFTER, asked.parse().unwrap())));
+            assert_eq!(retry_after(&answer), pause.map(Duration::from_secs), "{asked:?}");
+        }
+    }
 }

@@ -86,7 +86,11 @@ async fn a_secret_that_is_given_as_a_flag_is_warned_of() {
     service.printed("KEYLEDGER_JWT_HS256_SECRET was given as a flag").await;
     let (_, output) = service.stop();
     assert!(!output.contains(SECRET), "{output}");
-    let (_, output) = Setup::new().start().stop();
+    let url = "--jwt-jwks-url=http://127.0.0.1:9/keys?token=hunter2";
+    let service = Setup::new().unset("KEYLEDGER_JWT_HS256_SECRET").argument(url).start();
+    service.printed("KEYLEDGER_JWT_JWKS_URL was given as a flag").await;
+    let plain = "--read-url=sqlite://data/read.db";
+    let (_, output) = Setup::new().argument(plain).start().stop();
     assert!(!output.contains("as a flag"), "{output}");
 }
 

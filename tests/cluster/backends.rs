@@ -8,7 +8,7 @@ use keyledger_test_servers::postgres::SERVER_PROGRAMS;
 use crate::support::run_within;
 
 /// The tests of the HTTP suite, by modules and names.
-const SUITE: [&str; 21] = [
+const SUITE: [&str; 23] = [
     "audit::filters::",
     "audit::following::",
     "audit::paging::",
@@ -27,6 +27,8 @@ const SUITE: [&str; 21] = [
     "http::ui_contract::",
     "verification::answers::",
     "verification::bad_requests::",
+    "verification::former_keys::a_key_with",
+    "verification::former_keys::a_key_that_was_hashed",
     "verification::last_use::the_last_use",
     "verification::owner_email::",
     "verification::revocations::deletions",

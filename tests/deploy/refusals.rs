@@ -55,7 +55,12 @@ fn values_that_do_not_fit_together_are_refused_in_a_sentence() {
         (
             "everything",
             json!({"serviceMonitor": {"tokenSecret": {"name": ""}}}),
-            "serviceMonitor.tokenSecret is missing",
+            "serviceMonitor.tokenSecret (name and key) is missing",
+        ),
+        (
+            "everything",
+            json!({"serviceMonitor": {"tokenSecret": {"key": ""}}}),
+            "serviceMonitor.tokenSecret (name and key) is missing",
         ),
     ] {
         let told = refusal(values, &more);

@@ -116,6 +116,27 @@ async fn an_outage_of_the_provider_is_logged_once_and_not_for_each_request() {
 }
 
 #[keyledger_bounded::test]
+async fn a_token_of_another_party_does_not_hide_a_good_cookie_during_an_outage() {
+    let (pem, public) = ed25519("k1");
+    let set = json!({ "keys": [public] }).to_string();
+    let answer = Arc::new(Mutex::new((StatusCode::OK, set)));
+    let service = trusting(&provider(answer.clone()).await).start().ready().await;
+    *answer.lock().unwrap() = (StatusCode::BAD_GATEWAY, String::new());
+    let (other, _) = ed25519("other");
+    let ann = service.stranger().with("cookie", &format!("auth_token={}", minted(&pem, "k1")));
+    let foreign = format!("Bearer {}", minted(&other, "other"));
+    let both = ann.with("authorization", &foreign);
+    both.get("/keys").await.expect_status(200);
+    both.post("/keys", &json!({"name": "ci"})).await.expect_status(200);
+    let elsewhere = both.with("sec-fetch-site", "cross-site");
+    let created = elsewhere.post("/keys", &json!({"name": "ci"})).await;
+    assert_problem!(created, 403, "cross_site_request");
+    // Without a cookie, nobody knows whether the token is good.
+    let alone = service.stranger().with("authorization", &foreign);
+    assert_problem!(alone.get("/keys").await, 503, "identity_unavailable");
+}
+
+#[keyledger_bounded::test]
 async fn a_provider_that_is_away_at_the_start_is_waited_for() {
     let (pem, public) = ed25519("k1");
     let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));

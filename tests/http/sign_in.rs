@@ -4,7 +4,8 @@ use keyledger_identity::{Claims, SharedSecret, SigningKey, mint};
 use serde_json::json;
 
 use crate::support::{
-    Client, SECRET, Service, Setup, assert_problem, assert_status, claims, token, token_with,
+    Client, SECRET, Service, Setup, assert_problem, assert_status, claims, from_now, token,
+    token_of, token_with,
 };
 
 const CHALLENGE: &str = "Bearer realm=\"keyledger\", error=\"invalid_token\"";
@@ -232,6 +233,26 @@ async fn of_several_cookies_those_that_are_good_name_one_user() {
         assert_status!(answer, status, "{cookies}");
         if status == 200 {
             assert_eq!(answer.json()["keys"][0]["name"], "ann's", "{cookies}");
+        }
+    }
+}
+
+#[keyledger_bounded::test]
+async fn of_several_good_cookies_the_newest_tells_the_roles() {
+    let service = Setup::new().set("KEYLEDGER_CREATE_ROLE", "creator").start();
+    let issued = |roles: &[&str], ago: i64| {
+        token_of(&Claims { issued_at: from_now(-ago), ..claims("ann", roles, 3600) })
+    };
+    let (with, without) = (["creator"].as_slice(), [].as_slice());
+    for (new, old, status) in [(with, without, 200), (without, with, 403)] {
+        let (new, old) = (issued(new, 0), issued(old, 600));
+        for cookies in [
+            format!("auth_token={old}; auth_token={new}"),
+            format!("auth_token={new}; auth_token={old}"),
+        ] {
+            let client = service.stranger().with("cookie", &cookies);
+            let answer = client.post("/keys", &json!({"name": "ci"})).await;
+            assert_status!(answer, status, "{cookies}");
         }
     }
 }

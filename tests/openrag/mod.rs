@@ -19,8 +19,8 @@ use tokio::net::TcpListener;
 
 use crate::support::Service;
 
-/// What stands for OpenRAG: it has the page, and below `/api/v1/` it tells what it was sent; `/api/v1/stream`
-/// sends the first piece of an answer and never another one.
+/// What stands for OpenRAG: it has the page, and below `/api/v1/` it tells what it was sent. `/api/v1/stream` and
+/// `/api/langflow`, which the page asks, send the first piece of an answer and never another one.
 async fn openrag() -> u16 {
     let tell = async |uri: Uri, headers: HeaderMap, body: String| {
         let key = headers.get("x-api-key").or(headers.get("authorization"));
@@ -31,7 +31,8 @@ async fn openrag() -> u16 {
     let piece = stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);
     let pieces = async move || Body::from_stream(piece.clone().chain(stream::pending()));
     let router = Router::new()
-        .route("/api/v1/stream", get(pieces))
+        .route("/api/v1/stream", get(pieces.clone()))
+        .route("/api/langflow", get(pieces))
         .route("/api/v1/{*path}", any(tell))
         .route("/mcp", any(tell))
         .fallback(get(page))

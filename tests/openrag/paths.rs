@@ -56,9 +56,11 @@ async fn answers_come_in_pieces() {
     let front = front(&service, free_port(), None).await;
     let created = service.user("ann").post("/keys", &json!({ "name": "sdk" })).await.json();
     let sdk = client(&front).with("x-api-key", created["api_key"].as_str().unwrap());
-    let mut answer = sdk.open("/api/v1/stream").await;
-    let piece = within("the first piece of an answer", answer.chunk()).await.unwrap();
-    assert_eq!(piece.as_deref(), Some(&b"data: 1\n\n"[..]));
+    for (client, path) in [(sdk, "/api/v1/stream"), (client(&front), "/api/langflow")] {
+        let mut answer = client.open(path).await;
+        let piece = within("the first piece of an answer", answer.chunk()).await.unwrap();
+        assert_eq!(piece.as_deref(), Some(&b"data: 1\n\n"[..]), "{path}");
+    }
 }
 
 #[keyledger_bounded::test]

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -25,6 +27,8 @@ pub(super) enum Mode {
     Takes,
     /// Answers with this status.
     Refuses(u16),
+    /// Answers 503, and asks for a pause of so many seconds.
+    Asks(&'static str),
     /// Never answers.
     Hangs,
 }
@@ -117,20 +121,6 @@ impl Collector {
         Self { address, memory, serving }
     }
 
-    /// Ends it: nobody listens at its address any more.
-    pub(super) async fn end(self) -> SocketAddr {
-        let address = self.address;
-        drop(self);
-        until("the collector to be gone", async || {
-            match tokio::net::TcpStream::connect(address).await {
-                Ok(_) => Err("it takes connections"),
-                Err(_) => Ok(()),
-            }
-        })
-        .await;
-        address
-    }
-
     pub(super) fn set(&self, mode: Mode) {
         *self.memory.mode.lock().unwrap() = mode;
     }
@@ -180,6 +170,16 @@ impl Collector {
         self.memory.metrics.lock().unwrap().clone()
     }
 
+    /// The same, which are then forgotten.
+    pub(super) fn take_metrics(&self) -> Vec<Metric> {
+        std::mem::take(&mut self.memory.metrics.lock().unwrap())
+    }
+
+    /// Forgets all spans so far.
+    pub(super) fn forget_spans(&self) {
+        self.memory.spans.lock().unwrap().clear();
+    }
+
     /// The attributes of the process that sent last.
     pub(super) fn resource(&self) -> Vec<KeyValue> {
         self.memory.resource.lock().unwrap().clone()
@@ -200,12 +200,18 @@ impl Drop for Collector {
 
 impl Memory {
     /// Notes a request; whether it is taken.
-    async fn takes(&self, headers: HeaderMap, body: &[u8]) -> Result<(), StatusCode> {
+    async fn takes(&self, headers: HeaderMap, body: &[u8]) -> Result<(), Response> {
         *self.requests.lock().unwrap() += 1;
         let mode = *self.mode.lock().unwrap();
         match mode {
             Mode::Takes => {}
-            Mode::Refuses(status) => return Err(StatusCode::from_u16(status).unwrap()),
+            Mode::Refuses(status) => {
+                return Err(StatusCode::from_u16(status).unwrap().into_response());
+            }
+            Mode::Asks(pause) => {
+                let pause = [(RETRY_AFTER, pause)];
+                return Err((StatusCode::SERVICE_UNAVAILABLE, pause).into_response());
+            }
             Mode::Hangs => std::future::pending().await,
         }
         assert_eq!(headers["content-type"], "application/x-protobuf");
@@ -219,7 +225,7 @@ async fn take_traces(
     State(memory): State<Arc<Memory>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<(), StatusCode> {
+) -> Result<(), Response> {
     memory.takes(headers, &body).await?;
     for resource in ExportTraceServiceRequest::decode(body).unwrap().resource_spans {
         *memory.resource.lock().unwrap() = resource.resource.unwrap().attributes;
@@ -233,7 +239,7 @@ async fn take_metrics(
     State(memory): State<Arc<Memory>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<(), StatusCode> {
+) -> Result<(), Response> {
     memory.takes(headers, &body).await?;
     for resource in ExportMetricsServiceRequest::decode(body).unwrap().resource_metrics {
         *memory.resource.lock().unwrap() = resource.resource.unwrap().attributes;

@@ -1,6 +1,10 @@
 //! Collectors that are away, that refuse and that hang: requests and memory do not notice, the log says it
 //! once.
 
+use std::net::SocketAddr;
+
+use keyledger_test_servers::free_port;
+
 use super::collector::{Collector, Mode};
 use super::sending_to;
 use crate::support::wait::until;
@@ -69,8 +73,31 @@ async fn a_message_that_is_refused_for_a_moment_is_sent_again() {
 }
 
 #[keyledger_bounded::test]
+async fn a_collector_cannot_ask_for_pauses_that_end_the_sending_or_make_it_endless() {
+    let collector = Collector::start().await;
+    let setup = sending_to(&collector).set("OTEL_EXPORTER_OTLP_TIMEOUT", "2000");
+    let service = setup.start().ready().await;
+    for pause in ["18446744073709551615", "18446744073709551616", "0", "-1", "soon"] {
+        collector.set(Mode::Asks(pause));
+        work(&service, 1).await;
+        // One with traces, and one with metrics.
+        collector.more_requests(2).await;
+        collector.set(Mode::Takes);
+        arrives(&service, &collector).await;
+        until("metrics to be sent", async || {
+            let metrics = collector.take_metrics();
+            if metrics.is_empty() { Err("none") } else { Ok(()) }
+        })
+        .await;
+        collector.forget_spans();
+    }
+    let (status, output) = service.stop();
+    assert!(status.success() && !output.contains("the program has a defect"), "{output}");
+}
+
+#[keyledger_bounded::test]
 async fn a_collector_that_starts_later_gets_what_is_new() {
-    let address = Collector::start().await.end().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let setup = Setup::new()
         .set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}/"))
         .set("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")
@@ -106,15 +133,22 @@ async fn a_collector_that_hangs_delays_no_request_and_no_end() {
 
 #[keyledger_bounded::test]
 async fn what_is_not_sent_yet_is_sent_before_the_process_ends() {
-    let collector = Collector::start().await;
-    let setup = sending_to(&collector)
-        .set("OTEL_BSP_SCHEDULE_DELAY", "3600000")
-        .set("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
-    let service = setup.start().ready().await;
-    service.user("ann").create("late").await;
-    assert!(collector.spans().is_empty() && collector.metrics().is_empty());
-    let (status, output) = service.stop();
-    assert!(status.success(), "{output}");
+    // The service waits for a short time only when it ends, which may not be enough on a busy machine.
+    let collector = until("all to be sent at the end", async || {
+        let collector = Collector::start().await;
+        let setup = sending_to(&collector)
+            .set("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+            .set("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
+        let service = setup.start().ready().await;
+        service.user("ann").create("late").await;
+        service.metric_is("keyledger_read_position", 1).await;
+        assert!(collector.spans().is_empty() && collector.metrics().is_empty());
+        let (status, output) = service.stop();
+        assert!(status.success(), "{output}");
+        let is_late = output.contains("the last traces or metrics are not sent");
+        if is_late { Err(output) } else { Ok(collector) }
+    })
+    .await;
     let spans = collector.spans();
     for name in ["POST /keys", "create key", "append", "apply read_tables"] {
         assert!(spans.iter().any(|span| span.name() == name), "{name}: {spans:?}");

@@ -51,7 +51,8 @@ async fn a_private_authority_is_trusted_only_if_it_is_named() {
             .set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("https://{address}"))
             .set("OTEL_EXPORTER_OTLP_TIMEOUT", timeout)
     };
-    let strict = setup("5000").start().ready().await;
+    // The last attempt begins after 15 s, and has 15 s to fail.
+    let strict = setup("30000").start().ready().await;
     strict.user("ann").get("/keys").await.expect_status(200);
     let output = strict.printed("the collector does not take what is sent").await;
     assert!(output.contains("certificate"), "{output}");

@@ -4,13 +4,15 @@ use std::fmt::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use keyledger_domain::{HmacSecret, KeyHash};
 use serde_json::{Value, json};
 
 use super::{gateway, verdict};
-use crate::support::{Service, Setup, keyledger, run};
+use crate::support::stores::Stores;
+use crate::support::{Service, Setup, keyledger, run, run_within};
 
 const HMAC_SECRET: &str = "the session secret of the former service";
 
@@ -59,6 +61,19 @@ fn ndjson(rows: impl IntoIterator<Item = Value>) -> String {
     rows.into_iter().map(|row| format!("{row}\n")).collect()
 }
 
+/// The program, with the stores of the service that has run in this folder.
+fn keyledger_at(folder: &Path) -> Command {
+    let mut command = keyledger(folder);
+    if let Some(stores) = Stores::of(folder) {
+        command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
+        command.env("KEYLEDGER_READ_URL", stores.read);
+    }
+    command
+}
+
+/// The most that an import takes on a busy machine.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
+
 /// What an import told: whether it succeeded, its standard output and its standard error.
 type Told = (bool, String, String);
 
@@ -71,7 +86,7 @@ struct Import<'a> {
 impl<'a> Import<'a> {
     fn of(folder: &'a Path, name: &str, content: impl AsRef<[u8]>) -> Self {
         std::fs::write(folder.join(name), content).unwrap();
-        let mut command = keyledger(folder);
+        let mut command = keyledger_at(folder);
         command.args(["import", "--from", name]);
         Self { folder, command }
     }
@@ -92,7 +107,7 @@ impl<'a> Import<'a> {
     }
 
     fn run(mut self) -> Told {
-        let output = run(&mut self.command);
+        let output = run_within(LONGEST, &mut self.command);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.success(), text(output.stdout), text(output.stderr))
     }
@@ -113,7 +128,7 @@ fn write_private(path: &Path, text: &str) {
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-#[keyledger_bounded::test(minutes = 15)]
+#[keyledger_bounded::test(minutes = 60)]
 async fn thirty_thousand_keys_verify_in_the_forms_in_which_they_were_given_out() {
     const ROWS: u32 = 30_000;
     let folder = Service::start().ready().await.stop_well();
@@ -228,7 +243,7 @@ async fn a_key_with_an_hmac_is_valid_only_where_its_secret_is_known() {
     assert_eq!(state["verdict"], "NOT_FOUND", "{state}");
     assert_eq!(state["status"], "active");
     let at = |secrets: Option<String>| {
-        let mut command = keyledger(folder.path());
+        let mut command = keyledger_at(folder.path());
         command.envs(secrets.map(|secrets| ("KEYLEDGER_IMPORT_HMAC_SECRETS", secrets)));
         let output = run(command.args(["audit", "at", "--key", &id]));
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
@@ -296,6 +311,62 @@ async fn a_key_that_was_hashed_in_another_way_since_its_import_is_the_same_key()
     assert_eq!(verdict(&gateway(&service), &key(1)).await, "VALID");
     assert_eq!(verdict(&gateway(&service), &key(0)).await, "REVOKED");
     assert_eq!(service.user("ann").keys().await.len(), 2);
+}
+
+#[keyledger_bounded::test]
+async fn services_that_number_their_keys_alike_can_both_be_imported() {
+    let folder = Service::start().ready().await.stop_well();
+    let numbered = |number: u32, owner: &str| {
+        let mut row = row(number);
+        (row["key_id"], row["user_id"]) = (json!(1), json!(owner));
+        ndjson([row])
+    };
+    // The second has HMACs.
+    for (number, owner) in [(0, "ann"), (12, "bob")] {
+        let (succeeded, said, complaints) =
+            Import::of(folder.path(), "keys.ndjson", numbered(number, owner)).with_secret().run();
+        assert!(succeeded && said.contains("1 imported"), "{said}{complaints}");
+    }
+}
+
+#[keyledger_bounded::test]
+async fn a_key_that_is_known_by_its_sha_256_is_revoked_by_its_hmac_without_the_secret() {
+    let folder = Service::start().ready().await.stop_well();
+    let exported = |hash: String, revoked: bool| {
+        let mut row = row(0);
+        (row["key_hash"], row["revoked"]) = (json!(hash), json!(revoked));
+        ndjson([row])
+    };
+    for (text, told) in [
+        (exported(KeyHash::of(&key(0)).to_hex(), false), "1 imported"),
+        (exported(hmac(&key(0)), true), "0 imported, 0 known before, 1 known"),
+    ] {
+        let (succeeded, said, complaints) = Import::of(folder.path(), "keys.ndjson", text).run();
+        assert!(succeeded && said.contains(told), "{said}{complaints}");
+    }
+    let service = Setup::in_folder(folder).start().ready().await;
+    assert_eq!(verdict(&gateway(&service), &key(0)).await, "REVOKED");
+}
+
+#[keyledger_bounded::test]
+async fn a_whole_key_is_not_taken_for_its_beginning() {
+    let folder = Service::start().ready().await.stop_well();
+    let whole = "0123456789abcdef0123456789abcdef";
+    let rows = [KeyHash::of(whole).to_hex(), hmac(whole)].map(|hash| {
+        let mut row = row(0);
+        (row["key_hash"], row["key_prefix"]) = (json!(hash), json!(whole));
+        row
+    });
+    let (succeeded, said, complaints) =
+        Import::of(folder.path(), "keys.ndjson", ndjson(rows)).with_secret().run();
+    assert!(!succeeded && said.contains("0 imported"), "{said}");
+    for line in [1, 2] {
+        let told = format!("line {line}, key_prefix: it is the key itself");
+        assert!(complaints.contains(&told), "{complaints}");
+    }
+    assert!(!format!("{said}{complaints}").contains(whole));
+    let service = Setup::in_folder(folder).start().ready().await;
+    assert!(service.events().await.is_empty());
 }
 
 #[keyledger_bounded::test]

@@ -195,6 +195,7 @@ async fn a_restored_backup_is_followed_without_a_rebuild_by_hand() {
     }
     assert_eq!(listed(&service).await, std::slice::from_ref(&kept.id));
     assert!(service.output().contains("the read tables are of another history"));
+    service.metric_is("keyledger_history_changes_total", 1).await;
     revoke(&service, &kept).await;
 }
 

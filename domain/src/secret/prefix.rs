@@ -43,8 +43,8 @@ pub struct DisplayPrefix(pub(super) String);
 pub struct DisplayPrefixError;
 
 impl DisplayPrefix {
-    /// Parses a prefix from outside. The limit is below the length of every whole key, so that a
-    /// key that is given by mistake is refused.
+    /// Parses a prefix from outside. The limit is below the length of every whole key of this service, so that
+    /// one that is given by mistake is refused. Keys of former services may be shorter.
     ///
     /// # Errors
     /// [`DisplayPrefixError`] for anything but 1 to 32 visible ASCII characters.

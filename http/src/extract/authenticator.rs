@@ -54,12 +54,11 @@ impl Authenticator {
             return self.by_cookie(parts).await;
         };
         match self.verify(token).await {
-            Err(TokenError::Rejected(reason)) if reason.is_of_foreign_token() => {
-                match self.by_cookie(parts).await {
-                    Err(ApiError::AuthenticationRequired { .. }) => Err(REFUSED),
-                    outcome => outcome,
-                }
-            }
+            Err(error) if error.may_be_of_foreign_token() => match self.by_cookie(parts).await {
+                // Nobody is signed in by a cookie either, so the problem of the bearer token is told.
+                Err(ApiError::AuthenticationRequired { .. }) => Err(error.into()),
+                outcome => outcome,
+            },
             outcome => outcome.map_err(ApiError::from),
         }
     }
@@ -74,7 +73,8 @@ impl Authenticator {
 
     /// The user of the cookie. A browser sends the cookie with requests of every site, so a request that
     /// changes something must come from one of our own pages. It may send several cookies of the name, old
-    /// ones too; those that are good must be of one user, or it would depend on their order who this is.
+    /// ones too. Those that are good must be of one user, or it would depend on their order who this is; the one
+    /// that was issued last tells the user's roles and address.
     async fn by_cookie(&self, parts: &Parts) -> Result<Caller, ApiError> {
         let is_there = |token: &Option<&str>| token.is_none_or(|token| !token.is_empty());
         let tokens: Vec<_> =
@@ -92,6 +92,7 @@ impl Authenticator {
         for token in tokens.into_iter().flatten() {
             match (&caller, self.verify(token).await) {
                 (Ok(one), Ok(other)) if one.user_id != other.user_id => return Err(REFUSED),
+                (Ok(one), Ok(other)) if one.issued_at < other.issued_at => caller = Ok(other),
                 (Ok(_), _) => {}
                 (Err(_), Err(TokenError::Rejected(_))) => {}
                 (Err(_), outcome) => caller = outcome.map_err(ApiError::from),

@@ -36,7 +36,7 @@ impl VerificationState {
         Ok(())
     }
 
-    /// Whether there is such a key, good or not.
+    /// Whether there is such a key that is not deleted, good or not. While nothing is known, there may be.
     pub(super) fn knows(&self, presented: &str) -> bool {
         let (now, mut buffer) = (self.clock.now(), RecordBuffer::new());
         let unknown = Ok(Outcome::Refused(Verdict::NotFound));

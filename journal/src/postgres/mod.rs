@@ -32,6 +32,10 @@ const RIGHTS: &Rights = &[
     ("installation", &["SELECT", "INSERT"]),
 ];
 
+/// The same for a process that only reads.
+const READS: &Rights =
+    &[("events", &["SELECT"]), ("journal_head", &["SELECT"]), ("installation", &["SELECT"])];
+
 /// Opens the journal for reading and appending; makes its tables if they are missing.
 pub(super) async fn open(url: &str) -> Result<SqlJournal<PostgresReader>, OpenError> {
     let location = parse(url)?;
@@ -56,7 +60,8 @@ pub(super) async fn open_reader(url: &str) -> Result<PostgresReader, OpenError> 
 
 /// Looks at the database without a change.
 pub(super) async fn examine(url: &str, appends: bool) -> Result<Found, OpenError> {
-    Ok(checks::postgres::examine(&parse(url)?, &migrations(), RIGHTS, appends).await)
+    let rights = if appends { RIGHTS } else { READS };
+    Ok(checks::postgres::examine(&parse(url)?, &migrations(), rights, appends).await)
 }
 
 /// The migrations of the journal. The read tables may be in the same database, with migrations of their own.

@@ -197,6 +197,9 @@ impl Follower for TablesFollower {
     async fn lost(&mut self, lost: Lost, _: &Arc<dyn JournalReader>) -> Interruption {
         let cause = chain(&lost);
         tracing::error!(cause, "the read tables are of another history: they are built anew");
+        if let Lost::Event { changed, .. } = &lost {
+            self.history.lost_before(changed.lost);
+        }
         self.build_anew(lost).await
     }
 

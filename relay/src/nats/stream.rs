@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{
     Stream,
 };
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use tokio::time::Instant;
 
 use keyledger_checks::Found;
@@ -224,7 +224,8 @@ pub async fn examine(settings: &NatsSettings, topics: &[Topic]) -> Found {
     };
     let server = client.server_info();
     found.version = Some(server.version.clone());
-    found.is_encrypted = Some(server.tls_required);
+    let asks = settings.servers.addresses().iter().all(ServerAddr::tls_required);
+    found.is_encrypted = Some(server.tls_required || asks);
     if !server.jetstream {
         return found.with_problem("the server has no JetStream");
     }

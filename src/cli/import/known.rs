@@ -4,13 +4,29 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use futures::StreamExt;
-use keyledger_domain::key::{ImportKey, KeyEvent};
-use keyledger_domain::{HashFunction, KeyDelivery, KeyId, Position, SourceId};
+use keyledger_domain::key::{ImportKey, KeyDetails, KeyEvent};
+use keyledger_domain::{HashFunction, KeyDelivery, KeyId, Position, SourceId, Timestamp, UserId};
 use keyledger_journal::JournalReader;
 
 /// The keys that were imported with an id of the former service.
 #[derive(Default)]
-pub(super) struct KnownKeys(HashMap<SourceId, KnownKey>);
+pub(super) struct KnownKeys(HashMap<Called, KnownKey>);
+
+/// What a former service calls a key, and what it says of its beginning: services that number their keys use the
+/// same ids.
+#[derive(PartialEq, Eq, Hash)]
+struct Called {
+    source_id: SourceId,
+    owner: UserId,
+    created_at: Timestamp,
+}
+
+impl Called {
+    fn of(details: &KeyDetails, created_at: Timestamp) -> Option<Self> {
+        let source_id = details.source_id.clone()?;
+        Some(Self { source_id, owner: details.owner.clone(), created_at })
+    }
+}
 
 #[derive(Clone, Copy)]
 struct KnownKey {
@@ -30,12 +46,12 @@ impl KnownKeys {
             match delivery.context("the journal cannot be read")? {
                 KeyDelivery::Event(event) => {
                     if let KeyEvent::Created(created) = event.event
-                        && let Some(source_id) = created.details.source_id
+                        && let Some(called) = Called::of(&created.details, created.occurred_at)
                     {
                         let (key_id, hash_function) =
                             (created.key_id, created.details.hash_function);
                         let key = KnownKey { key_id, hash_function, is_created: true };
-                        known.0.insert(source_id, key);
+                        known.0.insert(called, key);
                     }
                 }
                 KeyDelivery::Closed(_) => {}
@@ -45,21 +61,28 @@ impl KnownKeys {
         Ok(known)
     }
 
-    /// Says under which id the key is known, if the former service has hashed it in another way since it was
-    /// imported. Fails if its id at the former service is that of another key, or of another row of this file.
-    pub(super) fn recognise(&mut self, import: &mut ImportKey) -> Result<(), OtherKey> {
-        let Some(source_id) = import.details.source_id.clone() else { return Ok(()) };
+    /// The id under which the key is known here, if the former service has hashed it in another way since it was
+    /// imported. Fails if it calls another key the same, or another row of this file.
+    pub(super) fn find(&self, import: &ImportKey) -> Result<Option<KeyId>, OtherKey> {
+        let called = Called::of(&import.details, import.created_at);
+        let known = called.and_then(|called| self.0.get(&called));
+        match known.filter(|known| known.key_id != import.key_id()) {
+            None => Ok(None),
+            Some(known) => {
+                let is_hashed_anew = known.hash_function != import.details.hash_function;
+                let is_it = is_hashed_anew && known.is_created;
+                if is_it { Ok(Some(known.key_id)) } else { Err(OtherKey) }
+            }
+        }
+    }
+
+    /// Adds the key of a row, unless it is known.
+    pub(super) fn add(&mut self, import: &ImportKey) {
         let (key_id, hash_function) = (import.key_id(), import.details.hash_function);
-        let new = KnownKey { key_id, hash_function, is_created: false };
-        let known = *self.0.entry(source_id).or_insert(new);
-        if known.key_id == key_id {
-            return Ok(());
+        if let Some(called) = Called::of(&import.details, import.created_at) {
+            let new = KnownKey { key_id, hash_function, is_created: false };
+            self.0.entry(called).or_insert(new);
         }
-        if known.hash_function == hash_function || !known.is_created {
-            return Err(OtherKey);
-        }
-        import.known_as = Some(known.key_id);
-        Ok(())
     }
 }
 

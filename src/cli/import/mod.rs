@@ -17,8 +17,8 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyledger_domain::key::Refusal;
-use keyledger_domain::{HmacSecret, KeyId, KeyPrefix, Timestamp, UserId};
+use keyledger_domain::key::{KeyDetails, Refusal};
+use keyledger_domain::{HashFunction, HmacSecret, KeyHash, KeyId, KeyPrefix, Timestamp, UserId};
 use keyledger_projections::ReadTables;
 use keyledger_verifier::{Use, UseSink};
 use rand::RngExt;
@@ -85,7 +85,7 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let hmac_secrets: Arc<[HmacSecret]> = hmac_secrets.into();
     let mut import = Import {
         known: KnownKeys::read(&*journal).await?,
-        can_hmac: !hmac_secrets.is_empty(),
+        hmac_secrets: hmac_secrets.clone(),
         tables,
         uses: BTreeMap::new(),
         report,
@@ -96,9 +96,9 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     {
         whole = samples.try_out(&*journal, hmac_secrets, SystemClock.now()).await;
     }
-    journal.close().await?;
+    let closed = journal.close().await.map_err(anyhow::Error::from);
     let told = import.report.finish(is_rehearsal);
-    whole.and(told)
+    whole.and(closed).and(told)
 }
 
 /// Opens the stores. For a rehearsal, the journal is only read, and there are no tables to write.
@@ -121,8 +121,8 @@ async fn open(
 /// An import that is under way.
 struct Import {
     known: KnownKeys,
-    /// Whether a secret is known under which keys may be hashed.
-    can_hmac: bool,
+    /// The secrets under which former services hashed keys.
+    hmac_secrets: Arc<[HmacSecret]>,
     /// Where last uses are recorded.
     tables: Option<ReadTables>,
     /// Last uses that are not recorded yet.
@@ -158,11 +158,11 @@ impl Import {
         let bar = ProgressBar::new(source.length()).with_style(ProgressStyle::with_template(
             "{bar:40} {percent:>3} %  {binary_bytes} of {binary_total_bytes}  {eta}",
         )?);
-        let (known, can_hmac) = (&mut self.known, self.can_hmac);
+        let (known, secrets) = (&mut self.known, &self.hmac_secrets);
         let rows = stream::iter(source).map(|row| {
             // In the order of the file: of two rows of one key, the first decides.
             let row = row.map(|Numbered { line, ends_at, wanted }| {
-                let wanted = wanted.and_then(|wanted| checked(wanted, known, can_hmac));
+                let wanted = wanted.and_then(|wanted| checked(wanted, known, secrets));
                 (line, ends_at, wanted)
             });
             let (commands, origin) = (&commands, &origin);
@@ -216,20 +216,40 @@ impl Import {
     }
 }
 
-/// The row's key, unless it could never verify, or is known to be another one than it seems.
-fn checked(mut wanted: Wanted, known: &mut KnownKeys, can_hmac: bool) -> Result<Wanted, BadRow> {
-    if !wanted.import.details.hash_function.is_sha256() && !can_hmac {
-        return Err(BadRow {
-            column: Some("key_hash"),
-            problem: "it is an HMAC, which nothing can verify: set KEYLEDGER_IMPORT_HMAC_SECRETS"
-                .to_owned(),
-        });
+/// The row's key, unless it could never verify, would be told to others, or is known to be another one than it
+/// seems.
+fn checked(
+    mut wanted: Wanted,
+    known: &mut KnownKeys,
+    secrets: &[HmacSecret],
+) -> Result<Wanted, BadRow> {
+    let bad = |column, problem: &str| BadRow { column: Some(column), problem: problem.to_owned() };
+    if is_whole_key(&wanted.import.details, secrets) {
+        return Err(bad(
+            "key_prefix",
+            "it is the key itself, of which others may only see the beginning",
+        ));
     }
-    known.recognise(&mut wanted.import).map_err(|OtherKey| BadRow {
-        column: Some("key_id"),
-        problem: "another key with this key_id was imported before".to_owned(),
-    })?;
+    let known_as = known
+        .find(&wanted.import)
+        .map_err(|OtherKey| bad("key_id", "another key with this key_id was imported before"))?;
+    let is_hmac = !wanted.import.details.hash_function.is_sha256();
+    if is_hmac && secrets.is_empty() && known_as.is_none() {
+        let problem = "it is an HMAC, which nothing can verify: set KEYLEDGER_IMPORT_HMAC_SECRETS";
+        return Err(bad("key_hash", problem));
+    }
+    known.add(&wanted.import);
+    wanted.import.known_as = known_as;
     Ok(wanted)
+}
+
+/// Whether what is to be shown of the key is all of it. Some services show whole keys.
+fn is_whole_key(details: &KeyDetails, secrets: &[HmacSecret]) -> bool {
+    let shown = details.prefix.as_str();
+    match details.hash_function {
+        HashFunction::Sha256 => KeyHash::of(shown) == details.hash,
+        HashFunction::HmacSha256 => secrets.iter().any(|secret| secret.hash(shown) == details.hash),
+    }
 }
 
 async fn import(

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use keyledger_test_servers::free_port;
 use tempfile::TempDir;
 
 use super::{USUAL, check, checked, migrations};
@@ -210,7 +211,7 @@ fn a_process_that_only_reads_needs_a_journal_that_is_there() {
 #[keyledger_bounded::test]
 fn listeners_that_cannot_be_opened_are_told() {
     let folder = TempDir::new().unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let told = check(folder.path(), &[("KEYLEDGER_LISTEN", &address)]).problem("public listener");
     assert!(told.contains("cannot listen there: Address already in use"), "{told}");

@@ -133,6 +133,26 @@ async fn a_user_who_may_not_do_what_is_needed_is_told() {
 }
 
 #[keyledger_bounded::test]
+async fn a_process_that_only_reads_the_journal_needs_no_right_to_write() {
+    let server = Postgres::start();
+    let url = server.database().await;
+    let reads = |url: &str| {
+        let folder = TempDir::new().unwrap();
+        check(folder.path(), &[("KEYLEDGER_JOURNAL_URL", url), ("KEYLEDGER_ROLES", "verify")])
+    };
+    sql(&url, &["CREATE ROLE ann LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]).await;
+    let ann = as_role(&url, "ann");
+    assert_eq!(reads(&ann).problem("journal"), "there are no tables yet");
+    migrate(&url);
+    let told = reads(&ann).problem("journal");
+    assert!(told.contains("GRANT SELECT ON events TO ann"), "{told}");
+    sql(&url, &["GRANT SELECT ON events, journal_head, installation TO ann"]).await;
+    reads(&ann).works();
+    let told = journal(&ann).problem("journal");
+    assert!(told.contains("GRANT INSERT ON events TO ann"), "{told}");
+}
+
+#[keyledger_bounded::test]
 async fn a_server_that_cannot_be_used_is_told() {
     let server = Postgres::start();
     let told = journal(&server.url("nowhere")).problem("journal");

@@ -50,6 +50,21 @@ async fn a_keyledger_that_cannot_know_is_503_to_the_client() {
 }
 
 #[keyledger_bounded::test]
+async fn a_keyledger_that_never_answers_is_503_to_the_client() {
+    let healthy = Router::new().route("/healthz", any(async || "{}"));
+    let keyledger = serve(healthy.fallback(async || std::future::pending::<()>().await)).await;
+    let application = Application::start().await;
+    for kind in KINDS {
+        let door = Door::open(kind, keyledger, application.port, 503).await;
+        let answer = door.with("key").get("/").await;
+        assert_status!(answer, 503, "{kind:?}");
+        let later = (kind != Kind::Traefik).then_some("1");
+        assert_eq!(answer.header("retry-after"), later, "{kind:?}");
+    }
+    assert_eq!(application.seen.take(), Vec::<Value>::new(), "nothing passes");
+}
+
+#[keyledger_bounded::test]
 async fn an_application_that_is_gone_is_not_taken_for_a_keyledger_that_is_gone() {
     let service = Service::start().ready().await;
     let key = key(&service).await;

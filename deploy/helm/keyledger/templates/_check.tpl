@@ -35,7 +35,7 @@
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "ingress.hosts is missing: an Ingress without hosts would take the requests of all" -}}
 {{- end -}}
-{{- if and .Values.serviceMonitor.enabled (has "KEYLEDGER_INTERNAL_TOKENS" $given) (not .Values.serviceMonitor.tokenSecret.name) -}}
-{{- fail "serviceMonitor.tokenSecret is missing: with KEYLEDGER_INTERNAL_TOKENS, Prometheus needs a token to read the metrics" -}}
+{{- if and .Values.serviceMonitor.enabled (has "KEYLEDGER_INTERNAL_TOKENS" $given) (not (and .Values.serviceMonitor.tokenSecret.name .Values.serviceMonitor.tokenSecret.key)) -}}
+{{- fail "serviceMonitor.tokenSecret (name and key) is missing: with KEYLEDGER_INTERNAL_TOKENS, Prometheus needs a token to read the metrics" -}}
 {{- end -}}
 {{- end -}}
