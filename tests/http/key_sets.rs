@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use crate::support::wait::until;
 use crate::support::{Client, Setup, assert_problem, assert_status, keyledger, preloadable, run};
 
 const KINDS: &str = "RSA of 2048 to 8192 bits (RS256, PS256), EC P-256 (ES256) and P-384 (ES384), and \
@@ -125,15 +126,20 @@ async fn a_token_of_another_party_does_not_hide_a_good_cookie_during_an_outage()
     let (other, _) = ed25519("other");
     let ann = service.stranger().with("cookie", &format!("auth_token={}", minted(&pem, "k1")));
     let foreign = format!("Bearer {}", minted(&other, "other"));
+    // Without a cookie, nobody knows whether the token is good, once the set that is known has some age.
+    let alone = service.stranger().with("authorization", &foreign);
+    until("the outage to be noticed", async || {
+        let answer = alone.get("/keys").await;
+        if answer.status == 503 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    assert_problem!(alone.get("/keys").await, 503, "identity_unavailable");
     let both = ann.with("authorization", &foreign);
     both.get("/keys").await.expect_status(200);
     both.post("/keys", &json!({"name": "ci"})).await.expect_status(200);
     let elsewhere = both.with("sec-fetch-site", "cross-site");
     let created = elsewhere.post("/keys", &json!({"name": "ci"})).await;
     assert_problem!(created, 403, "cross_site_request");
-    // Without a cookie, nobody knows whether the token is good.
-    let alone = service.stranger().with("authorization", &foreign);
-    assert_problem!(alone.get("/keys").await, 503, "identity_unavailable");
 }
 
 #[keyledger_bounded::test]
