@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result as Formatted};
 
-use keyledger_test_servers::wait::{LIMIT, within};
+use keyledger_test_servers::wait::{LIMIT, until, within};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -147,10 +147,19 @@ impl Client {
         json.send("POST", path, Some(body.to_string().into_bytes())).await
     }
 
-    /// Creates a key of this name; tells its id.
+    /// Creates a key of this name, and waits until lists show it, which takes longer than the answer on a busy
+    /// machine; tells its id.
     pub(crate) async fn create(&self, name: &str) -> String {
         let answer = self.post("/keys", &json!({ "name": name })).await;
-        answer.expect_status(200).json()["key_id"].as_str().unwrap().to_owned()
+        let id = answer.expect_status(200).json()["key_id"].as_str().unwrap().to_owned();
+        if answer.header("keyledger-lagging").is_some() {
+            until("the new key to be shown", async || {
+                let shown = self.get(&format!("/keys/{id}")).await;
+                if shown.status == 200 { Ok(()) } else { Err(shown.to_string()) }
+            })
+            .await;
+        }
+        id
     }
 
     /// The list of the caller's keys.
