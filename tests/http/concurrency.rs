@@ -33,10 +33,12 @@ async fn outcome(mut send: impl AsyncFnMut() -> Answer) -> (Answer, bool) {
     let mut may_be_done = false;
     for _ in 0..SENDS {
         let answer = send().await;
-        match (answer.status, answer.status == 503 && answer.problem().1 == "outcome_unknown") {
-            (503, true) => may_be_done = true,
-            (503, false) => assert_eq!(answer.problem().1, "unavailable", "{answer}"),
-            _ => return (answer, may_be_done),
+        if answer.status != 503 {
+            return (answer, may_be_done);
+        }
+        match answer.problem().1.as_str() {
+            "outcome_unknown" => may_be_done = true,
+            code => assert_eq!(code, "unavailable", "{answer}"),
         }
     }
     panic!("{SENDS} requests in a row were not carried out")

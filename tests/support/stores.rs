@@ -12,6 +12,8 @@ use keyledger_test_servers::postgres::{Postgres, program};
 use keyledger_test_servers::process::run;
 use keyledger_test_servers::wait::within;
 
+use super::keyledger;
+
 /// The URLs of the stores of a service.
 pub(crate) struct Stores {
     pub(crate) journal: String,
@@ -103,6 +105,16 @@ pub(crate) fn new_database(server: &'static Postgres) -> String {
     let made =
         std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(server.database()));
     made.join().unwrap()
+}
+
+/// The program, with the stores of the service that has run in this folder.
+pub(crate) fn keyledger_at(folder: &Path) -> Command {
+    let mut command = keyledger(folder);
+    if let Some(stores) = Stores::of(folder) {
+        command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
+        command.env("KEYLEDGER_READ_URL", stores.read);
+    }
+    command
 }
 
 /// All events of a journal.

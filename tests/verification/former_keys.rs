@@ -11,8 +11,8 @@ use keyledger_domain::{HmacSecret, KeyHash};
 use serde_json::{Value, json};
 
 use super::{gateway, verdict};
-use crate::support::stores::Stores;
-use crate::support::{Service, Setup, keyledger, run, run_within};
+use crate::support::stores::keyledger_at;
+use crate::support::{Service, Setup, run, run_within};
 
 const HMAC_SECRET: &str = "the session secret of the former service";
 
@@ -59,16 +59,6 @@ fn row(number: u32) -> Value {
 
 fn ndjson(rows: impl IntoIterator<Item = Value>) -> String {
     rows.into_iter().map(|row| format!("{row}\n")).collect()
-}
-
-/// The program, with the stores of the service that has run in this folder.
-fn keyledger_at(folder: &Path) -> Command {
-    let mut command = keyledger(folder);
-    if let Some(stores) = Stores::of(folder) {
-        command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
-        command.env("KEYLEDGER_READ_URL", stores.read);
-    }
-    command
 }
 
 /// The most that an import takes on a busy machine.

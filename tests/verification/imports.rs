@@ -7,6 +7,7 @@ use keyledger_test_servers::kurrentdb::{Database, Server};
 use serde_json::{Value, json};
 
 use super::{gateway, verdict};
+use crate::support::stores::keyledger_at;
 use crate::support::wait::until;
 use crate::support::{Process, Service, Setup, keyledger, run};
 
@@ -32,11 +33,7 @@ fn line(number: u32) -> Value {
 /// output and standard error.
 fn import(folder: &Path, name: &str, text: &str) -> (bool, String, String) {
     std::fs::write(folder.join(name), text).unwrap();
-    let mut command = keyledger(folder);
-    if let Some(stores) = crate::support::stores::Stores::of(folder) {
-        command.env("KEYLEDGER_JOURNAL_URL", stores.journal);
-        command.env("KEYLEDGER_READ_URL", stores.read);
-    }
+    let mut command = keyledger_at(folder);
     let output = run(command.args(["import", "--from", name]));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
