@@ -118,10 +118,11 @@ impl Connection {
         tokio::time::sleep(HANGING).await;
         let only_one = self.search.lock().await;
         while self.is_current(hung) {
-            if let Ok(client) = Client::new(self.settings.client.clone())
-                && let (false, true) =
-                    tokio::join!(self.answers(&hung.client), self.answers(&client))
-            {
+            let found = tokio::select! {
+                () = self.answer(&hung.client) => None,
+                found = self.another_than(hung) => found,
+            };
+            if let Some(client) = found {
                 let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
                 *current = Some(CurrentClient::new(client));
                 drop(current);
@@ -135,19 +136,37 @@ impl Connection {
         std::future::pending().await
     }
 
-    /// Whether the leader that this client knows answers: it is asked for the last pulse.
-    async fn answers(&self, client: &Client) -> bool {
+    /// Gives a client [`PROBE`] to answer, and then looks for another one that gets an answer, for as
+    /// long as this client is not replaced.
+    async fn another_than(&self, hung: &Arc<CurrentClient>) -> Option<Client> {
+        tokio::time::sleep(PROBE).await;
+        while self.is_current(hung) {
+            if let Ok(client) = Client::new(self.settings.client.clone())
+                && tokio::time::timeout(PROBE, self.answer(&client)).await.is_ok()
+            {
+                return Some(client);
+            }
+            tokio::time::sleep(PROBE_PAUSE).await;
+        }
+        None
+    }
+
+    /// Waits until the leader that this client knows has answered: it is asked for the last pulse. If
+    /// the call fails, this waits for ever.
+    async fn answer(&self, client: &Client) {
         let last =
             ReadStreamOptions::default().position(StreamPosition::End).backwards().max_count(1);
         let options = self.signed(last);
         let asked = async { client.read_stream(PULSE, &options).await?.next().await };
-        let answer = tokio::time::timeout(PROBE, asked).await;
-        matches!(answer, Ok(Ok(_) | Err(Error::ResourceNotFound)))
+        if !matches!(asked.await, Ok(_) | Err(Error::ResourceNotFound)) {
+            std::future::pending().await
+        }
     }
 
-    /// How many times a client that hung was replaced: subscriptions of before may hang too.
-    pub(super) fn replacements(&self) -> u64 {
-        *self.replacements.borrow()
+    /// How many times a client that hung was replaced: subscriptions of before may hang too. The
+    /// receiver tells of the next time.
+    pub(super) fn replacements(&self) -> watch::Receiver<u64> {
+        self.replacements.subscribe()
     }
 
     fn is_current(&self, client: &Arc<CurrentClient>) -> bool {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use eventstore::{Position as LogPosition, SubscriptionEvent};
 use futures::{StreamExt, stream};
 use keyledger_domain::{KeyDelivery, Position};
+use tokio::sync::watch;
 
 use super::PULSE;
 use super::connection::Connection;
@@ -35,8 +36,8 @@ struct ResumingSubscription {
     heard: Instant,
     /// Since when this process is known to have appended an event that has not been delivered.
     behind: Option<Instant>,
-    /// How many clients that hung had been replaced when the feed began.
-    replacements: u64,
+    /// Tells when a client that hung was replaced since the feed began.
+    replacements: watch::Receiver<u64>,
     pause: Duration,
     has_ended: bool,
 }
@@ -45,6 +46,7 @@ struct ResumingSubscription {
 pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> KeySubscription {
     let commit = after.as_u64();
     let subscription = ResumingSubscription {
+        replacements: connection.replacements(),
         connection,
         feed: None,
         // Of an event, the commit and the prepare position are the same.
@@ -53,7 +55,6 @@ pub(super) fn subscribe(connection: Arc<Connection>, after: Position) -> KeySubs
         is_live: false,
         heard: Instant::now(),
         behind: None,
-        replacements: 0,
         pause: PAUSE,
         has_ended: false,
     };
@@ -68,14 +69,21 @@ impl ResumingSubscription {
         loop {
             let received = match &mut self.feed {
                 None => {
+                    self.replacements.mark_unchanged();
                     self.feed = Some(feed(&self.connection, self.resume));
                     self.is_live = false;
                     self.heard = Instant::now();
                     self.behind = None;
-                    self.replacements = self.connection.replacements();
                     continue;
                 }
-                Some(feed) => tokio::time::timeout(CHECK, feed.recv()).await,
+                Some(feed) => tokio::select! {
+                    received = tokio::time::timeout(CHECK, feed.recv()) => received,
+                    Ok(()) = self.replacements.changed() => {
+                        tracing::warn!("journal subscription left with its server; subscribing again");
+                        self.feed = None;
+                        continue;
+                    }
+                },
             };
             match received {
                 Ok(Some(Ok(event))) => {
@@ -88,9 +96,6 @@ impl ResumingSubscription {
                 }
                 Ok(Some(Err(cause))) => self.restart(&cause).await,
                 Ok(None) => self.restart(&"the subscription's thread has ended".into()).await,
-                Err(_) if self.connection.replacements() != self.replacements => {
-                    self.restart(&"a server that did not answer was left for another".into()).await;
-                }
                 Err(_) if self.is_stuck() => {
                     self.restart(&"the subscription delivers nothing".into()).await;
                 }

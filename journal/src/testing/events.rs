@@ -1,6 +1,6 @@
 //! Events to append.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keyledger_domain::key::{KeyCreated, KeyDeleted, KeyDetails, KeyEvent, KeyRevoked};
 use keyledger_domain::{
@@ -10,7 +10,12 @@ use keyledger_domain::{
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 
-use crate::{Append, Appended, Expected, Journal, NewEvent};
+use crate::{Append, AppendError, Appended, Expected, Journal, NewEvent};
+
+/// How long the outcome of an append may stay unknown.
+const OUTCOME: Duration = Duration::from_secs(60);
+/// The pause before an append is sent again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A random number generator, seeded by the system.
 ///
@@ -113,13 +118,36 @@ pub fn after(revision: u32, key_id: KeyId, events: Vec<NewEvent>) -> Append {
     Append { key_id, expected: Expected::Revision(Revision::new(revision)), events }
 }
 
+/// Sends an append again until its outcome is known, as commands do: on a busy machine a server may
+/// answer late.
+///
+/// # Errors
+/// As [`Journal::append`], but the error is not a passing one.
+///
+/// # Panics
+/// If the outcome is not known within 60 s.
+pub async fn settle(journal: &dyn Journal, append: Append) -> Result<Appended, AppendError> {
+    let settling = async {
+        loop {
+            match journal.append(append.clone()).await {
+                Err(error) if error.is_passing() => tokio::time::sleep(PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    match tokio::time::timeout(OUTCOME, settling).await {
+        Ok(outcome) => outcome,
+        Err(_) => panic!("the outcome of an append is not known within {} s", OUTCOME.as_secs()),
+    }
+}
+
 /// Appends the creation of a new key.
 ///
 /// # Panics
 /// If the append fails.
 pub async fn create(journal: &dyn Journal) -> (KeyId, Appended) {
     let key_id = new_key();
-    let appended = journal.append(first(key_id, vec![created(key_id)])).await.unwrap();
+    let appended = settle(journal, first(key_id, vec![created(key_id)])).await.unwrap();
     (key_id, appended)
 }
 

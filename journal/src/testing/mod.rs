@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::{Journal, JournalReader};
 pub use events::{
-    after, create, created, deleted, first, is_same, new_key, random, recurring, revoked,
+    after, create, created, deleted, first, is_same, new_key, random, recurring, revoked, settle,
 };
 pub use subscriptions::{closes_one_key, next_delivery, next_event, until_caught_up};
 

@@ -10,14 +10,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use eventstore::Client;
 use futures::StreamExt;
-use keyledger_domain::{Closure, Delivery, KeyDelivery, KeyId, Position, RecordedEvent, chain};
+use keyledger_domain::{Closure, Delivery, KeyDelivery, Position, RecordedEvent, chain};
 use keyledger_journal::testing::{
     JournalUnderTest, after, create, created, deleted, first, new_key, next_delivery, next_event,
-    recurring, revoked, until_caught_up,
+    recurring, revoked, settle, until_caught_up,
 };
-use keyledger_journal::{
-    Append, AppendError, Appended, Journal, JournalReader, OpenError, Subscription,
-};
+use keyledger_journal::{AppendError, Journal, JournalReader, OpenError, Subscription};
 use keyledger_test_servers::certificate::Certificate;
 use keyledger_test_servers::kurrentdb::{CallFault, Database, Denied, Server, SubscriptionFault};
 use keyledger_test_servers::process::Process;
@@ -122,20 +120,6 @@ fn the_suite_runs_alone_on_a_server_that_others_use_too() {
     assert!(text.contains("24 passed; 0 failed"), "{text}");
 }
 
-/// Sends the same append until its outcome is known, as commands do.
-async fn settle(journal: &dyn Journal, append: Append) -> Appended {
-    wait::until("the outcome of an append", async || match journal.append(append.clone()).await {
-        Err(error) if !error.is_passing() => panic!("{error:?}"),
-        outcome => outcome,
-    })
-    .await
-}
-
-async fn settle_new(journal: &dyn Journal) -> (KeyId, Appended) {
-    let key_id = new_key();
-    (key_id, settle(journal, first(key_id, vec![created(key_id)])).await)
-}
-
 /// Waits until the subscription has delivered this position, and returns how long that took on a
 /// [`BusyClock`]. The head is read once a second meanwhile, as the service does.
 pub(crate) async fn until(
@@ -175,14 +159,14 @@ async fn a_leader_that_dies_is_left_for_the_next() {
     let mut subscription = journal.subscribe(Position::START);
     let mut written = Vec::new();
     for _ in 0..3 {
-        let (_, appended) = settle_new(&*journal).await;
+        let (_, appended) = create(&*journal).await;
         until(&*journal, &mut subscription, appended.position).await;
         written.push(appended);
         let address = leader.address();
         leader.kill();
         other.lead();
         let begun = BusyClock::start();
-        let (_, appended) = settle_new(&*journal).await;
+        let (_, appended) = create(&*journal).await;
         assert!(begun.elapsed() < BACK, "{:?}", begun.elapsed());
         let took = until(&*journal, &mut subscription, appended.position).await;
         assert!(took < BACK, "{took:?}");
@@ -200,7 +184,7 @@ async fn a_leader_that_hangs_is_left_soon_after_another_leads() {
     let other = Server::serve(&database, 0);
     let journal = keyledger_journal::open(&other.cluster_url()).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
-    let (_, appended) = settle_new(&*journal).await;
+    let (_, appended) = create(&*journal).await;
     until(&*journal, &mut subscription, appended.position).await;
     hung.appends(CallFault::Hang);
     hung.reads(CallFault::Hang);
@@ -210,7 +194,7 @@ async fn a_leader_that_hangs_is_left_soon_after_another_leads() {
         other.lead();
         BusyClock::start()
     };
-    let (begun, (_, appended)) = tokio::join!(elected, settle_new(&*journal));
+    let (begun, (_, appended)) = tokio::join!(elected, create(&*journal));
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     until(&*journal, &mut subscription, appended.position).await;
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
@@ -234,7 +218,7 @@ async fn a_server_that_has_restarted_is_found_again() {
     let port = server.address().port();
     let journal = keyledger_journal::open(&server.url()).await.unwrap();
     let mut subscription = journal.subscribe(Position::START);
-    settle_new(&*journal).await;
+    create(&*journal).await;
     server.kill();
     let outcome = journal.append(first(new_key(), vec![created(new_key())])).await;
     assert!(
@@ -245,7 +229,7 @@ async fn a_server_that_has_restarted_is_found_again() {
     assert!(journal.head().await.is_err());
     let server = Server::serve(&database, port);
     server.appends(CallFault::NotReady);
-    let settling = settle_new(&*journal);
+    let settling = create(&*journal);
     let readying = async {
         wait::lasts(Duration::from_millis(500)).await;
         server.appends(CallFault::None);
@@ -314,7 +298,7 @@ async fn an_append_whose_outcome_is_unknown_is_written_once() {
         assert!(matches!(outcome, Err(AppendError::Ambiguous(_))), "{fault:?}: {outcome:?}");
         assert!(begun.elapsed() < BACK, "{fault:?}");
         server.appends(CallFault::None);
-        let appended = settle(&*journal, append.clone()).await;
+        let appended = settle(&*journal, append.clone()).await.unwrap();
         let read = journal.read(key_id).await.unwrap();
         assert_eq!(read.len(), 3, "{fault:?}");
         assert_eq!(read[2].position, appended.position);

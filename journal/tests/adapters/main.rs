@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::as_conversions,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
