@@ -87,35 +87,46 @@ pub async fn throughout(time: Duration, mut check: impl AsyncFnMut()) {
     }
 }
 
-/// A clock that goes slower on a busy machine: it counts the short pauses that a thread has made since
-/// the start. On an idle machine it shows the time that has passed. Where a thread has to wait for a
-/// processor, each pause takes longer.
+/// A clock that goes slower on a busy machine, as what is measured with it does. It counts turns of a
+/// thread that rests a while and then works a while. On an idle machine it shows the time that has
+/// passed. Where the thread has to wait for a processor, its work takes longer.
 #[derive(Debug)]
 pub struct BusyClock(Arc<AtomicU32>);
 
 impl BusyClock {
-    const TICK: Duration = Duration::from_millis(5);
+    /// The rest and the work of a turn: about the share of a processor that a test needs.
+    const REST: Duration = Duration::from_millis(4);
+    const WORK: Duration = Duration::from_millis(1);
+    const TURN: Duration = Self::REST.saturating_add(Self::WORK);
 
     /// Starts a clock.
     #[must_use]
     pub fn start() -> Self {
-        let ticks = Arc::new(AtomicU32::new(0));
-        let ticking = Arc::downgrade(&ticks);
+        let turns = Arc::new(AtomicU32::new(0));
+        let turning = Arc::downgrade(&turns);
         std::thread::spawn(move || {
-            while let Some(ticks) = ticking.upgrade() {
-                ticks.fetch_add(1, Ordering::Relaxed);
-                drop(ticks);
-                std::thread::sleep(Self::TICK);
+            loop {
+                std::thread::sleep(Self::REST);
+                let worked = processor_time() + Self::WORK;
+                while processor_time() < worked {}
+                let Some(turns) = turning.upgrade() else { return };
+                turns.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Self(ticks)
+        Self(turns)
     }
 
     /// The time that has passed on this clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        Self::TICK * self.0.load(Ordering::Relaxed)
+        Self::TURN * self.0.load(Ordering::Relaxed)
     }
+}
+
+/// How long this thread has had a processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap()
 }
 
 /// Lets time pass, for something that must last a while, such as an outage. It is not for waiting.
