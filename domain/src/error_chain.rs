@@ -1,4 +1,7 @@
-//! An error and its causes as one line of text, for the log.
+//! The cause of an error, and an error with its causes as one line of text, for the log.
+
+/// The underlying error, whatever its type.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The text of an error, followed by the text of each of its causes: `a: b: c`.
 ///

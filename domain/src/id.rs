@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit, Mac};
-use rand::Rng;
+use rand::{CryptoRng, Rng};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::{Uuid, Version};
@@ -187,6 +187,64 @@ impl EventId {
 }
 
 impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Identifies a person or service that owns keys or acts on them: the handle that stands for a user everywhere but
+/// in the vault. It is random, so it leads to nobody once the vault has forgotten it. The text form is a lower-case
+/// hyphenated UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OwnerId(Uuid);
+
+impl OwnerId {
+    /// What the name of the stream of each owner begins with.
+    pub const STREAM_PREFIX: &str = "owner-";
+
+    /// A new random id (UUIDv4, RFC 9562).
+    #[must_use]
+    pub fn generate<R: CryptoRng + ?Sized>(random: &mut R) -> Self {
+        let mut bytes = [0; 16];
+        random.fill_bytes(&mut bytes);
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    /// The id with this UUID.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn as_uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// The name of the stream that holds the owner's events: `owner-<owner id>`.
+    #[must_use]
+    pub fn stream(self) -> String {
+        format!("{}{}", Self::STREAM_PREFIX, self.0)
+    }
+
+    /// The id of the owner whose events this stream holds; `None` if the stream is not of an owner.
+    #[must_use]
+    pub fn from_stream(name: &str) -> Option<Self> {
+        name.strip_prefix(Self::STREAM_PREFIX)?.parse().ok()
+    }
+}
+
+impl FromStr for OwnerId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::from_str(text).map(Self)
+    }
+}
+
+impl fmt::Display for OwnerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }

@@ -1,9 +1,7 @@
 //! Errors of a journal. `is_passing` says of each whether another attempt may succeed.
 
+pub use keyledger_domain::Cause;
 use keyledger_domain::{Closure, DecodeError, Position};
-
-/// The underlying error, for the log.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an append failed.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyledger_domain::Position;
+use keyledger_domain::{Position, hex};
 use keyledger_journal::{self as journal, JournalReader, OpenKeys, copy};
 
 use super::say;
@@ -68,13 +68,4 @@ pub(super) async fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         );
     }
     say(&format!("Copied {} events; both have the SHA-256 {}.", copied.events, hex(&copied.hash)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -4,7 +4,7 @@ use super::workspace::{CRATES, sources};
 
 /// The folders of tests that may wait. Those of the verifier and of the log wait for nothing but one
 /// program, which `timeout` bounds.
-const TESTS: [&str; 3] = ["tests", "journal/tests", "projections/tests"];
+const TESTS: [&str; 4] = ["tests", "journal/tests", "projections/tests", "vault/tests"];
 /// What to use.
 const USE: &str = "use #[keyledger_bounded::test]";
 

@@ -11,13 +11,15 @@ use workspace::{sources, uses};
 
 #[keyledger_bounded::test]
 fn each_technology_has_one_place() {
-    let places: [(&str, &[&str]); 17] = [
-        ("sqlx", &["checks/", "postgres/", "projections/", "journal/"]),
+    let places: [(&str, &[&str]); 19] = [
+        ("sqlx", &["checks/", "postgres/", "sqlite/", "projections/", "journal/", "vault/"]),
         ("axum", &["http/src/"]),
         ("eventstore", &["journal/src/kurrentdb/"]),
         ("async_nats", &["relay/src/nats/"]),
         ("socket2", &["journal/src/kurrentdb/"]),
-        ("keyledger_postgres", &["checks/", "projections/", "journal/"]),
+        ("keyledger_postgres", &["checks/", "projections/", "journal/", "vault/"]),
+        ("keyledger_sqlite", &["projections/", "vault/"]),
+        ("chacha20poly1305", &["vault/src/"]),
         ("tower_http", &["http/src/"]),
         ("utoipa", &["http/src/", "domain/src/published"]),
         ("hyper_util", &["http/src/"]),

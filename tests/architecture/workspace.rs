@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::run;
 
 /// Our crates: name, and the folder of its sources.
-pub(super) const CRATES: [(&str, &str); 15] = [
+pub(super) const CRATES: [(&str, &str); 17] = [
     ("keyledger", "src"),
     ("keyledger-audit", "audit/src"),
     ("keyledger-checks", "checks/src"),
@@ -22,8 +22,10 @@ pub(super) const CRATES: [(&str, &str); 15] = [
     ("keyledger-postgres", "postgres/src"),
     ("keyledger-projections", "projections/src"),
     ("keyledger-relay", "relay/src"),
+    ("keyledger-sqlite", "sqlite/src"),
     ("keyledger-telemetry", "telemetry/src"),
     ("keyledger-tlog", "tlog/src"),
+    ("keyledger-vault", "vault/src"),
     ("keyledger-verifier", "verifier/src"),
 ];
 

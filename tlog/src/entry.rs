@@ -3,12 +3,11 @@
 use std::fmt;
 
 use keyledger_domain::key::{KeyCreated, KeyEvent};
-use keyledger_domain::{RecordedEvent, StoredForm, encode};
+use keyledger_domain::{RecordedEvent, StoredForm, encode, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::TreeHash;
-use super::merkle::hex;
 
 /// The first field of every entry, so that the hash of an entry never equals that of another
 /// format.

@@ -1,6 +1,5 @@
 //! The read tables in a SQLite file.
 
-mod creation;
 mod log;
 mod statement;
 mod store;
@@ -8,7 +7,6 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod write;
-mod writer;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -18,13 +16,13 @@ use crate::OpenTablesError;
 use crate::error::check_version;
 use keyledger_checks::Found;
 use keyledger_checks::sqlite::{FileUsage, examine as examine_file};
+use keyledger_sqlite::{LockError, Writes, lock};
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use writer::Writes;
 
 /// How long a statement waits for the end of another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -75,7 +73,11 @@ impl SqliteStore {
             // change is copied into the database file once.
             .pragma("wal_autocheckpoint", "8000")
             .pragma("journal_size_limit", WAL_BYTES.to_string());
-        let lock = creation::lock(&path).await?;
+        let place = || path.display().to_string();
+        let lock = lock(&path).await.map_err(|error| match error {
+            LockError::InUse => OpenTablesError::InUse(place()),
+            LockError::Failed(source) => OpenTablesError::Lock { place: place(), source },
+        })?;
         let mut writes = writing.connect().await.map_err(failed(&options))?;
         // `run` does the same, but its future is not `Send`.
         MIGRATIONS

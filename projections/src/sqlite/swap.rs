@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use keyledger_domain::{ClosedKey, Position, RecordedEvent};
+use keyledger_sqlite::Paused;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions, Connection};
 
 use super::SqliteStore;
 use super::write::{close, live, write};
-use super::writer::Paused;
+
 use crate::WriteError;
 use crate::store::{Build, SWAP, Swap};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use keyledger_domain::testing::{at, key_id, position};
+use keyledger_sqlite::lock;
 use sqlx::{ConnectOptions, Executor};
 
-use super::creation::lock;
 use super::write::{COLUMNS, statement};
 use super::{SqliteStore, WAL_BYTES};
 use crate::OpenTablesError;
@@ -129,7 +129,8 @@ async fn tables_that_another_process_is_making_are_waited_for_but_not_for_ever()
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("read.db");
     let other = lock(&path).await.unwrap();
-    let refused = lock(&path).await.unwrap_err();
+    let url = format!("sqlite://{}", path.display());
+    let refused = SqliteStore::open(&url).await.unwrap_err();
     assert!(matches!(refused, OpenTablesError::InUse(_)), "{refused:?}");
     assert!(refused.is_passing());
     let ends = async {

@@ -10,7 +10,6 @@ mod tile;
 mod verify;
 
 pub use frontier::{Frontier, FrontierError, TreeFull, root_of};
-pub(super) use hash::hex;
 pub use hash::{TreeHash, TreeHashError};
 pub use plan::{Node, Plan, PlanError};
 pub use tile::{ShortTile, TILE_WIDTH, Tile};

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
+use keyledger_domain::hex;
 use proptest::prelude::*;
 
 use super::*;

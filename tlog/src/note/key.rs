@@ -6,10 +6,10 @@ use std::str::FromStr;
 // TLS already depends on this library, so it adds no crate to the build. Its Ed25519 accepts only
 // one encoding of a signature.
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use keyledger_domain::hex;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::super::merkle::hex;
 use super::{decode_key, encode_key};
 
 /// The type byte of keys and signatures: Ed25519.
